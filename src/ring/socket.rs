@@ -180,9 +180,14 @@ impl Socket {
         self.output.unwrap_or(self.input)
     }
 
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.input_kind == Kind::Unix
+    }
+
     /// Who is at the other end of a connection.
     pub(super) fn peer(&self) -> io::Result<Peer> {
-        if self.input_kind == Kind::Unix {
+        if self.is_unix() {
             return peer::credentials(&self.input).map(Peer::Process);
         }
         let address = self.connected().map(|socket| socket.peer_addr()).transpose()?;

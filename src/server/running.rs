@@ -23,7 +23,7 @@ use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{Report, ShardReport};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
-use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, UnixPeers};
+use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, Spread, UnixPeers};
 use crate::transport::http::HealthSource;
 use crate::workers::{Submitter, Workers};
 
@@ -122,6 +122,7 @@ impl Server {
             served: Arc::clone(&served),
             server: handle.clone(),
             labels: Arc::clone(&service.labels),
+            spread: Spread::new(settings.shards.len()),
             unix_peers: unix_peers(settings)?,
             connection_cap: ConnectionCap::new(
                 settings.connections.limit() as usize,

@@ -23,7 +23,7 @@ use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket};
 use crate::shard::{
     self, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
-    UnixPeers,
+    Spread, UnixPeers,
 };
 use crate::units::ShardId;
 use crate::workers::Submitter;
@@ -155,6 +155,7 @@ pub(super) struct SharedParts {
     pub(super) server: ServerHandle,
     pub(super) labels: Arc<ToolLabels>,
     pub(super) connection_cap: ConnectionCap,
+    pub(super) spread: Arc<Spread<Socket>>,
     pub(super) unix_peers: UnixPeers,
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<Socket>>,
@@ -222,6 +223,7 @@ fn start_one(
         served: Arc::clone(&shared.served),
         server: shared.server.clone(),
         connection_cap: shared.connection_cap.clone(),
+        spread: Arc::clone(&shared.spread),
         unix_peers: shared.unix_peers.clone(),
         mesh: Arc::clone(&shared.mesh),
         workers: shared.workers.clone(),
@@ -290,6 +292,7 @@ struct ThreadSetup {
     served: Arc<Served>,
     server: ServerHandle,
     connection_cap: ConnectionCap,
+    spread: Arc<Spread<Socket>>,
     unix_peers: UnixPeers,
     mesh: Arc<Mesh<Socket>>,
     workers: Submitter,
@@ -358,6 +361,7 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         server: setup.server,
         sizes: setup.sizes,
         connection_cap: setup.connection_cap,
+        spread: setup.spread,
         unix_peers: setup.unix_peers,
         inbox: inbox.clone(),
         mesh: setup.mesh,

@@ -39,6 +39,7 @@ impl<R: ShardRing> Shard<R> {
                 self.send_queued();
             }
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
+            ShardEvent::Accepted(newcomer) => self.receive_newcomer(*newcomer),
             ShardEvent::Slack => self.look_for_slack(),
             ShardEvent::PlaceFree => self.handle_accept(&AcceptEvent::PlaceFree),
             ShardEvent::Spoke(handler) => self.emit(handler),

@@ -64,7 +64,7 @@ mod tests;
 mod turn;
 mod writer;
 
-pub use acceptor::{ConnectionCap, UnixPeers};
+pub use acceptor::{ConnectionCap, Newcomer, Spread, UnixPeers};
 pub use admission::Mesh;
 pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;

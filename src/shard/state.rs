@@ -9,7 +9,7 @@ use crate::pool::{AssemblySizes, HeapBudget};
 use crate::registry::{LinkListener, ServerHandle};
 use crate::workers::Submitter;
 
-use super::acceptor::{Acceptor, ConnectionCap, UnixPeers};
+use super::acceptor::{Acceptor, ConnectionCap, ShardSpread, Spread, UnixPeers};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
@@ -39,7 +39,7 @@ pub struct Shard<R: ShardRing> {
     pub(super) channels: Channels,
     pub(super) writer: Writer,
     pub(super) tasks: Tasks,
-    pub(super) acceptor: Acceptor,
+    pub(super) acceptor: Acceptor<R::Socket>,
     pub(super) access: Access,
     pub(super) drain: Drain,
     pub(super) inbox: Inbox<R::Socket>,
@@ -56,6 +56,8 @@ pub struct ShardParts<S> {
     pub sizes: ShardSizes,
     /// The process's connection cap.
     pub connection_cap: ConnectionCap,
+    /// What shards know of each other's connections.
+    pub spread: Arc<Spread<S>>,
     /// Whose processes are served on Unix sockets.
     pub unix_peers: UnixPeers,
     /// Its own inbox.
@@ -80,6 +82,7 @@ impl<R: ShardRing> Shard<R> {
             server,
             sizes,
             connection_cap,
+            spread,
             unix_peers,
             inbox,
             mesh,
@@ -124,7 +127,11 @@ impl<R: ShardRing> Shard<R> {
             writer: Writer::new(sizes.handlers, sizes.handler_buffer_bytes, heap, clock.unix_now()),
             tasks: Tasks::new(sizes.handlers),
             clock,
-            acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free()), unix_peers),
+            acceptor: Acceptor::new(
+                connection_cap.join(inbox.on_place_free()),
+                ShardSpread::join(spread, metrics.shard, inbox.on_handed_over()),
+                unix_peers,
+            ),
             access: Access::new(&service.output, now),
             drain: Drain::default(),
             streams: Streams::new(metrics.shard),

@@ -517,17 +517,27 @@ fn every_shard_gets_its_share_of_connections() {
     let place = Place::new();
     let path = place.socket();
     let server = start(&path, &["--shards", "3"]);
-    let clients: Vec<Client> = (0..CONNECTIONS)
-        .map(|id| {
+    for is_burst in [false, true] {
+        let mut clients = Vec::new();
+        for id in 0..CONNECTIONS {
             let mut client = Client::connect_unix(&path);
+            if !is_burst {
+                client.ask(&echo(id, "spread")).assert_echo(id, "spread");
+            }
+            clients.push(client);
+        }
+        for (id, client) in (0..CONNECTIONS).zip(&mut clients) {
             client.ask(&echo(id, "spread")).assert_echo(id, "spread");
-            client
-        })
-        .collect();
-    for shard in ["0", "1", "2"] {
-        let open = server.metric("weir_connections", &[("shard", shard)]);
-        assert!(open >= CONNECTIONS / 6, "shard {shard} has {open}");
+        }
+        for shard in ["0", "1", "2"] {
+            let open = server.metric("weir_connections", &[("shard", shard)]);
+            assert!(
+                open >= CONNECTIONS / 6,
+                "shard {shard} has {open}, burst: {is_burst}"
+            );
+        }
+        drop(clients);
+        eventually("all have gone", || server.metric("weir_connections", &[]) == 0);
     }
-    drop(clients);
     server.stop();
 }

@@ -29,7 +29,7 @@ use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
     Awaits, ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes,
-    UnixPeers,
+    Spread, UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -91,6 +91,7 @@ impl Rig {
             sizes: sizes(),
             connection_cap: ConnectionCap::new(16, None, 1),
             unix_peers: UnixPeers::Any,
+            spread: Spread::new(1),
             inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
             workers: workers.submitter(),

@@ -128,6 +128,10 @@ impl DataRing for ExemptRing {
 }
 
 impl ShardRing for ExemptRing {
+    fn is_shared(&self, _: &SimulatedSocket) -> bool {
+        false
+    }
+
     fn refuse_on_unix(&mut self) {}
 
     fn close_listener(&mut self) {}

@@ -210,6 +210,11 @@ impl SimulatedSocket {
         self.id
     }
 
+    /// Whether a process of this machine is at the other end.
+    pub(crate) fn is_a_process(&self) -> bool {
+        self.world.lock().connections[self.id].process.is_some()
+    }
+
     pub(super) fn peer(&self) -> Peer {
         let process = self.world.lock().connections[self.id].process;
         // 192.0.2.0/24 is reserved for documentation (RFC 5737).

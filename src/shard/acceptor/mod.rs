@@ -15,6 +15,7 @@
 
 mod addresses;
 mod connection_cap;
+mod spread;
 mod unix_peers;
 
 use std::io;
@@ -29,6 +30,8 @@ use addresses::AddressVerdict;
 pub(super) use addresses::AddressPlace;
 pub use connection_cap::ConnectionCap;
 pub(super) use connection_cap::ShardCap;
+pub(super) use spread::{Deliver, ShardSpread};
+pub use spread::{Newcomer, Spread};
 use unix_peers::UnixPeerRule;
 pub use unix_peers::UnixPeers;
 
@@ -86,21 +89,23 @@ pub(super) enum Verdict {
 }
 
 /// A shard's accepting.
-pub(super) struct Acceptor {
+pub(super) struct Acceptor<S> {
     state: State,
     cap: ShardCap,
+    spread: ShardSpread<S>,
     unix_peers: UnixPeerRule,
     outage: AcceptOutage,
     /// Connections that may still be taken in this look.
     looks: usize,
 }
 
-impl Acceptor {
+impl<S> Acceptor<S> {
     /// The listeners are to be watched from now on, which is the caller's to begin.
-    pub(super) fn new(cap: ShardCap, unix_peers: UnixPeers) -> Acceptor {
+    pub(super) fn new(cap: ShardCap, spread: ShardSpread<S>, unix_peers: UnixPeers) -> Acceptor<S> {
         Acceptor {
             state: State::Watching,
             cap,
+            spread,
             unix_peers: UnixPeerRule::new(unix_peers),
             outage: AcceptOutage::default(),
             looks: 0,
@@ -112,6 +117,7 @@ impl Acceptor {
         self.state = State::Over;
         let has_place = self.cap.try_enter();
         debug_assert!(has_place, "the only connection has a place");
+        self.spread.on_held();
     }
 
     /// Whether the listener is closed, with no connection left in it.
@@ -214,8 +220,55 @@ impl Acceptor {
         }
     }
 
+    /// Keeps a connection that is to be served, or hands it over to a shard with fewer if it came to a socket that all
+    /// shards share. Then there is nothing left to do for it here. A shard that drains keeps what it takes.
+    pub(super) fn keep_or_hand_over<R: ShardRing<Socket = S>>(
+        &self,
+        ring: &R,
+        socket: S,
+        address: Option<AddressPlace>,
+    ) -> Option<Newcomer<S>> {
+        let mut newcomer = Newcomer { socket, address };
+        let is_serving = matches!(self.state, State::Watching | State::Full);
+        if is_serving
+            && ring.is_shared(&newcomer.socket)
+            && let Some(target) = self.spread.lighter()
+        {
+            newcomer = self.spread.send(target, newcomer).err()?;
+        }
+        self.spread.on_held();
+        Some(newcomer)
+    }
+
+    /// Keeps a connection that is not to be served: it ends where it was accepted.
+    pub(super) fn keep(&self, socket: S, address: Option<AddressPlace>) -> Newcomer<S> {
+        self.spread.on_held();
+        Newcomer { socket, address }
+    }
+
+    /// A connection that another shard has handed over has come.
+    pub(super) fn on_handed_over(&self) {
+        self.spread.on_arrived();
+    }
+
+    /// A connection comes with a request that waited elsewhere.
+    pub(super) fn on_moved_in(&self) {
+        self.spread.on_held();
+    }
+
+    /// A connection leaves with a request that waited here.
+    pub(super) fn on_moved_out(&self) {
+        self.spread.on_gone();
+    }
+
+    /// Whether nothing is on its way here, and from now on nothing will be.
+    pub(super) fn retire(&self) -> bool {
+        self.spread.retire()
+    }
+
     /// A connection that was let in is closed: its place is free, and the descriptor that was missing may be.
     pub(super) fn on_closed<R: ShardRing>(&mut self, ring: &mut R, address: Option<AddressPlace>) {
+        self.spread.on_gone();
         self.cap.leave(address);
         if self.is_paused() {
             self.watch(ring);
@@ -275,7 +328,7 @@ mod tests {
     struct Rig {
         network: SimulatedNetwork,
         ring: SimulatedRing,
-        acceptor: Acceptor,
+        acceptor: Acceptor<SimulatedSocket>,
         metrics: Arc<ShardMetrics>,
         now: Instant,
         peers: Vec<SimulatedPeer>,
@@ -284,13 +337,15 @@ mod tests {
     impl Rig {
         fn new(connections_max: usize) -> Rig {
             let network = SimulatedNetwork::new(7);
+            let ring = network.ring(RingOptions::default());
             Rig {
-                ring: network.ring(RingOptions::default()),
                 network,
                 acceptor: Acceptor::new(
                     ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ())),
+                    ShardSpread::join(Spread::new(1), ShardId(0), Box::new(|_| ())),
                     UnixPeers::Any,
                 ),
+                ring,
                 metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
                 now: Instant::now(),
                 peers: Vec::new(),
@@ -309,7 +364,8 @@ mod tests {
             let (ring, metrics) = (&mut self.ring, &self.metrics);
             if self.acceptor.handle(event, ring, metrics, self.now) {
                 while let Some(socket) = self.acceptor.next(ring, metrics, self.now) {
-                    taken.push(socket);
+                    let kept = self.acceptor.keep_or_hand_over(ring, socket, None);
+                    taken.extend(kept.map(|newcomer| newcomer.socket));
                 }
             }
             taken

@@ -16,6 +16,7 @@
 //! |---|---|---|
 //! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
 //! | [`ShardEvent::Stolen`] | handlers of the shard | the permit that was taken for each |
+//! | [`ShardEvent::Accepted`] | connections that the process may have | the place at the connection cap that each has |
 //! | [`ShardEvent::Slack`] | 1 | the flag in the shard's published line |
 //! | [`ShardEvent::PlaceFree`] | 1 for each time the shard began to wait for a place | the flag at the connection cap |
 //! | [`ShardEvent::Spoke`] | 1 for each running or shelved call, and 1 for each poll since the last look | the link's flag |
@@ -42,6 +43,7 @@ use crate::registry::{LinkListener, Outcome, PanicFacts};
 use crate::ring::RingWaker;
 use crate::session::live::{LiveEvent, ShardInbox};
 
+use super::acceptor::{Deliver, Newcomer};
 use super::sync::{Queue, StdSync, SyncTypes};
 pub use moved::Moved;
 
@@ -76,6 +78,8 @@ pub enum ShardEvent<S> {
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
+    /// A connection that another shard accepted.
+    Accepted(Box<Newcomer<S>>),
     /// Another shard has handlers to spare.
     Slack,
     /// A place at the connection cap is free, which this shard waited for.
@@ -202,6 +206,14 @@ impl<S: Send + 'static, X: SyncTypes> Inbox<S, X>
 where
     X::Queue<ShardEvent<S>>: Send + Sync,
 {
+    /// What brings this inbox's shard a connection that another one has accepted.
+    pub(super) fn on_handed_over(&self) -> Deliver<S> {
+        let inbox = self.clone();
+        Box::new(move |newcomer| {
+            inbox.post(ShardEvent::Accepted(Box::new(newcomer)));
+        })
+    }
+
     /// What tells this inbox's shard that a place for a connection is free.
     pub(super) fn on_place_free(&self) -> Box<dyn Fn() + Send + Sync> {
         let inbox = self.clone();

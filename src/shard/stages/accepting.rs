@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::mcp::OverloadReason;
 use crate::ring::ConnectionKey;
 
-use crate::shard::acceptor::{AcceptEvent, Verdict};
+use crate::shard::acceptor::{AcceptEvent, Newcomer, Verdict};
 use crate::shard::connections::Waiting;
 use crate::shard::{Shard, ShardRing};
 
@@ -35,35 +35,55 @@ impl<R: ShardRing> Shard<R> {
         self.open_stdio(key);
     }
 
-    /// Enters a connection that has its place.
+    /// Decides about a connection that has its place.
     fn admit(&mut self, socket: R::Socket) {
-        self.metrics.on_accepted();
         let now = self.clock.now();
-        let (address, is_refused, is_rejected) = match self.acceptor.verdict(&self.ring, &socket, now) {
-            Verdict::Serve(place) => (place, false, false),
-            Verdict::Refuse(place) => (Some(place), true, false),
+        match self.acceptor.verdict(&self.ring, &socket, now) {
+            Verdict::Serve(address) => {
+                if let Some(newcomer) = self.acceptor.keep_or_hand_over(&self.ring, socket, address) {
+                    self.begin_serving(newcomer);
+                }
+            }
+            Verdict::Refuse(address) => {
+                let key = self.enter(self.acceptor.keep(socket, Some(address)));
+                self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+                if let Some(connection) = self.table.connection(key) {
+                    connection.waiting = Waiting::Refusal;
+                }
+                self.clock.set_deadline(key, now + REFUSAL_PATIENCE);
+            }
             Verdict::RejectAddress => {
                 self.metrics.refusals.increment(OverloadReason::Connections);
-                (None, false, true)
+                let key = self.enter(self.acceptor.keep(socket, None));
+                self.abort(key);
             }
             Verdict::RejectPeer => {
                 self.metrics.unix_peers_refused.increment();
-                (None, false, true)
+                let key = self.enter(self.acceptor.keep(socket, None));
+                self.abort(key);
             }
-        };
-        let key = self.table.insert_connection(socket, address, now);
-        self.clock.reserve(key);
-        if is_rejected {
-            return self.abort(key);
         }
+    }
+
+    /// A connection comes that another shard has accepted.
+    pub(in crate::shard) fn receive_newcomer(&mut self, newcomer: Newcomer<R::Socket>) {
+        self.acceptor.on_handed_over();
+        self.begin_serving(newcomer);
+    }
+
+    fn begin_serving(&mut self, newcomer: Newcomer<R::Socket>) {
+        let key = self.enter(newcomer);
         self.intake.arm_receive(key, &mut self.table, &mut self.ring);
-        if !is_refused {
-            return self.set_read_deadline(key);
-        }
-        if let Some(connection) = self.table.connection(key) {
-            connection.waiting = Waiting::Refusal;
-        }
-        self.clock.set_deadline(key, now + REFUSAL_PATIENCE);
+        self.set_read_deadline(key);
+    }
+
+    /// Enters a connection into the table.
+    fn enter(&mut self, newcomer: Newcomer<R::Socket>) -> ConnectionKey {
+        self.metrics.on_accepted();
+        let Newcomer { socket, address } = newcomer;
+        let key = self.table.insert_connection(socket, address, self.clock.now());
+        self.clock.reserve(key);
+        key
     }
 
     /// Tells a client that its address has too many connections. Of what it sent, `front`, nothing is looked at but

@@ -13,7 +13,7 @@ impl<R: ShardRing> Shard<R> {
     pub fn is_finished(&self) -> bool {
         let is_empty = self.acceptor.is_over() && self.table.open() == 0 && self.calls.is_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
-        is_empty && self.admission.retire(self.calls.handlers())
+        is_empty && self.acceptor.retire() && self.admission.retire(self.calls.handlers())
     }
 
     /// Stops accepting and finishes what is in flight; the process ends at `deadline`.

@@ -131,6 +131,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
         self.metrics.in_flight.down();
         self.metrics.connections_open.down();
+        self.acceptor.on_moved_out();
         let moved = Moved {
             socket: connection.socket,
             address: connection.address,
@@ -150,6 +151,7 @@ impl<R: ShardRing> Shard<R> {
             .insert_connection(moved.socket, moved.address, self.clock.now());
         self.clock.reserve(key);
         self.metrics.connections_open.up();
+        self.acceptor.on_moved_in();
         self.metrics.in_flight.up();
         self.metrics.on_stolen_in(waited);
         self.metrics.record_wait(waited);

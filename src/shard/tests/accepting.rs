@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::client::{Client, ping};
 use super::rig::{Rig, Sizes};
+use crate::ring::Credentials;
 use crate::ring::simulated::{Fault, Faults, PeerView};
 
 #[test]
@@ -55,6 +56,79 @@ fn a_drain_that_begins_at_the_cap_takes_who_is_queued_and_ends() {
         rig.assert_nothing_left();
         let are_reset = clients.iter().any(|client| client.peer.view() == PeerView::Reset);
         assert!(!are_reset, "after {turns} turns");
+    }
+}
+
+/// A client of the socket that all shards share, whose connection wakes the first of them.
+fn burst(rig: &Rig, count: u64) -> Vec<Client> {
+    let process = Credentials {
+        pid: 1,
+        uid: 2,
+        gid: 3,
+    };
+    let client = |id| {
+        let mut client = Client::new(rig.network.connect_as(0, process));
+        client.request(ping(id));
+        client
+    };
+    (0..count).map(client).collect()
+}
+
+#[test]
+fn a_burst_on_a_shared_socket_comes_to_all_shards() {
+    for seed in 0..20 {
+        let mut rig = Rig::new(
+            seed,
+            Sizes {
+                shards: 3,
+                ..Sizes::default()
+            },
+        );
+        let mut clients = burst(&rig, 60);
+        rig.run();
+        clients.iter_mut().for_each(Client::read);
+        assert!(
+            clients.iter().all(|client| client.answers.len() == 1),
+            "seed {seed}"
+        );
+        let open = |shard: usize| rig.drivers[shard].metrics.connections_open.value();
+        let open = [open(0), open(1), open(2)];
+        assert!(
+            open.iter().all(|open| (17..=23).contains(open)),
+            "seed {seed}: {open:?}"
+        );
+        // Places are given back wherever the connections ended.
+        rig.leave(&clients);
+        let fresh = burst(&rig, 3);
+        rig.run();
+        assert_eq!(rig.metrics.connections_open.value(), 3, "few are worth no hop");
+        rig.leave(&fresh);
+    }
+}
+
+#[test]
+fn a_drain_loses_no_connection_on_its_way_to_another_shard() {
+    for turns in 0..6 {
+        let mut rig = Rig::new(
+            turns,
+            Sizes {
+                shards: 2,
+                ..Sizes::default()
+            },
+        );
+        let mut clients = burst(&rig, 40);
+        // The first shard accepts, and the second does not look for a while.
+        (0..turns).for_each(|_| rig.turn_of(0));
+        rig.drain();
+        (0..turns).for_each(|_| rig.turn_of(0));
+        rig.live(Duration::from_secs(10));
+        assert!(rig.is_finished(), "after {turns} turns");
+        clients.iter_mut().for_each(Client::read);
+        assert!(
+            clients.iter().all(|client| client.answers.len() == 1),
+            "after {turns} turns"
+        );
+        rig.assert_nothing_left();
     }
 }
 

@@ -184,6 +184,7 @@ impl Rig {
         let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
         let connection_cap = ConnectionCap::new(sizes.connections_max, per_address_max, sizes.shards);
         let mesh = Mesh::new(sizes.shards, sizes.handlers, now());
+        let spread = Spread::new(sizes.shards);
         let driver = |number: usize| {
             let ring = network.ring(RingOptions {
                 buffers: sizes.ring_buffers,
@@ -197,6 +198,7 @@ impl Rig {
                 server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),
                 connection_cap: connection_cap.clone(),
+                spread: Arc::clone(&spread),
                 unix_peers: sizes
                     .unix_peer
                     .map_or(UnixPeers::Any, |uid| UnixPeers::Only([uid].into())),
