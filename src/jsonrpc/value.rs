@@ -20,7 +20,8 @@ impl<'t, 's> Value<'t, 's> {
         Self { nodes }
     }
 
-    /// The value that fills a tape.
+    /// The value that fills a tape. A server takes one out of a message.
+    #[cfg(any(test, feature = "internals"))]
     pub fn of_tape(tape: &'t Tape<'s>) -> Self {
         Self::new(&tape.0)
     }
