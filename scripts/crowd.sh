@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures how Weir keeps up when many clients are there at once, beside a server by hand on bare epoll: a closed loop
-# with 64 to 10,000 clients, an open loop at half of each one's own peak, and ring buffers that run dry. Judges the marks.
+# with 64 to 10,000 clients, an open loop at 70 % of each one's own peak, and ring buffers that run dry. Judges the marks.
 #
 # One shard with default flags and an instant tool (`echo` of the demo toolset) on SERVER_CPU, the load on LOAD_CPU, all
 # in one interleaved run; figures are medians of the rounds. Every server must first answer an echo rightly. Loopback

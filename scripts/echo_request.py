@@ -50,6 +50,6 @@ def check(address, era, tool="echo", arguments=None, expected=MESSAGE):
     if answer.get("jsonrpc") != "2.0" or answer.get("id") != 1:
         raise wrong
     result = answer.get("result", {})
-    is_expected = result.get("content") == [{"type": "text", "text": expected}] and not result.get("isError", False)
-    if expected is not None and not is_expected:
+    is_expected = expected is None or result.get("content") == [{"type": "text", "text": expected}]
+    if not is_expected or result.get("isError", False):
         raise wrong

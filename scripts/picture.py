@@ -14,14 +14,21 @@ ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "src/guide/comparison.md"
 PICTURE = ROOT / "scripts/comparison.svg"
 
-SERVERS = ["weir", "rmcp", "canned"]
-LABELS = {"weir": "Weir", "rmcp": "rmcp 3.11", "canned": "sockets alone"}
-# The columns that are drawn: title, and index in the table's rows.
-PANELS = [("Requests per second", 2), ("CPU time per request, µs (less is better)", 5)]
+SERVERS = {"Weir": "weir", "epoll by hand": "epoll", "hyper by hand": "hyper", "rmcp": "rmcp"}
+# The work that is drawn, in two columns.
+COLUMNS = [
+    ["an echo, 1 client", "an echo, 64 clients", "an echo, 1,000 clients", "the life of a session, 64 clients"],
+    [
+        "2,000 echoes a second, 64 clients",
+        "10,000 echoes a second, 64 clients",
+        "an echo of 64 KiB, 64 clients",
+        "an answer of 100 KiB, 64 clients",
+    ],
+]
 
-WIDTH, PANEL_WIDTH, PANEL_GAP = 860, 400, 28
-LEFT, TOP = 16, 92
-NAME_WIDTH, VALUE_WIDTH = 96, 58
+WIDTH, COLUMN_WIDTH, COLUMN_GAP = 860, 400, 28
+LEFT, TOP = 16, 66
+NAME_WIDTH, VALUE_WIDTH = 104, 58
 BAR, BAR_GAP, GROUP_HEAD, GROUP_GAP = 15, 5, 22, 14
 
 STYLE = """
@@ -30,30 +37,34 @@ STYLE = """
     .small { font-size: 11px; fill: #57606a }
     .group { font-weight: 600 }
     .weir { fill: #1f6feb }
+    .epoll { fill: #6e7781 }
+    .hyper { fill: #9aa4af }
     .rmcp { fill: #bc6c25 }
-    .canned { fill: #9aa4af }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 }
       .small { fill: #9198a1 }
       .weir { fill: #4493f8 }
+      .epoll { fill: #8b949e }
+      .hyper { fill: #6e7681 }
       .rmcp { fill: #d9924e }
-      .canned { fill: #6e7681 }
     }
 """
 
 
-def figures() -> dict[str, dict[str, list[str]]]:
-    """The table's cells by number of connections and server."""
-    found: dict[str, dict[str, list[str]]] = {}
+def figures() -> dict[str, dict[str, str]]:
+    """The CPU times by work and server, as the table has them."""
+    found: dict[str, dict[str, str]] = {}
+    titles: list[str] = []
     for line in TABLE.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip().strip("*") for cell in line.split("|")[1:-1]]
-        if len(cells) == 8 and cells[1] in SERVERS:
-            found.setdefault(cells[0], {})[cells[1]] = cells
-    for connections, servers in found.items():
-        if set(servers) != set(SERVERS):
-            sys.exit(f"{TABLE}: {connections} connections lack a server's row")
-    if not found:
-        sys.exit(f"{TABLE}: no row of the comparison was found")
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if cells[:2] == ["work", ""]:
+            titles = cells
+        elif titles and cells[1:2] == ["CPU µs"]:
+            found[cells[0]] = dict(zip(titles[2:], cells[2:]))
+    for work in sum(COLUMNS, []):
+        missing = [server for server in SERVERS if not found.get(work, {}).get(server)]
+        if missing:
+            sys.exit(f"{TABLE}: {work} lacks figures of {', '.join(missing)}")
     return found
 
 
@@ -65,23 +76,21 @@ def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") 
     return f'  <text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{words}</text>'
 
 
-def panel(left: float, title: str, column: int, table) -> list[str]:
-    """One column of the table as bars, grouped by the number of connections."""
-    lines = [text(left, TOP - 18, title, "title")]
-    longest = max(number(cells[column]) for servers in table.values() for cells in servers.values())
-    room = PANEL_WIDTH - NAME_WIDTH - VALUE_WIDTH
+def column(left: float, works: list[str], table: dict[str, dict[str, str]]) -> list[str]:
+    """The work as groups of bars, each group with a scale of its own."""
+    lines = []
+    room = COLUMN_WIDTH - NAME_WIDTH - VALUE_WIDTH
     y = TOP
-    for connections, servers in table.items():
-        plural = "connection" if connections == "1" else "connections"
-        lines.append(text(left, y + 12, f"{connections} {plural}", "group small"))
+    for work in works:
+        lines.append(text(left, y + 12, work, "group small"))
         y += GROUP_HEAD
-        for server in SERVERS:
-            value = servers[server][column]
+        longest = max(number(table[work][server]) for server in SERVERS)
+        for server, kind in SERVERS.items():
+            value = table[work][server]
             length = max(1.0, round(room * number(value) / longest, 1))
-            lines.append(text(left + NAME_WIDTH - 8, y + 12, LABELS[server], "", "end"))
+            lines.append(text(left + NAME_WIDTH - 8, y + 12, server, "", "end"))
             lines.append(
-                f'  <rect class="{server}" x="{left + NAME_WIDTH:g}" y="{y:g}" '
-                f'width="{length:g}" height="{BAR}" rx="2"/>'
+                f'  <rect class="{kind}" x="{left + NAME_WIDTH:g}" y="{y:g}" width="{length:g}" height="{BAR}" rx="2"/>'
             )
             lines.append(text(left + NAME_WIDTH + length + 6, y + 12, value))
             y += BAR + BAR_GAP
@@ -92,25 +101,22 @@ def panel(left: float, title: str, column: int, table) -> list[str]:
 def draw() -> str:
     table = figures()
     group = GROUP_HEAD + len(SERVERS) * (BAR + BAR_GAP) + GROUP_GAP
-    height = TOP + len(table) * group + 20
+    height = TOP + max(map(len, COLUMNS)) * group
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        'role="img" aria-label="Weir, rmcp and a canned answer compared">',
+        'role="img" aria-label="CPU time per request of Weir, of servers by hand and of rmcp">',
         f"  <style>{STYLE}  </style>",
-        text(LEFT, 24, "An echo over HTTP, revision 2026-07-28, one core for the server", "title"),
+        text(LEFT, 24, "CPU time per request in µs, less is better; every group has its own scale", "title"),
         text(
             LEFT,
             42,
-            "Medians of five interleaved rounds on a two-core virtual machine, load on the other core "
+            "Medians of interleaved rounds on a two-core virtual machine, server on one core, load on the other "
             "(scripts/compare.sh).",
             "small",
         ),
     ]
-    for index, (title, column) in enumerate(PANELS):
-        left = LEFT + index * (PANEL_WIDTH + PANEL_GAP)
-        lines += panel(left, title, column, table)
-    caption = "“Sockets alone” answers from memory on the same data ring and parses nothing: the least that a request can cost."
-    lines.append(text(LEFT, height - 14, caption, "small"))
+    for index, works in enumerate(COLUMNS):
+        lines += column(LEFT + index * (COLUMN_WIDTH + COLUMN_GAP), works, table)
     lines.append("</svg>")
     return "\n".join(lines) + "\n"
 
