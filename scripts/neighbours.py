@@ -52,8 +52,8 @@ class Load:
             command += ["--header", f"{name}: {value}"]
         return command + [str(option) for option in options]
 
-    def run(self, *arguments):
-        done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, check=True, preexec_fn=go_first)
+    def run(self, *arguments, prepare=None):
+        done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, check=True, preexec_fn=prepare)
         return json.loads(done.stdout)
 
     @contextlib.contextmanager
@@ -72,7 +72,7 @@ def echoes(load, server):
     """P99 of the echoes in microseconds."""
     run = load.run(
         server, "echo", {"message": echo.MESSAGE}, "--cpu", load_cpu, "--connections", CONNECTIONS,
-        "--phase", f"{ECHOES_PER_SECOND}:{warm_up}", "--phase", f"{ECHOES_PER_SECOND}:{seconds}",
+        "--phase", f"{ECHOES_PER_SECOND}:{warm_up}", "--phase", f"{ECHOES_PER_SECOND}:{seconds}", prepare=go_first,
     )  # fmt: skip
     phase = run["phases"][1]
     wrong = sum(count for outcome, count in phase["outcomes"].items() if outcome != "ok")

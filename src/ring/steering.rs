@@ -390,8 +390,8 @@ mod tests {
         listeners.iter().map(drain).collect()
     }
 
-    /// The same, once so many have come in all, or too long a time is over: the last packet of a handshake may be on its
-    /// way when the client has its connection.
+    /// The same, once so many have come in all, or too long a time is over: the last packet of a handshake may be on
+    /// its way when the client has its connection.
     fn accepted_in_time(listeners: &[Arc<OwnedFd>], expected: usize) -> Vec<usize> {
         let mut counts = vec![0; listeners.len()];
         for _ in 0..1_000 {
