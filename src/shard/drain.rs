@@ -3,7 +3,7 @@
 //! ```text
 //! begin ─ new SYNs are kept away ─ grace ─► stop accepting, take what is queued, close the listener
 //!       ─ listeners' streams end, questions fail
-//!       ─ parked connections get FIN ─────► connections that never spoke get theirs after the fresh grace
+//!       ─ parked connections get FIN after the parked grace, those that never spoke after the fresh grace
 //!       ─ requests that are not there after their grace are given up (408)
 //!       ─ every answer closes its connection ─► finished when no connection is left
 //! ```
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// From keeping new SYNs away to closing the listener: handshakes on their way complete in this time.
 const LISTENER_GRACE: Duration = Duration::from_millis(60);
+/// How long a connection between two requests stays, so that one that is there already, or on its way, is answered.
+const PARKED_GRACE: Duration = Duration::from_millis(50);
 /// How long a connection that never sent a byte may still send its first request.
 const FRESH_GRACE: Duration = Duration::from_millis(250);
 /// How long a request that is not there yet may still take: this, or a quarter of the whole time if that is less.
@@ -51,8 +53,10 @@ pub(super) struct Due {
     pub is_aborted: bool,
     /// The listener is to be closed.
     pub stops_accepting: bool,
-    /// Connections without a request are to be closed, new ones once they have had their time.
-    pub closes_parked: bool,
+    /// Connections without a request are to be closed if they wait for one since this time.
+    pub parked_cutoff: Option<Instant>,
+    /// The same of connections that never sent a byte.
+    pub fresh_cutoff: Option<Instant>,
     /// Tasks that still run fail.
     pub fails_tasks: bool,
     /// Requests that are not there after so long are given up.
@@ -91,10 +95,12 @@ impl Drain {
         let begun = self.begun?;
         let age = now.saturating_duration_since(begun.at);
         let grace = INCOMPLETE_GRACE.min(begun.time() / 4);
+        let cutoff = |grace| (age >= grace).then(|| now.checked_sub(grace)).flatten();
         Some(Due {
             is_aborted: begun.is_aborted,
             stops_accepting: age >= LISTENER_GRACE,
-            closes_parked: age >= FRESH_GRACE,
+            parked_cutoff: cutoff(PARKED_GRACE),
+            fresh_cutoff: cutoff(FRESH_GRACE),
             fails_tasks: now >= begun.cutoff(),
             incomplete_after: (age >= grace).then_some(grace),
         })
@@ -135,12 +141,6 @@ impl Begun {
     }
 }
 
-/// Whether a connection that never sent a byte has had its time, which it has also if it is taken from the listener's
-/// queue only now.
-pub(super) fn is_fresh_over(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= FRESH_GRACE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_closes_the_listener_then_parked_connections_then_slow_requests() {
+    fn a_drain_closes_parked_connections_then_the_listener_then_fresh_ones_then_slow_requests() {
         let now = Instant::now();
         let mut drain = Drain::default();
         assert!(!drain.is_begun() && drain.due(now).is_none());
@@ -164,17 +164,19 @@ mod tests {
         let steps = |millis| {
             let due = due_after(&drain, now, millis);
             (
+                due.parked_cutoff.is_some(),
                 due.stops_accepting,
-                due.closes_parked,
+                due.fresh_cutoff.is_some(),
                 due.incomplete_after.is_some(),
                 due.fails_tasks,
             )
         };
-        assert_eq!(steps(59), (false, false, false, false));
-        assert_eq!(steps(60), (true, false, false, false));
-        assert_eq!(steps(250), (true, true, false, false));
-        assert_eq!(steps(1000), (true, true, true, false));
-        assert_eq!(steps(9500), (true, true, true, true));
+        assert_eq!(steps(49), (false, false, false, false, false));
+        assert_eq!(steps(50), (true, false, false, false, false));
+        assert_eq!(steps(60), (true, true, false, false, false));
+        assert_eq!(steps(250), (true, true, true, false, false));
+        assert_eq!(steps(1000), (true, true, true, true, false));
+        assert_eq!(steps(9500), (true, true, true, true, true));
         assert_eq!(drain.cutoff(), Some(now + Duration::from_millis(9500)));
         assert_eq!(drain.result_cutoff(), Some(now + Duration::from_millis(9625)));
     }
@@ -202,9 +204,15 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_taken_late_has_its_time() {
-        let now = Instant::now();
-        assert!(!is_fresh_over(now, now));
-        assert!(is_fresh_over(now, now + FRESH_GRACE));
+    fn a_connection_is_parked_as_long_whenever_it_began_to_be() {
+        let began = Instant::now();
+        let mut drain = Drain::default();
+        drain.begin(began, began + Duration::from_secs(10));
+        for (millis, grace) in [(50, PARKED_GRACE), (900, PARKED_GRACE)] {
+            let cutoff = due_after(&drain, began, millis).parked_cutoff;
+            assert_eq!(cutoff, Some(began + Duration::from_millis(millis) - grace));
+        }
+        let cutoff = due_after(&drain, began, 900).fresh_cutoff;
+        assert_eq!(cutoff, Some(began + Duration::from_millis(900) - FRESH_GRACE));
     }
 }

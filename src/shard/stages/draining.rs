@@ -5,7 +5,6 @@ use std::time::Instant;
 use crate::metrics::Eviction;
 
 use crate::shard::connections::State;
-use crate::shard::drain::is_fresh_over;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -26,12 +25,6 @@ impl<R: ShardRing> Shard<R> {
         self.end_subscriptions();
         self.fail_all_questions();
         self.drain_channels();
-        for key in self
-            .table
-            .connections_where(|connection| connection.is_parked() && !connection.is_fresh)
-        {
-            self.begin_close(key);
-        }
         let deadline = now + self.drain.close_linger();
         for key in self
             .table
@@ -76,10 +69,15 @@ impl<R: ShardRing> Shard<R> {
         if due.stops_accepting {
             self.acceptor.stop(&mut self.ring);
         }
-        if due.closes_parked {
+        if due.parked_cutoff.is_some() {
             for key in self.table.connections_where(|connection| {
-                let is_over = !connection.is_fresh || is_fresh_over(connection.request.phase_began, now);
-                connection.is_parked() && is_over
+                let cutoff = if connection.is_fresh {
+                    due.fresh_cutoff
+                } else {
+                    due.parked_cutoff
+                };
+                connection.is_parked()
+                    && cutoff.is_some_and(|cutoff| connection.request.phase_began <= cutoff)
             }) {
                 self.begin_close(key);
             }

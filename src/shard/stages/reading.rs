@@ -433,8 +433,6 @@ impl<R: ShardRing> Shard<R> {
         connection.waiting = Waiting::Idle;
         if connection.request.assembly.is_some() {
             self.serve_assembly(key, Claim::New);
-        } else if self.drain.is_begun() {
-            self.begin_close(key);
         } else {
             self.await_more(key);
         }

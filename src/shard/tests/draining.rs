@@ -39,6 +39,32 @@ fn a_drain_finishes_what_is_in_flight_and_says_so() {
 }
 
 #[test]
+fn a_drain_answers_what_is_on_its_way_between_two_requests() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::new(rig.connect())).collect();
+    for client in &mut clients {
+        client.request(ping(1));
+    }
+    rig.run();
+    // One has sent its request before the drain, one sends it right behind, one sends none.
+    clients[0].request(call(Era::Legacy, "echo", 2, "before"));
+    rig.drain();
+    rig.turn();
+    clients[1].request(call(Era::Legacy, "echo", 2, "behind"));
+    rig.run();
+    rig.live(Duration::from_millis(70));
+    for (client, answers) in clients.iter_mut().zip([2, 2, 1]) {
+        client.read();
+        assert_eq!(client.answers.len(), answers);
+        assert_eq!(client.peer.view(), PeerView::Ended);
+    }
+    assert!(clients[1].answers[1].head.contains("connection: close"));
+    rig.live(Duration::from_secs(1));
+    assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
 fn a_drain_does_not_wait_for_requests_that_stay_half_sent() {
     let mut rig = Rig::new(1, Sizes::default());
     let mut clients: Vec<Client> = (0..3).map(|_| Client::new(rig.connect())).collect();
