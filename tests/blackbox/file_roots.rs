@@ -123,6 +123,9 @@ fn the_directory_that_has_the_roots_name_is_served() {
     assert_eq!(text_at(&server, "f.txt"), "made anew");
     eventually("it is ready again", || readiness(&server).0 == 200);
     // There is one record per change, however many requests there were.
+    eventually("it is logged", || {
+        server.stderr().contains("the root is there again")
+    });
     let log = server.stderr();
     let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert_eq!(count("the root is gone"), 1, "{log}");

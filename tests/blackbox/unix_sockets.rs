@@ -243,9 +243,11 @@ fn only_listed_users_are_served() {
         eventually("it is counted", || {
             server.metric("weir_unix_peers_refused_total", &[]) == 1
         });
-        let said = server.stderr();
         let peer = format!("unix:uid={OTHER_USER},gid=");
-        assert!(said.contains(&peer) && said.contains("--unix-peers"), "{said}");
+        eventually("it is logged", || {
+            let said = server.stderr();
+            said.contains(&peer) && said.contains("--unix-peers")
+        });
     }
     // Clients of the port are none of the rule's concern.
     server.ask(&echo(2, "port")).assert_echo(2, "port");
