@@ -1,6 +1,7 @@
-//! By hand on bare epoll: one thread, level-triggered, no runtime, no timers.
+//! By hand on bare epoll: level-triggered, no runtime, no timers.
 //!
-//! It prints `listening ADDRESS` once it serves.
+//! One thread, or one on each of the CPUs that are its arguments, with a listener of its own on the same port. It prints
+//! `listening ADDRESS` once it serves.
 #![allow(unsafe_code, reason = "epoll has no safe wrapper here")]
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -31,27 +32,58 @@ struct Server {
     answer: Vec<u8>,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let cpus: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|cpu| cpu.parse())
+        .collect::<Result<_, _>>()?;
+    let first = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let address = first.local_addr()?;
+    for &cpu in cpus.iter().skip(1) {
+        let mut server = Server::new(listen(address)?)?;
+        std::thread::spawn(move || pin(cpu).and_then(|()| server.run()).expect("serves"));
+    }
+    println!("listening {address}");
+    let mut server = Server::new(first)?;
+    cpus.first().map_or(Ok(()), |&cpu| pin(cpu))?;
+    Ok(server.run()?)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let listener = TcpListener::from(socket);
-    println!("listening {}", listener.local_addr()?);
-    // SAFETY: no pointers; the result is checked before it is owned.
-    let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    let mut server = Server {
-        // SAFETY: a fresh descriptor nobody else owns.
-        epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
-        listener,
-        connections: Vec::new(),
-        http: Http::default(),
-        answer: Vec::new(),
+    Ok(socket.into())
+}
+
+/// Keeps this thread on one CPU.
+fn pin(cpu: usize) -> io::Result<()> {
+    // SAFETY: all zeros is an empty set, which lives as long as the call.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
     };
-    server.watch(server.listener.as_raw_fd(), libc::EPOLL_CTL_ADD, libc::EPOLLIN)?;
-    server.run()
+    check(result).map(|_| ())
 }
 
 impl Server {
+    fn new(listener: TcpListener) -> io::Result<Server> {
+        // SAFETY: no pointers; the result is checked before it is owned.
+        let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let server = Server {
+            // SAFETY: a fresh descriptor nobody else owns.
+            epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
+            listener,
+            connections: Vec::new(),
+            http: Http::default(),
+            answer: Vec::new(),
+        };
+        server.watch(server.listener.as_raw_fd(), libc::EPOLL_CTL_ADD, libc::EPOLLIN)?;
+        Ok(server)
+    }
+
     fn run(&mut self) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let mut buffer = vec![0; RECEIVE_BYTES];
