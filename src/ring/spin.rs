@@ -6,7 +6,7 @@
 //!
 //! | in the executor wait | the executor has a pass | the shard stays |
 //! |---|---|---|
-//! | the shard's own ticks alone | with each of them | for good |
+//! | nothing but the shard's own ticks | ten times a second | for good |
 //! | perhaps others | every millisecond | for as long as was given or learned |
 //!
 //! What is learned is for how long there is nothing to do: the shard stays where the next completion is most likely
@@ -71,10 +71,10 @@ impl SpinPolicy {
         }
     }
 
-    /// There is nothing to do: what to do then. `tick` is how often the executor needs a pass, if nobody but the shard
+    /// There is nothing to do: what to do then. `pass` is how often the executor needs one, if nobody but the shard
     /// awaits anything there.
-    pub fn on_idle(&mut self, tick: Option<Duration>) -> Idle {
-        self.idle_at(tick, Instant::now())
+    pub fn on_idle(&mut self, pass: Option<Duration>) -> Idle {
+        self.idle_at(pass, Instant::now())
     }
 
     /// There is something to do again, if there was not.
@@ -94,16 +94,16 @@ impl SpinPolicy {
         self.passed.elapsed()
     }
 
-    fn idle_at(&mut self, tick: Option<Duration>, now: Instant) -> Idle {
+    fn idle_at(&mut self, pass: Option<Duration>, now: Instant) -> Idle {
         let since = *self.idle_since.get_or_insert(now);
-        let stay = match (self.busy_poll, tick) {
+        let stay = match (self.busy_poll, pass) {
             (Some(given), _) => given,
             (None, Some(_)) => Duration::MAX,
             (None, None) if self.gap <= GAP_STAY_MAX => STAY,
             (None, None) => Duration::ZERO,
         };
         let stay_left = stay.saturating_sub(now.saturating_duration_since(since));
-        let pass = tick.unwrap_or(EXECUTOR_PASS);
+        let pass = pass.unwrap_or(EXECUTOR_PASS);
         let pass_left = pass.saturating_sub(now.saturating_duration_since(self.passed));
         if stay_left.is_zero() {
             Idle::Park
@@ -129,7 +129,7 @@ mod tests {
     /// A policy, driven by requests that come so long after each other.
     struct Driven {
         policy: SpinPolicy,
-        tick: Option<Duration>,
+        pass: Option<Duration>,
         now: Instant,
     }
 
@@ -145,7 +145,7 @@ mod tests {
             let policy = SpinPolicy::new(busy_poll);
             Driven {
                 now: policy.passed,
-                tick: None,
+                pass: None,
                 policy,
             }
         }
@@ -155,9 +155,9 @@ mod tests {
             let end = self.now + gap;
             let mut spell = Spell::default();
             while self.now < end {
-                match self.policy.idle_at(self.tick, self.now) {
+                match self.policy.idle_at(self.pass, self.now) {
                     Idle::Stay(wait) => {
-                        let pass = self.tick.unwrap_or(EXECUTOR_PASS);
+                        let pass = self.pass.unwrap_or(EXECUTOR_PASS);
                         assert!(!wait.is_zero() && self.now + wait <= self.policy.passed + pass);
                         spell.stays += 1;
                         self.now = end.min(self.now + wait);
@@ -226,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_is_alone_never_parks_and_the_executor_has_its_pass_with_every_tick() {
+    fn a_shard_that_is_alone_never_parks_and_the_executor_has_its_passes() {
         let mut driven = Driven::new(None);
-        driven.tick = Some(Duration::from_millis(50));
+        driven.pass = Some(Duration::from_millis(50));
         let spell = driven.idle(IDLE);
         assert_eq!((spell.parks, spell.passes), (0, 19));
         assert_eq!(spell.stays, 20);
         // Unless it was told for how long to stay.
         let mut driven = Driven::new(Some(Duration::from_micros(100)));
-        driven.tick = Some(Duration::from_millis(50));
+        driven.pass = Some(Duration::from_millis(50));
         assert_eq!(driven.idle(IDLE).parks, 1);
     }
 

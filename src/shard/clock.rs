@@ -24,6 +24,8 @@ pub(super) struct Clock {
     step_ended: Option<Instant>,
     /// Something was handled since the last tick.
     is_active: bool,
+    /// When the last tick was.
+    ticked: Instant,
     wheel: Wheel,
     ticks: TickClock,
     /// The deadlines that were converted last: in one pass, those of a kind are at the same time.
@@ -42,6 +44,7 @@ impl Clock {
             unix_now: unix_seconds(),
             step_ended: None,
             is_active: false,
+            ticked: now,
             wheel: Wheel::new(ticks.present(now)),
             ticks,
             recent: [(now, ticks.deadline(now)); 2],
@@ -70,8 +73,15 @@ impl Clock {
     /// A tick has come: takes the wall's time, and so many timers may be looked at again.
     pub(super) fn begin_tick(&mut self) {
         self.is_active = false;
+        self.ticked = self.now;
         self.unix_now = unix_seconds();
         self.looks = TIMER_LOOKS_MAX;
+    }
+
+    /// When the last tick was.
+    #[inline]
+    pub(super) fn ticked(&self) -> Instant {
+        self.ticked
     }
 
     /// Something was handled.

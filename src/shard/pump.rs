@@ -9,7 +9,7 @@
 //! or anything is awaited.
 //!
 //! The executor may sleep with runnable tasks if the thread lost its CPU at the wrong moment; the tick is
-//! what wakes it then, so such a stall lasts one tick at most.
+//! what wakes it then, so such a stall lasts one tick at most. A shard that waits in its ring ticks by itself.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -33,6 +33,9 @@ const TURN_BATCHES_MAX: usize = 8;
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// Tick while nothing is.
 const TICK_IDLE: Duration = Duration::from_millis(100);
+/// The shard does not wait any shorter for a tick's sake: a timer that is due before the kernel's own next tick (within
+/// 4 ms, usually) costs far more to set and clear.
+const TICK_WAIT_MIN: Duration = Duration::from_millis(5);
 /// How old the last look at the ring may be while tool futures are polled, and the executor's last look at its own
 /// events while calls await something there.
 const PASS_AGE_MAX: Duration = Duration::from_micros(200);
@@ -93,12 +96,8 @@ impl Pump {
         if awaits_executor {
             return self.park().await;
         }
-        let tick = {
-            let shard = self.shard.borrow();
-            // Two tasks tick in turn.
-            shard.service.spawns_no_tasks().then(|| tick_period(&shard) / 2)
-        };
-        match self.spin.on_idle(tick) {
+        let is_alone = self.shard.borrow().service.spawns_no_tasks();
+        match self.spin.on_idle(is_alone.then_some(TICK_IDLE)) {
             Idle::Stay(wait) => self.stay(wait),
             Idle::Pass => self.pass_if_older(Duration::ZERO).await,
             Idle::Park => self.park().await,
@@ -108,11 +107,18 @@ impl Pump {
     /// Waits in the ring for so long, or until something is due.
     fn stay(&mut self, wait: Duration) -> io::Result<()> {
         let mut shard = self.shard.borrow_mut();
-        let wait = match self.next_due(&mut shard) {
-            Some(due) => wait.min(due.saturating_duration_since(shard.clock.read())),
-            None => wait,
-        };
-        shard.ring.flush_and_wait(wait)
+        let now = shard.clock.read();
+        let tick = tick_due(&shard);
+        if tick <= now {
+            return Ok(());
+        }
+        let mut due = tick.max(now + TICK_WAIT_MIN);
+        if let Some(next) = self.next_due(&mut shard) {
+            due = due.min(next);
+        }
+        shard
+            .ring
+            .flush_and_wait(wait.min(due.saturating_duration_since(now)))
     }
 
     /// Waits in the executor until the ring has something to do or something is due. Out of descriptors, it waits a
@@ -168,6 +174,7 @@ fn turn(shard: &Shared) -> io::Result<bool> {
             // What is done is done before the time is taken: a flush may last.
             shard.flush()?;
             shard.begin_pass();
+            tick_if_due(&mut shard, Duration::ZERO);
             shard.offer_if_due();
         }
         let mut handled = 0;
@@ -235,16 +242,31 @@ async fn drive(shard: Shared, key: HandlerKey) {
     .await;
 }
 
-/// One tick, and when the next is due.
+/// One tick of the executor's, and when the next is due. The pump ticks by itself while it waits in the ring; this is
+/// for when it waits in the executor, and for when that sleeps though it should not.
 fn tick(shard: &Shared) -> Option<Duration> {
     {
         let mut shard = shard.borrow_mut();
         shard.begin_pass();
-        shard.handle_tick();
+        tick_if_due(&mut shard, TICK_BUSY / 2);
     }
     look(shard);
     let shard = shard.borrow();
     (!shard.is_finished()).then(|| tick_period(&shard))
+}
+
+/// Ticks if a tick is due within so long.
+fn tick_if_due(shard: &mut Shard<KernelRing>, within: Duration) {
+    let soon = shard.clock.now() + within;
+    // Most of the time it is too early in any case.
+    if soon >= shard.clock.ticked() + TICK_BUSY && soon >= tick_due(shard) {
+        shard.handle_tick();
+    }
+}
+
+/// When the next tick is due, as busy as the shard is now.
+fn tick_due(shard: &Shard<KernelRing>) -> Instant {
+    shard.clock.ticked() + tick_period(shard)
 }
 
 /// How long it is from one tick to the next.
