@@ -1,7 +1,7 @@
 //! By hand on bare epoll: level-triggered, no runtime, no timers.
 //!
-//! One thread, or one on each of the CPUs that are its arguments, with a listener of its own on the same port. It prints
-//! `listening ADDRESS` once it serves.
+//! One thread, or one on each of the CPUs that are its arguments, with a listener of its own on the same port. It
+//! prints `listening ADDRESS` once it serves.
 #![allow(unsafe_code, reason = "epoll has no safe wrapper here")]
 
 use std::io::{self, ErrorKind, Read, Write};
