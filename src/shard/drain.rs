@@ -90,6 +90,11 @@ impl Drain {
         }
     }
 
+    /// Whether nothing is finished any more.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.begun.is_some_and(|begun| begun.is_aborted)
+    }
+
     /// What it comes to at this time, if it has begun.
     pub(super) fn due(&self, now: Instant) -> Option<Due> {
         let begun = self.begun?;

@@ -39,6 +39,17 @@ impl<R: ShardRing> Shard<R> {
                 self.send_queued();
             }
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
+            ShardEvent::StolenMessage(moved) => self.receive_message(*moved),
+            ShardEvent::Relayed(relayed) => {
+                self.handle_relayed(*relayed);
+                self.send_queued();
+            }
+            ShardEvent::Recalled {
+                home,
+                exchange,
+                ends_call,
+            } => self.handle_recalled(home, exchange, ends_call),
+            ShardEvent::AnswerTaken(charged) => self.writer.heap().refund(charged),
             ShardEvent::Accepted(newcomer) => self.receive_newcomer(*newcomer),
             ShardEvent::Slack => self.look_for_slack(),
             ShardEvent::PlaceFree => self.handle_accept(&AcceptEvent::PlaceFree),

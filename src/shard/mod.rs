@@ -69,7 +69,7 @@ pub use admission::Mesh;
 pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;
 pub use executor_waker::ExecutorWaker;
-pub use inbox::{Inbox, Moved, ShardEvent, Waker};
+pub use inbox::{Inbox, MessageEnd, Moved, MovedMessage, Relayed, ShardEvent, Waker};
 pub use pump::run;
 pub use service::{Served, Service};
 pub use shard_ring::ShardRing;

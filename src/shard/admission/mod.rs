@@ -28,7 +28,7 @@ use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::pool::{DrainRate, HandlerKey, WaitKey, WaitQueue};
 use crate::ring::ConnectionKey;
 
-use super::inbox::{Moved, ShardEvent};
+use super::inbox::ShardEvent;
 use offers::OfferTimer;
 use peers::MOVE_AGE_MIN;
 pub use peers::Mesh;
@@ -199,7 +199,7 @@ impl<S> Admission<S> {
     pub(super) fn leave(&mut self, wait: WaitKey) -> Option<Waiter> {
         let waiter = self.queue.remove(wait)?;
         if self.peers.is_waiting() {
-            match self.oldest_movable() {
+            match self.oldest() {
                 Some((_, _, since)) => self.peers.publish_oldest(since),
                 None => self.peers.stop_waiting(),
             }
@@ -369,7 +369,7 @@ impl<S> Admission<S> {
         self.peers.pass_on_slack();
     }
 
-    /// The next waiter that moves: the oldest that can, once it is old enough and a shard has slack.
+    /// The next waiter that moves: the oldest, once it is old enough and a shard has slack.
     pub(super) fn next_move(&mut self, now: Instant) -> Option<Move> {
         if !self.peers.can_steal() {
             return None;
@@ -384,10 +384,9 @@ impl<S> Admission<S> {
         })
     }
 
-    /// The move of the oldest waiter that can move, whatever its age. The permit goes back if there is none.
+    /// The move of the oldest waiter, whatever its age. The permit goes back if there is none.
     pub(super) fn move_oldest(&mut self, target: usize) -> Option<Move> {
-        let oldest = self.oldest_movable();
-        let Some((wait, connection, _)) = oldest else {
+        let Some((wait, connection, _)) = self.oldest() else {
             self.peers.give_back_to(target);
             return None;
         };
@@ -398,16 +397,15 @@ impl<S> Admission<S> {
         })
     }
 
-    /// The oldest waiter that can go to another shard. Most often it is the first.
-    fn oldest_movable(&self) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let mut waiters = self.queue.iter();
-        let (wait, waiter) = waiters.find(|(_, waiter)| waiter.is_movable)?;
+    /// The oldest waiter.
+    fn oldest(&self) -> Option<(WaitKey, ConnectionKey, Instant)> {
+        let (wait, waiter) = self.queue.front()?;
         Some((wait, waiter.connection, waiter.since))
     }
 
     /// The same, if it is old enough to move; if it is not, the next offer is for when it will be.
     fn oldest_ripe(&mut self, now: Instant) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let (wait, connection, since) = self.oldest_movable()?;
+        let (wait, connection, since) = self.oldest()?;
         let ripe_at = since + MOVE_AGE_MIN;
         if now < ripe_at {
             self.offers.set(ripe_at);
@@ -436,9 +434,9 @@ impl<S> Admission<S> {
         self.peers.give_back_to(shard);
     }
 
-    /// Sends a connection to the shard whose permit was taken for it.
-    pub(super) fn send(&self, shard: usize, moved: Moved<S>) {
-        self.peers.post(shard, ShardEvent::Stolen(Box::new(moved)));
+    /// Posts an event to another shard.
+    pub(super) fn post(&self, shard: usize, event: ShardEvent<S>) {
+        self.peers.post(shard, event);
     }
 
     /// Gives no permit to other shards any more; whether none of this shard's is out, so that nothing is on its way

@@ -15,10 +15,8 @@ pub(in crate::shard) struct Waiter {
     pub since: Instant,
     /// How long it may wait.
     pub patience: Duration,
-    /// Whether it can go to another shard: a message of a channel cannot.
-    pub is_movable: bool,
     /// The conversation and the id of the request, if its client can cancel it.
-    pub(super) request: Option<Box<(SessionToken, RequestId)>>,
+    pub request: Option<Box<(SessionToken, RequestId)>>,
 }
 
 impl Waiter {
@@ -27,7 +25,6 @@ impl Waiter {
             connection,
             since,
             patience,
-            is_movable: true,
             request: None,
         }
     }

@@ -14,7 +14,8 @@
 //!
 //! Bounded: exchanges that stay by `in_flight_max`; the outbox by not reading on, and not taking messages of streams,
 //! while a client has not taken [`OUTBOX_HIGH_BYTES`]; progress and log messages beyond [`OUTBOX_FULL_BYTES`] are
-//! dropped. A channel's waiters are not moved to other shards.
+//! dropped. A message that waits may move to a shard with slack; its channel stays, and what is said about it comes
+//! back as mail.
 //!
 //! | file | its part |
 //! |---|---|
@@ -22,6 +23,7 @@
 //! | `framing` | bytes ↔ messages, by kind of channel |
 //! | `events` | the events of HTTP+SSE |
 //! | `outbox` | messages on their way out |
+//! | `remote` | what is known of messages that another shard serves, and of those served for another |
 //! | `ending` | why and how it ends |
 //!
 //! What a shard does with them is in `messaging`.
@@ -31,6 +33,7 @@ mod ending;
 mod events;
 mod framing;
 mod outbox;
+mod remote;
 
 use std::collections::VecDeque;
 
@@ -45,6 +48,7 @@ pub(super) use ending::{Close, Ending};
 pub(super) use events::Events;
 pub(super) use framing::Framing;
 pub(super) use outbox::Outbox;
+pub(super) use remote::{Away, ChannelPlace, Home, Visitors};
 
 /// Unsent bytes with which a channel reads no more and its streams wait.
 pub(super) const OUTBOX_HIGH_BYTES: usize = 64 << 10;
@@ -84,6 +88,8 @@ pub(super) struct Channels {
     interrupted: VecDeque<ConnectionKey>,
     /// Where a masked message is put together.
     unmasked: Vec<u8>,
+    /// Messages of other shards' channels that are served here.
+    pub visitors: Visitors,
 }
 
 impl Channels {
@@ -93,6 +99,7 @@ impl Channels {
             begun: 0,
             interrupted: VecDeque::new(),
             unmasked: Vec::new(),
+            visitors: Visitors::default(),
         }
     }
 

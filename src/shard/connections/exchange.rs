@@ -7,6 +7,14 @@
 //!    ├─────────────────────────────────► Calling ◄──► Streaming (asks its client) ── answered ──► gone
 //!    └─ subscriptions/listen, tasks/result ─────────► Streaming (listens) ── ended ─────────────► gone
 //! ```
+//!
+//! One that waits may move to another shard. Then it is two entries: this one, which stands for it in its channel, and
+//! one where it is served, whose parent is elsewhere.
+//!
+//! ```text
+//! Queued ─ slack elsewhere ─► Moving ─► Away ── its answer came ──► gone      (the channel's shard)
+//!                                         Reading ─► Calling … ── answered ──► gone      (the other)
+//! ```
 
 use std::time::Instant;
 
@@ -14,14 +22,24 @@ use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 
 use super::Request;
+use crate::shard::channels::{Away, Home};
 
 /// A message of a channel.
 #[derive(Debug)]
 pub(in crate::shard) struct Exchange {
-    /// The channel, which gets its answer.
-    pub parent: ConnectionKey,
+    pub parent: Parent,
     pub state: ExchangeState,
     pub request: Request,
+    /// Where it is served, if that is another shard.
+    pub away: Option<Box<Away>>,
+}
+
+/// The channel of a message, which gets its answer.
+#[derive(Debug)]
+pub(in crate::shard) enum Parent {
+    Here(ConnectionKey),
+    /// It is on another shard.
+    Elsewhere(Box<Home>),
 }
 
 /// What a message of a channel is doing.
@@ -31,6 +49,10 @@ pub(in crate::shard) enum ExchangeState {
     Reading,
     /// It waits for a handler.
     Queued(WaitKey),
+    /// It is about to move to another shard, which has a handler for it.
+    Moving,
+    /// Another shard serves it.
+    Away,
     /// A handler works for it.
     Calling(HandlerKey),
     /// Its client listens on it, or its call waits for the client without a handler.
@@ -39,14 +61,10 @@ pub(in crate::shard) enum ExchangeState {
 
 impl Exchange {
     /// A message of `parent` whose first byte came at `began`.
-    pub(in crate::shard) fn new(
-        parent: ConnectionKey,
-        is_browser: bool,
-        began: Instant,
-        now: Instant,
-    ) -> Self {
+    pub(in crate::shard) fn new(parent: Parent, is_browser: bool, began: Instant, now: Instant) -> Self {
         Exchange {
             parent,
+            away: None,
             state: ExchangeState::Reading,
             request: Request {
                 is_browser,

@@ -21,18 +21,19 @@ mod task;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::mcp::ChannelContext;
 use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::{ConnectionKey, DataRing};
 use crate::session::live::Stream;
 use crate::slab::Slab;
 
 use super::acceptor::AddressPlace;
-use super::channels::Channel;
+use super::channels::{Away, Channel, ChannelPlace, Home};
 use super::streams::OpenStream;
 
 pub(super) use connection::{Connection, Outgoing, OutgoingKind, State, Waiting};
 pub(super) use deadlines::{ChannelDeadline, ChannelOverdue, LAST_CALLS, LAST_MOMENT, Overdue};
-pub(super) use exchange::{Exchange, ExchangeState};
+pub(super) use exchange::{Exchange, ExchangeState, Parent};
 pub(super) use request::Request;
 pub(super) use task::Task;
 
@@ -133,9 +134,74 @@ impl<S> Table<S> {
         self.request(key)?.stream.as_deref_mut()
     }
 
-    /// The channel whose message this is.
+    /// Whether it is a message of a channel, wherever that is.
+    pub(super) fn is_message(&mut self, key: ConnectionKey) -> bool {
+        self.exchange(key).is_some()
+    }
+
+    /// The channel whose message this is, if that is on this shard.
     pub(super) fn parent(&mut self, key: ConnectionKey) -> Option<ConnectionKey> {
-        self.exchange(key).map(|exchange| exchange.parent)
+        match self.exchange(key)?.parent {
+            Parent::Here(channel) => Some(channel),
+            Parent::Elsewhere(_) => None,
+        }
+    }
+
+    /// What is known of the channel whose message this is, if that is on another shard.
+    pub(super) fn home(&mut self, key: ConnectionKey) -> Option<&Home> {
+        match &self.exchange(key)?.parent {
+            Parent::Here(_) => None,
+            Parent::Elsewhere(home) => Some(home),
+        }
+    }
+
+    /// The channel whose message this is, on this `shard` or another.
+    pub(super) fn channel_place(&mut self, key: ConnectionKey, shard: u16) -> Option<ChannelPlace> {
+        match &self.exchange(key)?.parent {
+            Parent::Here(channel) => Some(ChannelPlace {
+                shard,
+                channel: *channel,
+            }),
+            Parent::Elsewhere(home) => Some(home.channel),
+        }
+    }
+
+    /// What a message is decoded with.
+    pub(super) fn channel_context(&mut self, key: ConnectionKey) -> Option<ChannelContext> {
+        match &self.exchange(key)?.parent {
+            Parent::Here(channel) => {
+                let channel = *channel;
+                self.channel(channel).map(|channel| channel.context())
+            }
+            Parent::Elsewhere(home) => Some(home.context),
+        }
+    }
+
+    /// The shard to which a connection or a message is about to move.
+    pub(super) fn target_of_move(&mut self, key: ConnectionKey) -> Option<usize> {
+        let shard = match self.entries.get(key)? {
+            Entry::Connection(Connection {
+                state: State::Moving(shard),
+                ..
+            }) => *shard,
+            Entry::Exchange(Exchange {
+                state: ExchangeState::Moving,
+                away: Some(away),
+                ..
+            }) => away.shard,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => return None,
+        };
+        Some(shard.into())
+    }
+
+    /// A message that another shard serves is to be ended here: where it is.
+    pub(super) fn take_away(&mut self, key: ConnectionKey) -> Option<Box<Away>> {
+        let exchange = self.exchange(key)?;
+        if exchange.state != ExchangeState::Away {
+            return None;
+        }
+        exchange.state = ExchangeState::Reading;
+        exchange.away.take()
     }
 
     /// When the request began, and for how long it has waited: what is told of any entry.
@@ -170,7 +236,11 @@ impl<S> Table<S> {
 
     /// The peer of an entry: its address, its process, or the name of what has neither.
     pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
-        let key = self.parent(key).unwrap_or(key);
+        let key = match self.exchange(key).map(|exchange| &exchange.parent) {
+            Some(Parent::Here(channel)) => *channel,
+            Some(Parent::Elsewhere(home)) => return home.peer.clone(),
+            None => key,
+        };
         let socket = &self.connection(key)?.socket;
         let peer = ring.peer(socket).ok();
         Some(peer.map_or_else(|| "stdio".to_owned(), |peer| peer.to_string()))
@@ -412,8 +482,9 @@ mod tests {
     fn a_key_finds_an_entry_only_as_what_it_is() {
         let mut table: Table<&str> = Table::new();
         let connection = table.insert_connection(SOCKET, None, now());
-        let exchange = table.insert_exchange(Exchange::new(connection, true, now(), now()));
-        let task = table.insert_task(Task::new(Some(connection), now()));
+        let exchange = table.insert_exchange(Exchange::new(Parent::Here(connection), true, now(), now()));
+        let place = table.channel_place(exchange, 3);
+        let task = table.insert_task(Task::new(place, now()));
         for (key, expected) in [
             (connection, [true, false, false, true]),
             (exchange, [false, true, false, true]),
@@ -446,7 +517,7 @@ mod tests {
     fn a_handler_works_for_any_entry_and_only_a_request_waits() {
         let mut table: Table<&str> = Table::new();
         let connection = table.insert_connection(SOCKET, None, now());
-        let exchange = table.insert_exchange(Exchange::new(connection, false, now(), now()));
+        let exchange = table.insert_exchange(Exchange::new(Parent::Here(connection), false, now(), now()));
         let task = table.insert_task(Task::new(None, now()));
         for (key, waits) in [(connection, true), (exchange, true), (task, false)] {
             table.begin_wait(key, wait(), now());

@@ -4,13 +4,13 @@
 use std::time::Instant;
 
 use crate::pool::HandlerKey;
-use crate::ring::ConnectionKey;
+use crate::shard::channels::ChannelPlace;
 
 /// A call without a client.
 #[derive(Debug)]
 pub(in crate::shard) struct Task {
     /// The channel that it was asked for on, if it was.
-    pub channel: Option<ConnectionKey>,
+    pub channel: Option<ChannelPlace>,
     /// The handler it runs in; none while it waits for its client.
     pub handler: Option<HandlerKey>,
     /// When it was made.
@@ -20,7 +20,7 @@ pub(in crate::shard) struct Task {
 }
 
 impl Task {
-    pub(in crate::shard) fn new(channel: Option<ConnectionKey>, now: Instant) -> Task {
+    pub(in crate::shard) fn new(channel: Option<ChannelPlace>, now: Instant) -> Task {
         Task {
             channel,
             handler: None,

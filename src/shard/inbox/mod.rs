@@ -15,7 +15,10 @@
 //! | event | at most so many unread | held down by |
 //! |---|---|---|
 //! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
-//! | [`ShardEvent::Stolen`] | handlers of the shard | the permit that was taken for each |
+//! | [`ShardEvent::Stolen`], [`ShardEvent::StolenMessage`] | handlers of the shard | the permit that was taken for each |
+//! | [`ShardEvent::Relayed`] | for each message that is served elsewhere, its end, its open questions, and 256 KiB of what else it says; 1 for each task | the entry, the count of unheard bytes, the task |
+//! | [`ShardEvent::Recalled`] | 1 for each message served for another shard | the entry |
+//! | [`ShardEvent::AnswerTaken`] | 1 for each large answer that was sent to another shard | what is charged for it |
 //! | [`ShardEvent::Accepted`] | connections that the process may have | the place at the connection cap that each has |
 //! | [`ShardEvent::Slack`] | 1 | the flag in the shard's published line |
 //! | [`ShardEvent::PlaceFree`] | 1 for each time the shard began to wait for a place | the flag at the connection cap |
@@ -32,6 +35,7 @@
 //! least once in each turn of its pump.
 
 mod moved;
+mod relayed;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -40,12 +44,13 @@ use std::time::Instant;
 use crate::metrics::ShardHistograms;
 use crate::pool::{HandlerKey, Word};
 use crate::registry::{LinkListener, Outcome, PanicFacts};
-use crate::ring::RingWaker;
+use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::acceptor::{Deliver, Newcomer};
 use super::sync::{Queue, StdSync, SyncTypes};
-pub use moved::Moved;
+pub use moved::{Moved, MovedMessage};
+pub use relayed::{MessageEnd, Relayed};
 
 /// Unread events of those kinds that may be dropped. A cancellation is a hint, and whoever asks for a report can do
 /// without one.
@@ -78,6 +83,21 @@ pub enum ShardEvent<S> {
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
+    /// A message of another shard's channel, which waited there.
+    StolenMessage(Box<MovedMessage>),
+    /// What has come of a message of this shard's channel, from the shard that serves it.
+    Relayed(Box<Relayed>),
+    /// Nobody waits for the answer to a message any more that this shard serves for another.
+    Recalled {
+        /// The shard of its channel.
+        home: u16,
+        /// Its entry there.
+        exchange: ConnectionKey,
+        /// Its call ends in every era; otherwise a legacy call finishes unheard.
+        ends_call: bool,
+    },
+    /// The shard of a channel has taken an answer from its inbox for which so many bytes are charged here.
+    AnswerTaken(usize),
     /// A connection that another shard accepted.
     Accepted(Box<Newcomer<S>>),
     /// Another shard has handlers to spare.
@@ -263,7 +283,6 @@ mod tests {
     use super::*;
     use crate::jsonrpc::Id;
     use crate::mcp::SessionToken;
-    use crate::ring::ConnectionKey;
     use std::sync::mpsc;
 
     struct Signal(mpsc::Sender<()>);

@@ -1,8 +1,9 @@
-//! A connection on its way between shards.
+//! A connection, or a message of a channel, on its way between shards.
 
 use std::time::Instant;
 
 use crate::shard::acceptor::AddressPlace;
+use crate::shard::channels::Home;
 
 /// A connection whose request waited elsewhere and is served where it arrives. A permit was taken for it there.
 pub struct Moved<S> {
@@ -11,6 +12,16 @@ pub struct Moved<S> {
     pub(in crate::shard) address: Option<AddressPlace>,
     /// The request, and what was received behind it.
     pub(in crate::shard) bytes: Vec<u8>,
+    pub(in crate::shard) request_at: Instant,
+    pub(in crate::shard) queued_at: Instant,
+    pub(in crate::shard) is_browser: bool,
+}
+
+/// A message that waited elsewhere and is served where it arrives, while its channel stays. A permit was taken for it
+/// there.
+pub struct MovedMessage {
+    pub(in crate::shard) home: Home,
+    pub(in crate::shard) message: Vec<u8>,
     pub(in crate::shard) request_at: Instant,
     pub(in crate::shard) queued_at: Instant,
     pub(in crate::shard) is_browser: bool,

@@ -30,6 +30,7 @@ impl<R: ShardRing> Shard<R> {
         } else {
             self.cancel_waiter(conversation, request);
             self.cancel_subscription(conversation, request);
+            self.cancel_away(conversation, request);
         }
     }
 
@@ -39,7 +40,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_heard = self.table.handler(connection) == Some(handler);
-        if self.table.parent(connection).is_some() {
+        if self.table.is_message(connection) {
             self.cancel_call(handler);
             return self.end_exchange(connection);
         }

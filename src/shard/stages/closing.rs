@@ -106,6 +106,7 @@ impl<R: ShardRing> Shard<R> {
         self.abandon_wait(key);
         self.clock.clear_deadline(key);
         if let Some(mut exchange) = self.table.remove_exchange(key) {
+            self.part(key, &exchange);
             self.intake.drop_kept(&mut exchange.request);
             if let Some(open) = exchange.request.stream {
                 self.leave_stream(key, *open);

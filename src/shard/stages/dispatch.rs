@@ -194,11 +194,14 @@ impl<R: ShardRing> Shard<R> {
 
     /// A request waits that its client may cancel.
     fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
-        if let Some(conversation) = ticket.conversation()
-            && let Some(wait) = self.table.wait(key)
-        {
-            self.admission
-                .note_request(wait, conversation, ticket.id().clone());
+        let Some(conversation) = ticket.conversation() else {
+            return;
+        };
+        match self.table.wait(key) {
+            Some(wait) => self
+                .admission
+                .note_request(wait, conversation, ticket.id().clone()),
+            None => self.note_moving(key, conversation, ticket.id()),
         }
     }
 }

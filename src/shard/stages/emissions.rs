@@ -85,6 +85,9 @@ impl<R: ShardRing> Shard<R> {
         if is_wanted {
             match self.table.parent(holder) {
                 Some(parent) => self.emit_on_channel(parent, &message, emission.is_droppable()),
+                None if self.table.is_message(holder) => {
+                    self.say_elsewhere(holder, &message, emission.is_droppable());
+                }
                 None => self.emit_on_stream(handler, &message),
             }
         }

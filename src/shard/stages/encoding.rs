@@ -67,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
             reason: None,
         };
         self.log().unanswered(key, &ended);
-        if self.table.parent(key).is_some() {
+        if self.table.is_message(key) {
             return self.drop_unstarted(key, buffer);
         }
         self.answer(key, Answer::counted(buffer, Response::EmptyStream));
@@ -258,8 +258,8 @@ impl<R: ShardRing> Shard<R> {
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
-        if let Some(parent) = self.table.parent(key) {
-            return self.reply_on_channel(key, parent, buffer, handler, reply);
+        if self.table.is_message(key) {
+            return self.reply_on_channel(key, buffer, handler, reply);
         }
         let refusal;
         let (charged, reply) = match self.writer.charge(&buffer) {

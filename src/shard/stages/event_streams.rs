@@ -239,7 +239,7 @@ impl<R: ShardRing> Shard<R> {
     /// Whether a client can receive what a call emits; a stream is opened for it where one is needed.
     pub(in crate::shard) fn is_heard(&mut self, handler: HandlerKey) -> bool {
         let holder = self.calls.holder(handler);
-        let is_of_channel = holder.is_some_and(|key| self.table.parent(key).is_some());
+        let is_of_channel = holder.is_some_and(|key| self.table.is_message(key));
         is_of_channel || self.calls.is_task(handler) || self.call_stream(handler).is_some()
     }
 

@@ -1,4 +1,5 @@
-//! Waiters that move to a shard with slack, connection and all.
+//! Waiters that move to a shard with slack, connection and all. Of a channel only the message moves
+//! (`messaging::remote`).
 //!
 //! The owner offers; nobody reaches into another shard. It takes a permit of the other shard first, so what
 //! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline to its inbox:
@@ -17,7 +18,7 @@ use crate::ring::{ConnectionKey, Operation, Received};
 
 use crate::shard::admission::{Claim, Move};
 use crate::shard::connections::State;
-use crate::shard::inbox::Moved;
+use crate::shard::inbox::{Moved, ShardEvent};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -59,9 +60,9 @@ impl<R: ShardRing> Shard<R> {
             connection: key,
             target,
         } = next;
-        self.leave_queue(key, wait);
+        let waiter = self.take_waiter(key, wait);
         let Some(connection) = self.table.connection(key) else {
-            return self.admission.give_back_to(target);
+            return self.begin_message_move(key, target, waiter);
         };
         connection.state = State::Moving(target as u16);
         if connection.ring.is_watched {
@@ -76,11 +77,15 @@ impl<R: ShardRing> Shard<R> {
         self.go_on_moving(key);
     }
 
-    /// A connection that moves goes once nothing in the ring names it.
+    /// A connection that moves goes once nothing in the ring names it, and its request is kept: it may be in the middle
+    /// of being read. A message of a channel, which the ring does not know, goes as soon as it is kept.
     pub(in crate::shard) fn go_on_moving(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.connection(key)
-            && let State::Moving(target) = connection.state
+        let Some(connection) = self.table.connection(key) else {
+            return self.complete_message_move(key);
+        };
+        if let State::Moving(target) = connection.state
             && !connection.ring.is_in_flight()
+            && connection.request.assembly.is_some()
         {
             self.complete_move(key, target.into());
         }
@@ -140,7 +145,7 @@ impl<R: ShardRing> Shard<R> {
             queued_at: connection.request.phase_began,
             is_browser: connection.request.is_browser,
         };
-        self.admission.send(target, moved);
+        self.admission.post(target, ShardEvent::Stolen(Box::new(moved)));
     }
 
     /// A connection arrives from another shard. The permit for it was taken there.

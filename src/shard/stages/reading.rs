@@ -217,8 +217,10 @@ impl<R: ShardRing> Shard<R> {
             Some(request) if !is_done => request.assembly = Some(assembly),
             _ => self.intake.give_back(assembly),
         }
-        if !matches!(taken, ReadOutcome::Ended | ReadOutcome::Queued) {
-            self.await_more(key);
+        match taken {
+            ReadOutcome::Ended => {}
+            ReadOutcome::Queued => self.go_on_moving(key),
+            ReadOutcome::Consumed(_) | ReadOutcome::Incomplete => self.await_more(key),
         }
     }
 

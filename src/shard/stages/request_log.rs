@@ -156,7 +156,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
             let record = Record {
                 method: Some(method),
                 id: id.and_then(|_| std::str::from_utf8(&text).ok()),
-                status: self.table.parent(key).is_none().then_some(status),
+                status: (!self.table.is_message(key)).then_some(status),
                 outcome: Some(Outcome::Ok.name()),
                 ..Record::default()
             };
@@ -241,7 +241,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
     fn write_answer(&mut self, key: ConnectionKey, subject: Subject<'_>, reply: &Reply, body: &[u8]) {
         let (method, tool, name) = words(subject);
         let told = Told::read(body);
-        let is_channel = self.table.parent(key).is_some();
+        let is_message = self.table.is_message(key);
         let outcome = outcome_of(reply);
         let record = Record {
             method,
@@ -249,7 +249,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
             name,
             id: told.id,
             // A message of a channel has no status.
-            status: (!is_channel).then(|| http::status_of(reply).code()),
+            status: (!is_message).then(|| http::status_of(reply).code()),
             outcome: Some(outcome.name()),
             error: told.error.as_ref().map(|error| error.code),
             reason: told.error.as_ref().map(Failure::reason),

@@ -38,7 +38,7 @@ impl<R: ShardRing> Shard<R> {
         handler: HandlerKey,
         terms: TaskTerms,
     ) -> bool {
-        let channel = self.table.parent(key);
+        let channel = self.table.channel_place(key, self.metrics.shard.0);
         let task_key = self.table.insert_task(Task::new(channel, self.clock.now()));
         self.clock.reserve(task_key);
         let place = TaskPlace {
@@ -75,8 +75,8 @@ impl<R: ShardRing> Shard<R> {
         self.calls.hand_over(handler, task_key);
         self.table.begin_call(task_key, handler);
         self.tasks.on_begun();
-        if let Some(channel) = channel.and_then(|channel| self.table.channel(channel)) {
-            channel.tasks.begin();
+        if let Some(channel) = channel {
+            self.on_task_of_channel(channel);
         }
         self.metrics.on_reply(label, &reply, Duration::ZERO);
         let subject = Subject::Work(&service, operation);
@@ -132,7 +132,7 @@ impl<R: ShardRing> Shard<R> {
         self.tasks.on_over();
         let channel = self.table.remove_task(key).and_then(|task| task.channel);
         if let Some(channel) = channel {
-            self.on_channel_task_over(channel);
+            self.on_task_of_channel_over(channel);
         }
     }
 

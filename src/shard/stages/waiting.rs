@@ -9,7 +9,7 @@
 //! Open ── queued ──► Queued ────────────────────────────► Calling
 //!                      │  deadline ─► refused, Answering
 //!                      │  hang-up ──► its place is free at once
-//!                      └─ slack elsewhere ─► Moving (`moving`)
+//!                      └─ slack elsewhere ─► Moving (`moving`; messages of channels: `messaging::remote`)
 //! ```
 //!
 //! Invariant: a handler that falls free while somebody waits is the oldest waiter's, here or on the shard that its
@@ -25,7 +25,7 @@ use crate::ring::ConnectionKey;
 
 use super::reading::ReadOutcome;
 use crate::shard::admission::{Claim, Decision, Next, Waiter};
-use crate::shard::connections::State;
+use crate::shard::connections::ExchangeState;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -59,8 +59,7 @@ impl<R: ShardRing> Shard<R> {
         } else {
             queue.agent_timeout()
         };
-        let mut waiter = Waiter::new(key, self.clock.now(), patience);
-        waiter.is_movable = self.table.connection(key).is_some();
+        let waiter = Waiter::new(key, self.clock.now(), patience);
         let (deadline, _) = waiter.deadline(self.drain.cutoff());
         let queued = self.admission.enqueue(waiter)?;
         // What it held was promised to others.
@@ -102,6 +101,8 @@ impl<R: ShardRing> Shard<R> {
             Some(request) => request.assembly = Some(assembly),
             None => self.intake.give_back(assembly),
         }
+        // If it is to move at once, it waited for this.
+        self.go_on_moving(key);
         true
     }
 
@@ -150,6 +151,18 @@ impl<R: ShardRing> Shard<R> {
         {
             self.metrics.on_wait_ended(WaitEnd::Left, waited);
         }
+        if let Some(target) = self.table.target_of_move(key) {
+            let Some(exchange) = self.table.exchange(key) else {
+                // Bytes of a connection may lie elsewhere; if not even that, it is given up.
+                if self.keep(key, window) {
+                    self.go_on_moving(key);
+                }
+                return ReadOutcome::Ended;
+            };
+            (exchange.state, exchange.away) = (ExchangeState::Reading, None);
+            self.admission.give_back_to(target);
+            self.metrics.on_wait_ended(WaitEnd::Left, Duration::ZERO);
+        }
         self.take_request(key, window, Claim::Refused(OverloadReason::Memory))
     }
 
@@ -165,8 +178,8 @@ impl<R: ShardRing> Shard<R> {
         let since = self.table.request(key).map(|request| request.phase_began);
         if let Some(wait) = self.table.wait(key) {
             self.leave_queue(key, wait);
-        } else if let Some(State::Moving(target)) = self.table.connection(key).map(|c| c.state) {
-            self.admission.give_back_to(target.into());
+        } else if let Some(target) = self.table.target_of_move(key) {
+            self.admission.give_back_to(target);
         } else {
             return;
         }
@@ -178,10 +191,15 @@ impl<R: ShardRing> Shard<R> {
 
     /// Takes a waiter out of the queue: its request is to be served, or given up. Returns how long it has waited.
     pub(in crate::shard) fn leave_queue(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Duration> {
+        let waiter = self.take_waiter(key, wait)?;
+        Some(waiter.waited(self.clock.now()))
+    }
+
+    pub(super) fn take_waiter(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Waiter> {
         let waiter = self.admission.leave(wait)?;
         self.clock.clear_deadline(key);
         self.table.end_wait(key);
-        Some(waiter.waited(self.clock.now()))
+        Some(waiter)
     }
 
     /// Counts a refusal; what its client is told.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Era, call};
 use super::rig::{Rig, Sizes, now};
 use super::tools::NAP;
+use super::websocket::WebSocket;
 use crate::metrics::WaitEnd;
 
 const SHARDS: usize = 4;
@@ -116,6 +117,78 @@ fn clients_that_begin_on_one_shard_wait_as_in_one_queue() {
     let most = SHARDS * HANDLERS as usize * 2_000 / NAP.as_millis() as usize;
     assert!(latencies.len() > most * 85 / 100, "{} of {most}", latencies.len());
     end(rig, askers);
+}
+
+/// The same for channels, whose calls move one by one and come back as answers.
+#[test]
+fn channels_that_begin_on_one_shard_wait_as_in_one_queue() {
+    let mut rig = rig(SHARDS, HANDLERS);
+    let mut askers: Vec<ChannelAsker> = (0..CLIENTS).map(|_| ChannelAsker::new(&rig)).collect();
+    let mut latencies = Vec::new();
+    for step in 0..2_000 {
+        rig.offer(STEP);
+        if step % 100 == 0 {
+            rig.pass(Duration::ZERO);
+        }
+        rig.turn();
+        for asker in &mut askers {
+            latencies.extend(asker.poll());
+        }
+    }
+    latencies.sort_unstable();
+    let p99 = latencies[latencies.len() * 99 / 100];
+    println!("{} calls, P99 {p99:?}, {} moves", latencies.len(), moves(&rig));
+    assert!(
+        p99 <= ONE_QUEUE * 13 / 10,
+        "P99 {p99:?}, in one queue {ONE_QUEUE:?}"
+    );
+    let most = SHARDS * HANDLERS as usize * 2_000 / NAP.as_millis() as usize;
+    assert!(latencies.len() > most * 85 / 100, "{} of {most}", latencies.len());
+    for _ in 0..1_000 {
+        rig.offer(STEP);
+        rig.turn();
+        askers.iter_mut().for_each(|asker| asker.socket.read());
+    }
+    for asker in &askers {
+        assert_eq!(asker.socket.unanswered(), 0);
+        asker.socket.peer.finish();
+    }
+    rig.leave(&[]);
+}
+
+/// A WebSocket that asks again as soon as it has its answer.
+struct ChannelAsker {
+    socket: WebSocket,
+    asked_at: Instant,
+    calls: u64,
+}
+
+impl ChannelAsker {
+    fn new(rig: &Rig) -> ChannelAsker {
+        let mut asker = ChannelAsker {
+            socket: WebSocket::new(rig.connect_to(0)),
+            asked_at: now(),
+            calls: 0,
+        };
+        asker.ask();
+        asker
+    }
+
+    fn ask(&mut self) {
+        self.calls += 1;
+        self.asked_at = now();
+        self.socket.ask(true, "nap", self.calls, "s");
+        self.socket.send(usize::MAX);
+    }
+
+    /// How long its call took, once it is answered.
+    fn poll(&mut self) -> Option<Duration> {
+        self.socket.read();
+        self.socket.answers.remove(&self.calls)?;
+        let latency = now() - self.asked_at;
+        self.ask();
+        Some(latency)
+    }
 }
 
 /// Shards that are about as far behind as each other do not exchange clients.

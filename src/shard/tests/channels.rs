@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::dice::{Announce, Dice, seeds};
-use super::rig::{Rig, Sizes};
+use super::super::ShardEvent;
+use super::dice::{Announce, Dice, SEEDS, seeds};
+use super::rig::{Rig, Sizes, now};
 use super::websocket::{CLOSE, CONTINUATION, PING, TEXT, WebSocket, call, frame};
 use crate::config::Linger;
 use crate::metrics::Eviction;
@@ -266,6 +267,8 @@ struct Player {
 struct Scene {
     rig: Rig,
     sizes: Sizes,
+    /// Few handlers, held for long.
+    is_crowded: bool,
     dice: Dice,
     players: Vec<Player>,
     held: Vec<String>,
@@ -274,25 +277,32 @@ struct Scene {
 
 #[test]
 fn whatever_happens_to_channels_answers_are_own_and_once_and_nothing_is_left() {
-    let mut answers = 0;
+    let (mut answers, mut moves) = (0, 0);
     for seed in seeds() {
         let _announce = Announce(seed, "channels");
-        answers += play(seed);
+        let (answered, moved) = play(seed);
+        answers += answered;
+        moves += moved;
     }
+    println!("{answers} answers, {moves} moves");
     assert!(answers > seeds().count(), "{answers} answers");
+    let is_whole_run = seeds().count() as u64 >= SEEDS;
+    assert!(!is_whole_run || moves > SEEDS, "{moves} moves");
 }
 
-fn play(seed: u64) -> usize {
+/// One run; how many answers came, and how many messages were served on another shard.
+fn play(seed: u64) -> (usize, u64) {
     let mut dice = Dice(seed);
+    let is_crowded = dice.one_in(2);
     let sizes = Sizes {
-        handlers: dice.of(&[1, 1, 2, 8]),
+        handlers: if is_crowded { 1 } else { dice.of(&[1, 2, 8]) },
         assembly_buffers: dice.of(&[1, 2, 8]),
         assembly_buffer_bytes: dice.of(&[512, 2048]),
         heap_bytes_max: dice.of(&[10_000, 200_000, 1 << 20]),
         ring_buffers: dice.of(&[1, 2, 16]),
         ring_buffer_bytes: dice.of(&[64, 256, 4096]),
-        shards: dice.of(&[1, 1, 2]),
-        queue_depth_max: dice.of(&[0, 1, 8]),
+        shards: dice.of(if is_crowded { &[2, 3] } else { &[1, 1, 2] }),
+        queue_depth_max: dice.of(&[0, 1, 8, 8]),
         linger: dice.of(&[Linger::None, Linger::For(Duration::from_secs(1)), Linger::Forever]),
         ..Sizes::default()
     };
@@ -302,6 +312,7 @@ fn play(seed: u64) -> usize {
     let mut scene = Scene {
         rig,
         sizes,
+        is_crowded,
         dice,
         players: Vec::new(),
         held: Vec::new(),
@@ -310,6 +321,9 @@ fn play(seed: u64) -> usize {
     for _ in 0..STEPS {
         scene.step();
     }
+    if scene.dice.one_in(3) {
+        scene.end_one_shard();
+    }
     scene.settle();
     let answers = scene
         .players
@@ -317,18 +331,20 @@ fn play(seed: u64) -> usize {
         .map(|player| player.socket.answers.len())
         .sum();
     scene.end();
-    answers
+    let drivers = scene.rig.drivers.iter();
+    let moves = drivers.map(|driver| driver.metrics.steals_in.value()).sum();
+    (answers, moves)
 }
 
 impl Scene {
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(22) {
             0 | 1 => self.connect(),
             2..=6 => self.ask(),
             7..=11 => self.send(),
             12..=14 => self.read(),
             15 => self.misbehave(),
-            16 | 17 => self.release_one(),
+            16 | 17 if !self.is_crowded || self.dice.one_in(3) => self.release_one(),
             18 => {
                 let time = self.dice.of(&[10, 100, 1000, 9000, 31_000]);
                 self.rig.pass(Duration::from_millis(time));
@@ -355,7 +371,11 @@ impl Scene {
         self.players.push(Player {
             socket,
             reading,
-            piece_bytes: self.dice.of(&[1, 30, 100, 700, usize::MAX]),
+            piece_bytes: if self.is_crowded {
+                self.dice.of(&[700, usize::MAX])
+            } else {
+                self.dice.of(&[1, 30, 100, 700, usize::MAX])
+            },
             next_id: 1,
             has_finished: false,
         });
@@ -376,9 +396,11 @@ impl Scene {
             let id = player.next_id;
             player.next_id += 1;
             let is_modern = self.dice.one_in(2);
-            let tool = self
-                .dice
-                .of(&["echo", "echo", "hold", "block", "blob", "speak", "fail"]);
+            let tool = self.dice.of(if self.is_crowded {
+                &["hold", "hold", "hold", "block", "blob", "speak", "fail"]
+            } else {
+                &["echo", "echo", "hold", "block", "blob", "speak", "fail"]
+            });
             if matches!(tool, "hold" | "speak") {
                 self.held.push(secret.clone());
             }
@@ -443,6 +465,20 @@ impl Scene {
             let index = self.dice.below(self.held.len());
             let secret = self.held.swap_remove(index);
             self.rig.release(&secret);
+        }
+    }
+
+    /// One shard ends, at once or by a drain, while the others live. Its clients do not come back.
+    fn end_one_shard(&mut self) {
+        let shard = self.dice.below(self.sizes.shards);
+        let event = match self.dice.below(2) {
+            0 => ShardEvent::Abort,
+            _ => ShardEvent::Drain(now() + Duration::from_secs(1000)),
+        };
+        self.rig.drivers[shard].inbox.post(event);
+        for _ in 0..self.dice.below(4) {
+            self.rig.turn();
+            self.rig.offer(Duration::from_millis(1));
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::client::{Client, Era, call, ping};
 use super::rig::{Rig, Sizes};
+use super::websocket::WebSocket;
 use crate::ring::simulated::PeerView;
 
 #[test]
@@ -103,5 +104,24 @@ fn a_drain_does_not_wait_long_for_who_was_closing_before_it() {
         rig.run();
     }
     assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_websocket_that_is_asked_for_during_a_drain_is_refused() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut socket = WebSocket::new(rig.connect());
+    socket.send(10);
+    rig.run();
+    rig.drain();
+    rig.turn();
+    socket.send(usize::MAX);
+    rig.run();
+    socket.read();
+    let refused = socket.refused.as_deref().unwrap_or_default();
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    socket.peer.finish();
+    rig.live(Duration::from_secs(2));
+    assert!(rig.is_finished());
     rig.assert_nothing_left();
 }

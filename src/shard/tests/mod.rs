@@ -36,6 +36,7 @@ mod lingering;
 mod moving;
 mod overload;
 mod pipelining;
+mod remote;
 mod replacing;
 mod requests;
 mod rig;

@@ -493,6 +493,10 @@ impl Driver {
         );
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
         assert!(
+            shard.channels.visitors.is_empty(),
+            "messages of other shards' channels"
+        );
+        assert!(
             !shard.channels.has_interrupted(),
             "channels with messages not taken"
         );

@@ -9,7 +9,8 @@ use crate::ring::ConnectionKey;
 
 use super::super::reading::ReadOutcome;
 use crate::shard::admission::Claim;
-use crate::shard::connections::{Exchange, ExchangeState};
+use crate::shard::connections::{Exchange, ExchangeState, Parent};
+use crate::shard::inbox::MessageEnd;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -20,7 +21,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let (is_browser, began) = (connection.request.is_browser, connection.request.began);
-        let exchange = Exchange::new(parent, is_browser, began, self.clock.now());
+        let exchange = Exchange::new(Parent::Here(parent), is_browser, began, self.clock.now());
         let key = self.table.insert_exchange(exchange);
         self.clock.reserve(key);
         if let Some(channel) = self.table.channel(parent) {
@@ -36,26 +37,26 @@ impl<R: ShardRing> Shard<R> {
         message: &[u8],
         claim: Claim,
     ) -> ReadOutcome {
-        let Some(&mut Exchange { parent, state, .. }) = self.table.exchange(key) else {
+        let Some(Exchange { state, .. }) = self.table.exchange(key) else {
             return ReadOutcome::Ended;
         };
-        if state != ExchangeState::Reading {
+        if *state != ExchangeState::Reading {
             return ReadOutcome::Incomplete;
         }
         let (principal, now) = (self.service.principal(), self.clock.unix_now());
-        let Some(channel) = self.table.channel(parent) else {
+        let Some(context) = self.table.channel_context(key) else {
             return ReadOutcome::Ended;
         };
-        let via = Via::Channel(channel.context());
+        let via = Via::Channel(context);
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
         let out = self.writer.take_buffer();
         self.decode(key, &RequestContext { via, principal, now }, message, out, claim);
-        match self.table.wait(key) {
-            Some(_) => ReadOutcome::Queued,
-            None => ReadOutcome::Consumed(message.len()),
+        match self.table.exchange(key).map(|exchange| exchange.state) {
+            Some(ExchangeState::Queued(_) | ExchangeState::Moving) => ReadOutcome::Queued,
+            _ => ReadOutcome::Consumed(message.len()),
         }
     }
 
@@ -78,11 +79,13 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn reply_on_channel(
         &mut self,
         key: ConnectionKey,
-        parent: ConnectionKey,
         mut buffer: Vec<u8>,
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
+        let Some(parent) = self.table.parent(key) else {
+            return self.reply_elsewhere(key, buffer, handler, reply);
+        };
         if let Some(id) = &reply.session {
             self.adopt_session(parent, id);
         }
@@ -90,6 +93,12 @@ impl<R: ShardRing> Shard<R> {
             buffer = self.post(parent, buffer);
         }
         self.writer.put_buffer(buffer);
+        self.end_message_work(key, handler);
+        self.end_exchange(key);
+    }
+
+    /// The answer to a message is on its way: what worked for it is free.
+    pub(super) fn end_message_work(&mut self, key: ConnectionKey, handler: Option<HandlerKey>) {
         if let Some(handler) = handler {
             self.end_lease(handler);
         }
@@ -98,7 +107,6 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.record(Stage::Total, began, self.clock.read());
         }
         self.metrics.in_flight.down();
-        self.end_exchange(key);
     }
 
     /// An exchange's client wants no answer any more: it gets none.
@@ -111,7 +119,7 @@ impl<R: ShardRing> Shard<R> {
     /// An exchange is over; its channel goes on.
     pub(in crate::shard) fn end_exchange(&mut self, key: ConnectionKey) {
         let Some(parent) = self.table.parent(key) else {
-            return;
+            return self.end_visit(key, MessageEnd::Silent);
         };
         if let Some(channel) = self.table.channel(parent) {
             channel.forget(key);
@@ -129,6 +137,7 @@ impl<R: ShardRing> Shard<R> {
             {
                 self.cancel_call(handler);
             }
+            self.recall(key, all);
             self.abort(key);
         }
     }

@@ -7,6 +7,7 @@
 //! | `exchanges` | messages → exchanges, and their ends |
 //! | `events` | HTTP+SSE: messages from other connections |
 //! | `outbox` | messages on their way out |
+//! | `remote` | messages that another shard serves, and those served for another |
 //! | `streams` | streams on a channel |
 //! | `ending` | closes, deadlines, drain |
 
@@ -15,6 +16,7 @@ mod events;
 mod exchanges;
 mod outbox;
 mod reading;
+mod remote;
 mod streams;
 
 use crate::mcp::{SessionId, Sessions};

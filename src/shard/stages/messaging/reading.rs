@@ -1,7 +1,7 @@
 //! A channel's bytes: into messages, as far as its client takes what there is for it.
 
 use crate::jsonrpc::Outline;
-use crate::mcp::{RequestContext, Via};
+use crate::mcp::{OverloadReason, RequestContext, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
 use crate::ring::ConnectionKey;
@@ -17,6 +17,9 @@ use crate::shard::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Answers an upgrade: from here on its bytes are frames.
     pub(in crate::shard) fn open_websocket(&mut self, key: ConnectionKey, request: &Request<'_, '_>) {
+        if self.drain.is_begun() {
+            return self.refuse_undecoded(key, OverloadReason::Draining);
+        }
         let upgrade = match handshake::upgrade(request.head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
