@@ -7,7 +7,8 @@
 //! by name.
 //!
 //! The parser refuses some valid JSON texts. They get a second look, which is slow and tells which limit they exceed
-//! (`walk`); where they stay refused, the answer's id is found without a parse (`outline`).
+//! (`walk`); where they stay refused, the answer's id is found without a parse (`outline`). Messages that come as lines
+//! are told apart by `lines`.
 //!
 //! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
 //! request that has to wait can be decoded again elsewhere.
@@ -15,6 +16,7 @@
 mod elements;
 mod envelope;
 mod id;
+mod lines;
 mod outline;
 mod parse_error;
 mod prescan;
@@ -27,6 +29,7 @@ mod write;
 pub use elements::{ElementSpan, element_spans};
 pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response, echoable};
 pub use id::{Id, RequestId};
+pub use lines::{LineProgress, Lines};
 pub use outline::{Outline, OutlineScanner, Shape};
 pub use parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 pub use scratch::{Document, Scratch};

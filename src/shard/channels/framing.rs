@@ -1,6 +1,6 @@
 //! How messages lie in a channel's bytes.
 
-use crate::transport::stdio::Lines;
+use crate::jsonrpc::Lines;
 use crate::wire::websocket::{self, MessageKind};
 
 use super::events::Events;

@@ -149,7 +149,7 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::stdio::Lines;
+    use crate::jsonrpc::Lines;
 
     #[test]
     fn tokens_differ_within_a_shard_and_between_shards() {

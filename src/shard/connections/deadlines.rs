@@ -185,9 +185,9 @@ impl<S> Connection<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jsonrpc::Lines;
     use crate::mcp::SessionToken;
     use crate::shard::channels::{Channel, Ending};
-    use crate::transport::stdio::Lines;
     use crate::wire::websocket;
 
     const SILENCE: Duration = Duration::from_secs(60);

@@ -1,13 +1,12 @@
 //! A channel's bytes: into messages, as far as its client takes what there is for it.
 
-use crate::jsonrpc::Outline;
+use crate::jsonrpc::{LineProgress, Lines, Outline};
 use crate::mcp::{OverloadReason, RequestContext, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission::websocket::{self as handshake};
 use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::transport::stdio::{self, Lines};
 use crate::wire::websocket::{self, CloseCode, Control, MessageKind};
 
 use crate::shard::channels::{Close, Framing};
@@ -280,16 +279,16 @@ impl<R: ShardRing> Shard<R> {
         &mut self,
         key: ConnectionKey,
         window: &[u8],
-        progress: stdio::Progress,
+        progress: LineProgress,
     ) -> Option<usize> {
         match progress {
-            stdio::Progress::Incomplete => None,
-            stdio::Progress::Skipped { consumed } => Some(consumed),
-            stdio::Progress::Line { start, end, consumed } => {
+            LineProgress::Incomplete => None,
+            LineProgress::Skipped { consumed } => Some(consumed),
+            LineProgress::Line { start, end, consumed } => {
                 self.take_message(key, window.get(start..end).unwrap_or_default());
                 Some(consumed)
             }
-            stdio::Progress::TooLong { consumed, outline } => {
+            LineProgress::TooLong { consumed, outline } => {
                 self.refuse_line(key, &outline);
                 Some(consumed)
             }

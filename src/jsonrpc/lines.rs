@@ -12,7 +12,7 @@
 //! Invariant: a window from which everything consumed was removed is no longer than the limit, the two bytes of a
 //! line's end and the bytes that came last.
 
-use crate::jsonrpc::{Outline, OutlineScanner};
+use super::outline::{Outline, OutlineScanner};
 
 /// The progress through the lines of a stream.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Lines {
 
 /// The result of looking at a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum LineProgress {
     /// No line is complete: call again with more, from the same first byte.
     Incomplete,
     /// One line, without its end; never empty.
@@ -37,7 +37,7 @@ pub enum Progress {
         /// Bytes that were consumed.
         consumed: usize,
     },
-    /// A line beyond the limit has ended; its bytes before were [`Progress::Skipped`].
+    /// A line beyond the limit has ended; its bytes before were [`LineProgress::Skipped`].
     TooLong {
         /// Bytes that were consumed.
         consumed: usize,
@@ -54,7 +54,7 @@ pub enum Progress {
 impl Lines {
     /// Looks at the front of a window, which begins where the last one was consumed up to. A line of `line_bytes_max`
     /// bytes, without its end, is accepted.
-    pub fn advance(&mut self, window: &[u8], line_bytes_max: usize) -> Progress {
+    pub fn advance(&mut self, window: &[u8], line_bytes_max: usize) -> LineProgress {
         let unseen = window.get(self.searched_bytes..).unwrap_or_default();
         match memchr::memchr(b'\n', unseen) {
             Some(at) => {
@@ -65,37 +65,43 @@ impl Lines {
             None if self.skipping.is_some() || without_return(window).len() > line_bytes_max => {
                 self.searched_bytes = 0;
                 self.skipping.get_or_insert_default().feed(window);
-                Progress::Skipped {
+                LineProgress::Skipped {
                     consumed: window.len(),
                 }
             }
             None => {
                 self.searched_bytes = window.len();
-                Progress::Incomplete
+                LineProgress::Incomplete
             }
         }
     }
 
     /// The end of input: the rest of the window is the last line, which lacks its line feed.
-    pub fn finish(&mut self, window: &[u8]) -> Progress {
+    pub fn finish(&mut self, window: &[u8]) -> LineProgress {
         self.end_line(window, window.len(), window.len(), usize::MAX)
     }
 
     /// Ends the line at `end`; its line feed ends at `consumed`.
-    fn end_line(&mut self, window: &[u8], end: usize, consumed: usize, line_bytes_max: usize) -> Progress {
+    fn end_line(
+        &mut self,
+        window: &[u8],
+        end: usize,
+        consumed: usize,
+        line_bytes_max: usize,
+    ) -> LineProgress {
         self.searched_bytes = 0;
         let line = without_return(window.get(..end).unwrap_or_default());
         if self.skipping.is_some() || line.len() > line_bytes_max {
             let mut scanner = self.skipping.take().unwrap_or_default();
             scanner.feed(line);
-            Progress::TooLong {
+            LineProgress::TooLong {
                 consumed,
                 outline: scanner.finish(),
             }
         } else if line.trim_ascii().is_empty() {
-            Progress::Skipped { consumed }
+            LineProgress::Skipped { consumed }
         } else {
-            Progress::Line {
+            LineProgress::Line {
                 start: 0,
                 end: line.len(),
                 consumed,
@@ -149,18 +155,18 @@ mod tests {
         told
     }
 
-    fn take(progress: &Progress, window: &[u8], told: &mut Vec<Told>) -> Option<usize> {
+    fn take(progress: &LineProgress, window: &[u8], told: &mut Vec<Told>) -> Option<usize> {
         match *progress {
-            Progress::Incomplete => None,
-            Progress::Line { start, end, consumed } => {
+            LineProgress::Incomplete => None,
+            LineProgress::Line { start, end, consumed } => {
                 told.push(Told::Line(window[start..end].to_vec()));
                 Some(consumed)
             }
-            Progress::TooLong { consumed, .. } => {
+            LineProgress::TooLong { consumed, .. } => {
                 told.push(Told::TooLong);
                 Some(consumed)
             }
-            Progress::Skipped { consumed } => Some(consumed),
+            LineProgress::Skipped { consumed } => Some(consumed),
         }
     }
 
@@ -211,12 +217,12 @@ mod tests {
             let mut lines = Lines::default();
             let (first, rest) = line.split_at(cut);
             let mut window = first.to_vec();
-            if let Progress::Skipped { consumed } = lines.advance(&window, LIMIT) {
+            if let LineProgress::Skipped { consumed } = lines.advance(&window, LIMIT) {
                 window.drain(..consumed);
             }
             window.extend_from_slice(rest);
             window.push(b'\n');
-            let Progress::TooLong { consumed, outline } = lines.advance(&window, LIMIT) else {
+            let LineProgress::TooLong { consumed, outline } = lines.advance(&window, LIMIT) else {
                 panic!("cut at {cut}");
             };
             assert_eq!(consumed, window.len());
