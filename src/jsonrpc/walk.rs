@@ -2,8 +2,9 @@
 //!
 //! The parser refuses more than what is not JSON: integers beyond 64 bits, numbers beyond the range of a double,
 //! unpaired surrogates, too much depth. A walk tells these apart, and finds the numbers that the parser cannot hold.
-//! No ordinary body needs one, so it may be slow, but its time is linear in the text and its memory is one bit for each
-//! level of nesting, because a peer decides how deep that is.
+//! No ordinary body needs one, but what a child process says is walked once, to find where its parts lie: so its time
+//! is linear in the text, and its memory is one bit for each level of nesting, because a peer decides how deep that
+//! is. The first 64 levels need no allocation.
 //!
 //! Invariant: the n-th [`Step`] that is not a closing bracket is the n-th entry of the parser's tape.
 
@@ -15,7 +16,7 @@ use super::parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 
 /// The kind of token that a step is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+pub enum Token {
     /// `{` or `[`.
     Open,
     /// `}` or `]`.
@@ -30,14 +31,17 @@ enum Token {
 
 /// One token that is not punctuation.
 #[derive(Clone, Debug)]
-struct Step {
-    token: Token,
-    span: Range<usize>,
+pub struct Step {
+    /// Its kind.
+    pub token: Token,
+    /// Where in the text it lies.
+    pub span: Range<usize>,
 }
 
 /// The text is not JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct NotJson;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON")]
+pub struct NotJson;
 
 /// A surrogate that a string has without its other half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +65,24 @@ enum Expects {
 /// The kinds of the containers that are open, innermost last: a bit each.
 #[derive(Debug, Default)]
 struct Nesting {
-    bits: Vec<u64>,
+    /// The outermost 64.
+    outer: u64,
+    /// The others.
+    inner: Vec<u64>,
     depth: usize,
 }
 
 impl Nesting {
     fn open(&mut self, is_object: bool) {
         let (word, bit) = (self.depth / 64, self.depth % 64);
-        if word == self.bits.len() {
-            self.bits.push(0);
+        if word > self.inner.len() {
+            self.inner.push(0);
         }
-        if let Some(bits) = self.bits.get_mut(word) {
+        let bits = match word.checked_sub(1) {
+            None => Some(&mut self.outer),
+            Some(inner) => self.inner.get_mut(inner),
+        };
+        if let Some(bits) = bits {
             *bits = *bits & !(1 << bit) | u64::from(is_object) << bit;
         }
         self.depth += 1;
@@ -84,14 +95,17 @@ impl Nesting {
     /// The kind of the innermost open container; `None` outside of all.
     fn is_in_object(&self) -> Option<bool> {
         let innermost = self.depth.checked_sub(1)?;
-        let bits = self.bits.get(innermost / 64)?;
+        let bits = match (innermost / 64).checked_sub(1) {
+            None => self.outer,
+            Some(inner) => *self.inner.get(inner)?,
+        };
         Some(bits >> (innermost % 64) & 1 == 1)
     }
 }
 
 /// A walk over a text.
 #[derive(Debug)]
-struct Walk<'b> {
+pub struct Walk<'b> {
     text: &'b [u8],
     at: usize,
     expects: Expects,
@@ -101,7 +115,11 @@ struct Walk<'b> {
 }
 
 impl<'b> Walk<'b> {
-    fn new(text: &'b [u8]) -> Result<Self, NotJson> {
+    /// A walk from the beginning of a text.
+    ///
+    /// # Errors
+    /// The text is not UTF-8.
+    pub fn new(text: &'b [u8]) -> Result<Self, NotJson> {
         std::str::from_utf8(text).map_err(|_| NotJson)?;
         Ok(Self {
             text,
@@ -112,8 +130,16 @@ impl<'b> Walk<'b> {
         })
     }
 
+    /// The containers that are open: behind an opening bracket its own is, behind a closing one it no longer is.
+    pub fn depth(&self) -> usize {
+        self.nesting.depth
+    }
+
     /// The next step; none behind the last one of a text that is JSON.
-    fn next_step(&mut self) -> Result<Option<Step>, NotJson> {
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn next_step(&mut self) -> Result<Option<Step>, NotJson> {
         loop {
             while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
                 self.at += 1;
@@ -305,7 +331,7 @@ pub(super) fn judge(text: &[u8]) -> Result<(), ParseError> {
     let mut walk = Walk::new(text).map_err(syntax)?;
     let (mut depth_most, mut values) = (0, 0_usize);
     while let Some(step) = walk.next_step().map_err(syntax)? {
-        depth_most = depth_most.max(walk.nesting.depth);
+        depth_most = depth_most.max(walk.depth());
         values += usize::from(step.token != Token::Close);
     }
     match walk.surrogate {
@@ -368,14 +394,14 @@ pub fn number_text<'b>(text: &'b [u8], path: &[&str]) -> Option<&'b str> {
     while let Some(step) = walk.next_step().ok()? {
         let token = text.get(step.span)?;
         match step.token {
-            Token::Name if walk.nesting.depth == inside => {
+            Token::Name if walk.depth() == inside => {
                 is_next = name_of(token).is_some_and(|name| path.get(inside - 1) == Some(&&*name));
             }
             Token::Open if is_next && inside < path.len() && token == b"{" => {
                 (inside, is_next) = (inside + 1, false);
             }
             Token::Number if is_next && inside == path.len() => return std::str::from_utf8(token).ok(),
-            Token::Close if walk.nesting.depth < inside => return None,
+            Token::Close if walk.depth() < inside => return None,
             Token::Open | Token::Plain | Token::Number if is_next => return None,
             _ => {}
         }
