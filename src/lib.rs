@@ -133,7 +133,7 @@
 //! | 7 | this file, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
 //! | 6 | `shard` | the executor |
 //! | 5 | `transport` | one connection's conversation |
-//! | 4 | `pool`, `workers`, `session`, `timers` | who may run now |
+//! | 4 | `children`, `pool`, `workers`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
 //! | 1 | `ring`, `metrics`, `config`, `units`, `slab` | the kernel; numbers |
@@ -159,6 +159,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod admin;
+#[cfg(any(test, feature = "internals"))]
+mod children;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
@@ -222,6 +224,9 @@ pub mod options {
 pub mod internals {
     pub mod admin {
         pub use crate::admin::*;
+    }
+    pub mod children {
+        pub use crate::children::*;
     }
     pub mod config {
         pub use crate::config::*;

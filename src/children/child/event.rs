@@ -1,0 +1,127 @@
+//! What a child makes known to the shard that has it.
+
+use std::time::Duration;
+
+use crate::children::line::{Message, Unreadable, write_answer, write_progress};
+use crate::jsonrpc::Id;
+use crate::mcp::Announcement;
+
+use super::handshake_error::HandshakeError;
+use super::introduction::Introduction;
+use super::items::ChildLists;
+
+/// A line of a child's for one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'e> {
+    /// The line as the child wrote it.
+    pub line: &'e [u8],
+    /// Where its parts lie.
+    pub message: Message,
+}
+
+impl Answer<'_> {
+    /// Appends the answer to a call under the client's id.
+    pub fn write(&self, out: &mut Vec<u8>, id: Id<'_>) {
+        write_answer(out, self.line, &self.message, id);
+    }
+
+    /// Appends the word on a call's progress under the client's token.
+    pub fn write_progress(&self, out: &mut Vec<u8>, token: Id<'_>) {
+        write_progress(out, self.line, &self.message, token);
+    }
+}
+
+/// Something that a child said or did, or failed to do.
+#[derive(Debug)]
+pub enum ChildEvent<'e, C> {
+    /// It takes calls from now on.
+    Ready {
+        /// What it says of itself.
+        introduction: Introduction,
+        /// The server's lists, if they were asked for.
+        lists: Option<ChildLists>,
+        /// The time from its start.
+        took: Duration,
+    },
+    /// A call is over.
+    Answered {
+        /// Who waits for it.
+        caller: C,
+        /// A result or an error.
+        answer: Answer<'e>,
+        /// The time the child had it.
+        took: Duration,
+    },
+    /// A call goes on.
+    Progress {
+        /// Who waits for it.
+        caller: &'e C,
+        /// What is to be told, if the client follows the call.
+        progress: Answer<'e>,
+    },
+    /// A call is over without an answer: that was longer than is accepted.
+    AnsweredTooLong {
+        /// Who waited for it.
+        caller: C,
+    },
+    /// A call is over without an answer: it took too long. The child was told.
+    TimedOut {
+        /// Who waited for it.
+        caller: C,
+    },
+    /// A list has changed.
+    Changed(Announcement),
+    /// It logs something, which nobody can say whose call it is about.
+    Logged(Answer<'e>),
+    /// It wrote a line that is none, to be logged.
+    Rubbish {
+        /// The beginning of the line.
+        text: &'e [u8],
+        /// Such lines before it that were too many to be logged.
+        left_out: u64,
+        /// What is wrong with it.
+        why: Unreadable,
+    },
+    /// It is of no more use: it is to be ended, and its calls to be taken from it.
+    Failed(ChildFailure),
+}
+
+/// Why a child is of no more use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChildFailure {
+    /// The handshake failed.
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    /// The handshake took too long.
+    #[error("it was not ready in time")]
+    StartTimeout,
+    /// It closed its stdout.
+    #[error("it closed its output")]
+    OutputEnded,
+    /// It closed its stdin.
+    #[error("it closed its input")]
+    InputBroken,
+    /// It has not read what was written to it.
+    #[error("it does not read its input")]
+    InputStuck,
+    /// It has not answered a ping.
+    #[error("it does not answer")]
+    Unresponsive,
+}
+
+/// A call that was at a child which is of no more use.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Abandoned<C> {
+    /// The child may have seen it: its caller gets an error.
+    Sent {
+        /// Who waits for it.
+        caller: C,
+    },
+    /// None of its bytes were taken: it can go to another child.
+    Unsent {
+        /// Who waits for it.
+        caller: C,
+        /// Its line, as this child was to read it.
+        line: Vec<u8>,
+    },
+}

@@ -1,0 +1,290 @@
+//! The lists of a child: read whole, page by page, and kept as the bytes it wrote.
+//!
+//! What a child can make us keep is bounded; a list that exceeds a bound, or comes back to a page it had, ends with
+//! what there is.
+
+use std::ops::Range;
+
+use crate::children::line::{members, write_without_breaks};
+use crate::jsonrpc::element_spans;
+
+/// Pages of a list that are read.
+const PAGES_MAX: usize = 64;
+/// Items of a list that are kept.
+const ITEMS_MAX: usize = 10_000;
+/// Bytes of a list's items that are kept.
+const BYTES_MAX: usize = 8 << 20;
+
+/// The lists that a server may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListName {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    ResourceTemplates,
+}
+
+impl ListName {
+    /// All of them.
+    pub const ALL: [ListName; 4] = [
+        ListName::Tools,
+        ListName::Prompts,
+        ListName::Resources,
+        ListName::ResourceTemplates,
+    ];
+
+    /// The method by which it is read.
+    pub fn method(self) -> &'static str {
+        match self {
+            ListName::Tools => "tools/list",
+            ListName::Prompts => "prompts/list",
+            ListName::Resources => "resources/list",
+            ListName::ResourceTemplates => "resources/templates/list",
+        }
+    }
+
+    /// The member of the result that has the items.
+    pub fn member(self) -> &'static str {
+        match self {
+            ListName::Tools => "tools",
+            ListName::Prompts => "prompts",
+            ListName::Resources => "resources",
+            ListName::ResourceTemplates => "resourceTemplates",
+        }
+    }
+}
+
+/// All lists of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChildLists([ItemList; ListName::ALL.len()]);
+
+impl ChildLists {
+    /// One of them.
+    pub fn list(&self, name: ListName) -> &ItemList {
+        &self.0[name as usize]
+    }
+
+    pub(super) fn put(&mut self, name: ListName, list: ItemList) {
+        self.0[name as usize] = list;
+    }
+}
+
+/// The items of a list, each an object of JSON as the child wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ItemList {
+    text: Vec<u8>,
+    /// Where each item ends in the text.
+    ends: Vec<usize>,
+    is_cut: bool,
+}
+
+impl ItemList {
+    /// The number of items.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether the child has, or says it has, more items than are kept.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// One item.
+    pub fn item(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        self.text.get(self.begin(index)..end)
+    }
+
+    /// The items of the page that begins with item `first`: at least one if there is one, at most `items_max`, and no
+    /// more than fit into `bytes_max`.
+    pub fn page(&self, first: usize, items_max: usize, bytes_max: usize) -> Range<usize> {
+        let first = first.min(self.len());
+        let begin = self.begin(first);
+        let fits = |end: &&usize| **end - begin <= bytes_max;
+        let rest = self.ends.get(first..).unwrap_or_default();
+        let count = rest.iter().take(items_max).take_while(fits).count();
+        first..first + count.max(usize::from(!rest.is_empty()))
+    }
+
+    /// Appends items as the elements of an array, without its brackets.
+    pub fn write(&self, items: Range<usize>, out: &mut Vec<u8>) {
+        for index in items.clone() {
+            if index > items.start {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.item(index).unwrap_or_default());
+        }
+    }
+
+    fn begin(&self, index: usize) -> usize {
+        index
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .map_or(0, |end| *end)
+    }
+
+    /// Adds an item, if there is room for it.
+    fn push(&mut self, item: &[u8]) -> bool {
+        if self.ends.len() >= ITEMS_MAX || self.text.len() + item.len() > BYTES_MAX {
+            return false;
+        }
+        write_without_breaks(&mut self.text, item);
+        self.ends.push(self.text.len());
+        true
+    }
+}
+
+/// A list that is being read.
+#[derive(Debug, Default)]
+pub(super) struct ListReading {
+    list: ItemList,
+    /// The cursors that were followed, as the child wrote them.
+    cursors: Vec<Box<[u8]>>,
+}
+
+impl ListReading {
+    /// Takes the result of the next page. The cursor of the page to ask for then, as it is written; `None` when the
+    /// list is read.
+    pub(super) fn add(&mut self, name: ListName, result: &[u8]) -> Option<&[u8]> {
+        let mut cursor = None;
+        for member in members(result) {
+            let value = member.value.of(result);
+            match &*member.name(result) {
+                found if found == name.member() => self.add_items(value),
+                "nextCursor" if value.first() == Some(&b'"') => cursor = Some(value),
+                _ => {}
+            }
+        }
+        let cursor = cursor?;
+        let is_known = self.cursors.iter().any(|known| **known == *cursor);
+        if self.list.is_cut || is_known || self.cursors.len() + 1 >= PAGES_MAX {
+            self.list.is_cut = true;
+            return None;
+        }
+        self.cursors.push(cursor.into());
+        self.cursors.last().map(|cursor| &**cursor)
+    }
+
+    pub(super) fn into_list(self) -> ItemList {
+        self.list
+    }
+
+    fn add_items(&mut self, array: &[u8]) {
+        if array.first() != Some(&b'[') {
+            return;
+        }
+        for span in element_spans(array) {
+            let item = array.get(span).unwrap_or_default();
+            // Nothing but objects is listed.
+            if item.first() == Some(&b'{') && !self.list.push(item) {
+                self.list.is_cut = true;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pages: &[&str]) -> (ItemList, usize) {
+        let mut reading = ListReading::default();
+        let mut asked = 1;
+        for page in pages {
+            if reading.add(ListName::Tools, page.as_bytes()).is_none() {
+                break;
+            }
+            asked += 1;
+        }
+        (reading.into_list(), asked)
+    }
+
+    fn written(list: &ItemList) -> String {
+        let mut out = Vec::new();
+        list.write(0..list.len(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn pages_are_put_together_as_they_were_written() {
+        let (list, asked) = read(&[
+            r#"{"nextCursor":"a\n","tools":[ {"name":"x","n":1.10} , {"name" : "y"}],"other":[{}]}"#,
+            r#"{"tools":[{"name":"z","e":1e400}]}"#,
+        ]);
+        assert_eq!(
+            written(&list),
+            r#"{"name":"x","n":1.10},{"name" : "y"},{"name":"z","e":1e400}"#
+        );
+        assert_eq!((list.len(), asked, list.is_cut()), (3, 2, false));
+        assert_eq!(list.item(1), Some(&br#"{"name" : "y"}"#[..]));
+        assert_eq!(list.item(3), None);
+    }
+
+    #[test]
+    fn what_is_no_list_is_empty() {
+        for page in [
+            r#"{"tools":{}}"#,
+            "{}",
+            "[]",
+            "7",
+            r#"{"tools":[1,"a",[{}]]}"#,
+            r#"{"nextCursor":7}"#,
+        ] {
+            let (list, asked) = read(&[page]);
+            assert_eq!((list.len(), asked, list.is_cut()), (0, 1, false), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_end_ends() {
+        let page = |cursor: usize| format!(r#"{{"tools":[{{}}],"nextCursor":"{cursor}"}}"#);
+        let pages: Vec<String> = (0..100).map(page).collect();
+        let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+        let (list, asked) = read(&pages);
+        assert_eq!((list.len(), asked, list.is_cut()), (64, 64, true));
+        // In a circle.
+        let (list, asked) = read(&[pages[0], pages[1], pages[0], pages[1]]);
+        assert_eq!((list.len(), asked, list.is_cut()), (3, 3, true));
+    }
+
+    #[test]
+    fn a_large_list_is_cut() {
+        let items = vec!["{}"; 6_000].join(",");
+        let page = format!(r#"{{"tools":[{items}],"nextCursor":"1"}}"#);
+        let (list, asked) = read(&[&page, &page.replace("\"1\"", "\"2\"")]);
+        assert_eq!((list.len(), asked, list.is_cut()), (ITEMS_MAX, 2, true));
+        let large = format!("{{\"x\":\"{}\"}}", "x".repeat(3 << 20));
+        let (list, _) = read(&[&format!(r#"{{"tools":[{large},{large},{large}]}}"#)]);
+        assert_eq!((list.len(), list.is_cut()), (2, true));
+    }
+
+    #[test]
+    fn our_pages_have_bounds_of_their_own() {
+        let (list, _) = read(&[r#"{"tools":[{"a":1},{"a":2},{"a":333333333},{"a":4}]}"#]);
+        assert_eq!(list.page(0, 1000, 1000), 0..4);
+        assert_eq!(list.page(0, 3, 1000), 0..3);
+        assert_eq!(list.page(0, 1000, 14), 0..2);
+        assert_eq!(list.page(2, 1000, 3), 2..3, "one at least");
+        assert_eq!(list.page(4, 1000, 1000), 4..4);
+        assert_eq!(list.page(9, 1000, 1000), 4..4);
+        let mut out = Vec::new();
+        list.write(1..3, &mut out);
+        assert_eq!(out, br#"{"a":2},{"a":333333333}"#);
+    }
+
+    #[test]
+    fn items_have_no_line_breaks() {
+        let (list, _) = read(&["{\"tools\":[{\"a\":\r1}]}"]);
+        assert_eq!(written(&list), "{\"a\": 1}");
+    }
+}

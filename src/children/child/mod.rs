@@ -1,0 +1,28 @@
+//! One child: what it says, what it is to read, and what waits for it.
+//!
+//! ```text
+//! Starting ─ handshake, lists ─► Serving ─ begin_ending ─► Ending ─ its process is gone ─► abandon
+//!     └──────── refused, too slow ─────────┴── a full stdin, an unanswered ping ──┘
+//! ```
+
+mod calls;
+mod ending;
+mod error_lines;
+mod event;
+mod handshake;
+mod handshake_error;
+mod introduction;
+mod items;
+mod outgoing;
+mod serving;
+
+pub use calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
+pub use ending::{Ending, EndingStep};
+pub use error_lines::{ErrorLine, ErrorLines};
+pub use event::{Abandoned, Answer, ChildEvent, ChildFailure};
+pub use handshake::{ChildProfile, Handshake, HandshakeStep};
+pub use handshake_error::HandshakeError;
+pub use introduction::{Introduction, ServerCapabilities};
+pub use items::{ChildLists, ItemList, ListName};
+pub use outgoing::{Outgoing, PipeWrite};
+pub use serving::{Child, ChildCounters, ChildLimits};

@@ -1,0 +1,465 @@
+//! A child from its start to its end: bytes go in, events and lines to be written come out.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::children::line::{Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_request};
+use crate::children::rate::RateLimit;
+use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
+use crate::mcp::Announcement;
+
+use super::calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
+use super::ending::{Ending, EndingStep};
+use super::error_lines::{ErrorLine, ErrorLines};
+use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
+use super::handshake::{ChildProfile, Handshake, HandshakeStep};
+use super::outgoing::{Outgoing, PipeWrite};
+
+/// Bytes of a line that is none which are logged.
+const RUBBISH_BYTES_MAX: usize = 200;
+/// Lines that are none which are logged, a second and at once.
+const RUBBISH_PER_SECOND: u32 = 1;
+const RUBBISH_BURST: u32 = 20;
+/// JSON-RPC: the method does not exist.
+const METHOD_NOT_FOUND: i32 = -32601;
+/// Bytes that may wait for a child to read them before its own requests are answered no more.
+const OWN_ANSWERS_BYTES_MAX: usize = 1 << 20;
+
+/// What a child may take, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildLimits {
+    /// Calls in flight at once; at most 65,536.
+    pub in_flight_max: u32,
+    /// Bytes of a line that it says.
+    pub message_bytes_max: usize,
+    /// For the handshake and the reading of the lists.
+    pub start_timeout: Duration,
+    /// For a call, anew from each word on its progress.
+    pub call_timeout: Duration,
+    /// For a call in all.
+    pub call_max: Duration,
+    /// For the answer to a call that was cancelled.
+    pub cancel_grace: Duration,
+    /// For taking some of what it is to read.
+    pub write_timeout: Duration,
+    /// Without calls, after which it is pinged; for the answer as well.
+    pub ping_interval: Duration,
+    /// Between the steps of its end.
+    pub stop_grace: Duration,
+}
+
+impl Default for ChildLimits {
+    fn default() -> Self {
+        ChildLimits {
+            in_flight_max: 64,
+            message_bytes_max: 16 << 20,
+            start_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(300),
+            call_max: Duration::from_secs(1800),
+            cancel_grace: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(30),
+            stop_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What of a child's messages only counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildCounters {
+    /// Answers to nobody, and second ones.
+    pub stray_answers: u64,
+    /// Lines that are no messages.
+    pub rubbish_lines: u64,
+    /// Requests to the client, which a shared child was told it has none of.
+    pub refused_questions: u64,
+    /// Other notifications.
+    pub ignored_notifications: u64,
+}
+
+/// One child, whose calls are for callers `C`.
+#[derive(Debug)]
+pub struct Child<C> {
+    phase: Phase,
+    began: Instant,
+    limits: ChildLimits,
+    reader: LineReader,
+    outgoing: Outgoing,
+    in_flight: InFlight<C>,
+    error_lines: ErrorLines,
+    rubbish: RateLimit,
+    /// The id of our last request.
+    own_id: u64,
+    /// When a ping was sent that is not answered.
+    pinged_at: Option<Instant>,
+    /// When it last said something, or was given something.
+    active_at: Instant,
+    counters: ChildCounters,
+    has_failed: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Starting(Box<Handshake>),
+    Serving,
+    /// It finishes what it has, and gets nothing new.
+    Retiring,
+    Ending(Ending),
+}
+
+impl<C> Child<C> {
+    /// A child whose process was just started. The handshake begins with what is to be written now.
+    pub fn new(limits: ChildLimits, profile: &ChildProfile, wants_lists: bool, now: Instant) -> Child<C> {
+        let mut outgoing = Outgoing::new(now);
+        let handshake = Handshake::begin(profile, wants_lists, outgoing.line(now));
+        let times = CallTimes {
+            call_timeout: limits.call_timeout,
+            call_max: limits.call_max,
+            cancel_grace: limits.cancel_grace,
+        };
+        Child {
+            own_id: handshake.id(),
+            phase: Phase::Starting(Box::new(handshake)),
+            began: now,
+            reader: LineReader::new(limits.message_bytes_max),
+            outgoing,
+            in_flight: InFlight::new(limits.in_flight_max, times),
+            error_lines: ErrorLines::new(now),
+            rubbish: RateLimit::new(RUBBISH_PER_SECOND, RUBBISH_BURST, now),
+            limits,
+            pinged_at: None,
+            active_at: now,
+            counters: ChildCounters::default(),
+            has_failed: false,
+        }
+    }
+
+    /// The calls that it would take now.
+    pub fn room(&self) -> u32 {
+        match self.phase {
+            Phase::Serving if !self.has_failed && !self.outgoing.is_broken() => self.in_flight.free(),
+            _ => 0,
+        }
+    }
+
+    /// Its calls in flight.
+    pub fn in_flight(&self) -> &InFlight<C> {
+        &self.in_flight
+    }
+
+    /// What only counts.
+    pub fn counters(&self) -> ChildCounters {
+        self.counters
+    }
+
+    /// Memory that it holds besides its table of calls.
+    pub fn held_bytes(&self) -> usize {
+        self.reader.held_bytes() + self.outgoing.held_bytes()
+    }
+
+    /// The last lines of its stderr, oldest first.
+    pub fn last_errors(&self) -> impl Iterator<Item = &str> {
+        self.error_lines.kept()
+    }
+
+    /// Gives it a call: `text` is the client's request, or the line of another child's that never left us.
+    ///
+    /// # Errors
+    /// Returns the caller if it takes no calls now.
+    pub fn submit(&mut self, text: &[u8], message: &Message, caller: C, now: Instant) -> Result<CallKey, C> {
+        if self.room() == 0 {
+            return Err(caller);
+        }
+        let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
+        write_request(self.outgoing.line(now), text, message, key.wire_id());
+        self.active_at = now;
+        Ok(key)
+    }
+
+    /// Nobody waits for this call any more: the child is told, and the caller handed back. `None` if the call is over.
+    pub fn cancel(&mut self, key: CallKey, reason: &str, now: Instant) -> Option<C> {
+        let (caller, _) = self.in_flight.cancel(key, now)?;
+        write_cancelled(self.outgoing.line(now), key.wire_id(), reason);
+        Some(caller)
+    }
+
+    /// Takes out what is to be written to its stdin now.
+    pub fn next_write(&mut self) -> Option<PipeWrite> {
+        self.outgoing.next_write()
+    }
+
+    /// A write is over.
+    pub fn on_written(
+        &mut self,
+        buffer: Vec<u8>,
+        result: io::Result<usize>,
+        now: Instant,
+        mut tell: impl FnMut(ChildEvent<'_, C>),
+    ) {
+        self.outgoing.on_written(buffer, result, now);
+        if self.outgoing.is_broken() {
+            self.fail(ChildFailure::InputBroken, &mut tell);
+        }
+    }
+
+    /// Takes what it said.
+    pub fn on_output(&mut self, bytes: &[u8], now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
+        self.active_at = now;
+        // It is put back below; nothing in between looks at it.
+        let mut reader = std::mem::replace(&mut self.reader, LineReader::new(0));
+        reader.feed(bytes, |line| self.take_line(line, now, &mut tell));
+        self.reader = reader;
+    }
+
+    /// It says nothing more.
+    pub fn on_output_end(&mut self, now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
+        let mut reader = std::mem::replace(&mut self.reader, LineReader::new(0));
+        reader.finish(|line| self.take_line(line, now, &mut tell));
+        self.fail(ChildFailure::OutputEnded, &mut tell);
+    }
+
+    /// Takes what it wrote to stderr, and hands out the lines to be logged.
+    pub fn on_error_output(&mut self, bytes: &[u8], now: Instant, log: impl FnMut(ErrorLine<'_>)) {
+        self.error_lines.feed(bytes, now, log);
+    }
+
+    /// What time brings: calls that took too long, a child that does not start, read or answer.
+    pub fn on_time(&mut self, now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
+        while let Some(expired) = self.in_flight.expire(now) {
+            if let Expired::TimedOut { key, caller } = expired {
+                write_cancelled(self.outgoing.line(now), key.wire_id(), "the call took too long");
+                tell(ChildEvent::TimedOut { caller });
+            }
+        }
+        let is_over = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
+        let is_stuck = self.outgoing.stuck_since();
+        if is_stuck.is_some_and(|since| is_over(since, self.limits.write_timeout)) {
+            return self.fail(ChildFailure::InputStuck, &mut tell);
+        }
+        match self.phase {
+            Phase::Starting(_) if is_over(self.began, self.limits.start_timeout) => {
+                self.fail(ChildFailure::StartTimeout, &mut tell);
+            }
+            Phase::Serving if self.in_flight.taken() == 0 => match self.pinged_at {
+                Some(at) if is_over(at, self.limits.ping_interval) => {
+                    self.fail(ChildFailure::Unresponsive, &mut tell);
+                }
+                None if is_over(self.active_at, self.limits.ping_interval) => self.ping(now),
+                _ => {}
+            },
+            // What it is busy with may keep it from answering a ping.
+            Phase::Serving => self.pinged_at = None,
+            _ => {}
+        }
+    }
+
+    /// From now on it gets no new calls.
+    pub fn retire(&mut self) {
+        if matches!(self.phase, Phase::Starting(_) | Phase::Serving) {
+            self.phase = Phase::Retiring;
+        }
+    }
+
+    /// Whether it has nothing to do that somebody waits for.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.running() == 0
+    }
+
+    /// Its end begins: it gets nothing more, and [`Child::ending_step`] says what is to be done to its process.
+    pub fn begin_ending(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.phase = Phase::Ending(Ending::new(now, self.limits.stop_grace));
+        }
+    }
+
+    /// The step of its end that is due.
+    pub fn ending_step(&mut self, now: Instant) -> Option<EndingStep> {
+        match &mut self.phase {
+            Phase::Ending(ending) => ending.advance(now),
+            _ => None,
+        }
+    }
+
+    /// Takes its calls from it, once its pipes are with nobody: no write is under way.
+    pub fn abandon(&mut self) -> Vec<Abandoned<C>> {
+        debug_assert!(!self.outgoing.is_writing(), "the ring has what was not written");
+        let calls = self.in_flight.drain();
+        let outgoing = &self.outgoing;
+        let abandoned = |(caller, line_at)| match outgoing.unwritten_line(line_at) {
+            Some(line) => Abandoned::Unsent {
+                caller,
+                line: line.to_vec(),
+            },
+            None => Abandoned::Sent { caller },
+        };
+        calls.into_iter().map(abandoned).collect()
+    }
+
+    fn take_line(&mut self, line: Line<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        match line {
+            Line::Whole(text) => match Message::read(text) {
+                Ok(message) => self.take_message(Answer { line: text, message }, now, tell),
+                Err(why) => self.take_rubbish(text, why, now, tell),
+            },
+            Line::TooLong(outline) => self.take_too_long(&outline, tell),
+        }
+    }
+
+    fn take_message(&mut self, said: Answer<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        match said.message.kind {
+            Kind::Result | Kind::Error => match said.message.call_id(said.line) {
+                Some(id) if id < OWN_IDS_MAX => self.take_own_answer(id, said, now, tell),
+                Some(id) => match self.in_flight.end(id) {
+                    Ended::Call { caller, began } => tell(ChildEvent::Answered {
+                        caller,
+                        answer: said,
+                        took: now.saturating_duration_since(began),
+                    }),
+                    Ended::Unwanted => {}
+                    Ended::Nobody => self.counters.stray_answers += 1,
+                },
+                None => self.counters.stray_answers += 1,
+            },
+            Kind::Request => self.answer_request(said, now),
+            Kind::Notification => self.take_notification(said, now, tell),
+        }
+    }
+
+    fn take_notification(
+        &mut self,
+        said: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        let method = said.message.method(said.line);
+        let changed = match &*method {
+            "notifications/progress" => {
+                let id = said.message.progress_id(said.line);
+                match id.and_then(|id| self.in_flight.progress(id, now)) {
+                    Some(caller) => tell(ChildEvent::Progress {
+                        caller,
+                        progress: said,
+                    }),
+                    None => self.counters.ignored_notifications += 1,
+                }
+                return;
+            }
+            "notifications/message" => return tell(ChildEvent::Logged(said)),
+            "notifications/tools/list_changed" => Announcement::ToolsChanged,
+            "notifications/prompts/list_changed" => Announcement::PromptsChanged,
+            "notifications/resources/list_changed" => Announcement::ResourcesChanged,
+            _ => {
+                self.counters.ignored_notifications += 1;
+                return;
+            }
+        };
+        tell(ChildEvent::Changed(changed));
+    }
+
+    /// An answer to a request of ours.
+    fn take_own_answer(
+        &mut self,
+        id: u64,
+        said: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        let Phase::Starting(handshake) = &mut self.phase else {
+            // An error is an answer, too.
+            if id == self.own_id && self.pinged_at.take().is_none() {
+                self.counters.stray_answers += 1;
+            }
+            return;
+        };
+        let outcome = said.message.outcome.map_or(&b""[..], |span| span.of(said.line));
+        let step = handshake.on_answer(id, said.message.kind, outcome, self.outgoing.line(now));
+        self.own_id = handshake.id();
+        match step {
+            Ok(HandshakeStep::Waiting) => {}
+            Ok(HandshakeStep::Done(done)) => {
+                let (introduction, lists) = *done;
+                self.phase = Phase::Serving;
+                tell(ChildEvent::Ready {
+                    introduction,
+                    lists,
+                    took: now.saturating_duration_since(self.began),
+                });
+            }
+            Err(error) => self.fail(error.into(), tell),
+        }
+    }
+
+    /// Answers a request of the child's. A shared child was told that there is nobody to ask.
+    fn answer_request(&mut self, said: Answer<'_>, now: Instant) {
+        const ID_BYTES_MAX: usize = 1 << 10;
+        let is_ping = said.message.method(said.line) == "ping";
+        if !is_ping {
+            self.counters.refused_questions += 1;
+        }
+        let id = said.message.id.map_or(&b""[..], |id| id.of(said.line));
+        let is_listening = self.outgoing.pending_bytes() <= OWN_ANSWERS_BYTES_MAX;
+        let Ok(id) = std::str::from_utf8(id) else { return };
+        if id.len() > ID_BYTES_MAX || !is_listening || self.has_failed {
+            return;
+        }
+        let id = Id::Verbatim(id);
+        let out = self.outgoing.line(now);
+        if is_ping {
+            write_result(out, id, b"{}");
+        } else {
+            write_error(out, Some(id), METHOD_NOT_FOUND, "there is no client to ask");
+        }
+        out.push(b'\n');
+    }
+
+    fn take_rubbish(
+        &mut self,
+        text: &[u8],
+        why: Unreadable,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        self.counters.rubbish_lines += 1;
+        if let Some(left_out) = self.rubbish.take(now) {
+            let text = text.get(..RUBBISH_BYTES_MAX).unwrap_or(text);
+            tell(ChildEvent::Rubbish { text, left_out, why });
+        }
+    }
+
+    /// The end of a line beyond the limit: if it was an answer, its call is over.
+    fn take_too_long(&mut self, outline: &Outline, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        self.counters.rubbish_lines += 1;
+        let id = match outline.id() {
+            Some(Id::Verbatim(id)) if outline.shape != Shape::Request => id.parse().unwrap_or(0),
+            _ => 0,
+        };
+        if let Ended::Call { caller, .. } = self.in_flight.end(id) {
+            tell(ChildEvent::AnsweredTooLong { caller });
+        }
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.own_id = if self.own_id + 1 < OWN_IDS_MAX {
+            self.own_id + 1
+        } else {
+            1
+        };
+        self.pinged_at = Some(now);
+        let out = self.outgoing.line(now);
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(self.own_id).as_bytes());
+        out.extend_from_slice(b",\"method\":\"ping\"}\n");
+    }
+
+    /// It is of no more use, which is told once; nothing is a failure while it is being ended.
+    fn fail(&mut self, failure: ChildFailure, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        if !self.has_failed && !matches!(self.phase, Phase::Ending(_)) {
+            self.has_failed = true;
+            tell(ChildEvent::Failed(failure));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "serving_tests.rs"]
+mod tests;

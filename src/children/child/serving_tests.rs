@@ -1,0 +1,464 @@
+//! A child, from what it says and when.
+
+use super::*;
+use crate::jsonrpc::Id;
+
+const INTRODUCTION: &str =
+    r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"n"}}"#;
+
+/// A child with what was told of it, under a clock that stands still until it is moved.
+struct Rig {
+    child: Child<&'static str>,
+    now: Instant,
+    told: Vec<String>,
+}
+
+impl Rig {
+    fn new(limits: ChildLimits) -> Rig {
+        let now = Instant::now();
+        Rig {
+            child: Child::new(limits, &ChildProfile::shared(), false, now),
+            now,
+            told: Vec::new(),
+        }
+    }
+
+    /// One that takes calls.
+    fn ready(limits: ChildLimits) -> Rig {
+        let mut rig = Rig::new(limits);
+        assert!(rig.read().contains("initialize"));
+        rig.say(&format!("{{\"id\":1,\"result\":{INTRODUCTION}}}\n"));
+        assert_eq!(rig.told(), ["ready"]);
+        assert!(rig.read().contains("notifications/initialized"));
+        rig
+    }
+
+    fn say(&mut self, text: &str) {
+        let told = &mut self.told;
+        self.child
+            .on_output(text.as_bytes(), self.now, |event| told.push(shown(event)));
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        let told = &mut self.told;
+        self.child.on_time(self.now, |event| told.push(shown(event)));
+    }
+
+    fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// What the child reads of what was written so far.
+    fn read(&mut self) -> String {
+        let mut read = String::new();
+        while let Some(write) = self.child.next_write() {
+            read.push_str(std::str::from_utf8(&write.buffer[write.range.clone()]).unwrap());
+            let bytes = write.range.len();
+            self.written(write, Ok(bytes));
+        }
+        read
+    }
+
+    fn written(&mut self, write: PipeWrite, result: io::Result<usize>) {
+        let told = &mut self.told;
+        self.child
+            .on_written(write.buffer, result, self.now, |event| told.push(shown(event)));
+    }
+
+    fn call(&mut self, caller: &'static str) -> CallKey {
+        let text =
+            br#"{"id":"theirs","method":"tools/call","params":{"_meta":{"progressToken":"t"},"x":1.10}}"#;
+        let message = Message::read(text).unwrap();
+        self.child.submit(text, &message, caller, self.now).unwrap()
+    }
+}
+
+fn shown(event: ChildEvent<'_, &'static str>) -> String {
+    let written = |answer: Answer<'_>| {
+        let mut out = Vec::new();
+        answer.write(&mut out, Id::Text("theirs"));
+        String::from_utf8(out).unwrap()
+    };
+    match event {
+        ChildEvent::Ready { .. } => "ready".to_owned(),
+        ChildEvent::Answered { caller, answer, .. } => format!("{caller}: {}", written(answer)),
+        ChildEvent::Progress { caller, progress } => {
+            let mut out = Vec::new();
+            progress.write_progress(&mut out, Id::Text("t"));
+            format!("{caller} goes on: {}", String::from_utf8(out).unwrap())
+        }
+        ChildEvent::AnsweredTooLong { caller } => format!("{caller}: too long"),
+        ChildEvent::TimedOut { caller } => format!("{caller}: timed out"),
+        ChildEvent::Changed(what) => what.method().to_owned(),
+        ChildEvent::Logged(_) => "logged".to_owned(),
+        ChildEvent::Rubbish { text, left_out, why } => {
+            format!("rubbish ({left_out}, {why}): {}", text.escape_ascii())
+        }
+        ChildEvent::Failed(failure) => format!("failed: {failure}"),
+    }
+}
+
+#[test]
+fn a_call_goes_there_and_back_with_only_its_id_and_token_changed() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    let key = rig.call("a");
+    let id = key.wire_id();
+    assert_eq!(
+        rig.read(),
+        format!(
+            "{{\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"_meta\":{{\"progressToken\":{id}}},\"x\":1.10}}}}\n"
+        )
+    );
+    rig.say(&format!(
+        "{{\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{id},\"progress\":0.50}}}}\n{{\"result\":{{\"y\":1e400}},\"id\":{id}}}\n"
+    ));
+    assert_eq!(
+        rig.told(),
+        [
+            r#"a goes on: {"method":"notifications/progress","params":{"progressToken":"t","progress":0.50}}"#,
+            r#"a: {"result":{"y":1e400},"id":"theirs"}"#
+        ]
+    );
+    // Twice, and about a call that is over.
+    rig.say(&format!(
+        "{{\"id\":{id},\"result\":{{}}}}\n{{\"id\":\"{id}\",\"result\":{{}}}}\n{{\"error\":{{}}}}\n"
+    ));
+    rig.say(&format!(
+        "{{\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{id}}}}}\n"
+    ));
+    assert_eq!(rig.told(), [""; 0]);
+    assert_eq!(rig.child.counters().stray_answers, 3);
+    assert_eq!(rig.child.counters().ignored_notifications, 1);
+}
+
+#[test]
+fn answers_find_their_calls_in_any_order_and_any_pieces() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    let ids = ["a", "b", "c"].map(|caller| rig.call(caller).wire_id());
+    assert_eq!(rig.read().lines().count(), 3);
+    let answers: String = [2, 0, 1]
+        .map(|at| format!("{{\"id\":{},\"result\":{at}}}\n", ids[at]))
+        .concat();
+    for piece in answers.as_bytes().chunks(7) {
+        rig.say(std::str::from_utf8(piece).unwrap());
+    }
+    assert_eq!(
+        rig.told(),
+        [
+            r#"c: {"id":"theirs","result":2}"#,
+            r#"a: {"id":"theirs","result":0}"#,
+            r#"b: {"id":"theirs","result":1}"#
+        ]
+    );
+    assert!(rig.child.is_idle());
+}
+
+#[test]
+fn there_is_room_for_so_many_and_none_before_it_is_ready() {
+    let limits = ChildLimits {
+        in_flight_max: 2,
+        ..ChildLimits::default()
+    };
+    let mut rig = Rig::new(limits);
+    assert_eq!(rig.child.room(), 0);
+    let text = br#"{"id":1,"method":"m"}"#;
+    let message = Message::read(text).unwrap();
+    assert_eq!(rig.child.submit(text, &message, "early", rig.now), Err("early"));
+    let mut rig = Rig::ready(limits);
+    rig.call("a");
+    let second = rig.call("b");
+    assert_eq!(rig.child.submit(text, &message, "c", rig.now), Err("c"));
+    rig.say(&format!("{{\"id\":{},\"result\":{{}}}}\n", second.wire_id()));
+    assert_eq!(rig.child.room(), 1);
+    rig.child.retire();
+    assert_eq!(rig.child.room(), 0);
+    assert!(!rig.child.is_idle());
+}
+
+#[test]
+fn a_cancellation_reaches_the_child_and_a_late_answer_harms_nobody() {
+    let mut rig = Rig::ready(ChildLimits {
+        in_flight_max: 2,
+        ..ChildLimits::default()
+    });
+    let key = rig.call("a");
+    rig.read();
+    assert_eq!(rig.child.cancel(key, "it left", rig.now), Some("a"));
+    assert_eq!(rig.child.cancel(key, "it left", rig.now), None);
+    assert!(
+        rig.read()
+            .contains(&format!("\"requestId\":{},\"reason\":\"it left\"", key.wire_id()))
+    );
+    rig.pass(5);
+    assert_eq!((rig.child.in_flight().lost(), rig.child.room()), (1, 1));
+    assert!(rig.child.in_flight().has_lost_half());
+    let other = rig.call("b");
+    rig.say(&format!("{{\"id\":{},\"result\":{{}}}}\n", key.wire_id()));
+    assert_eq!(rig.told(), [""; 0]);
+    rig.say(&format!("{{\"id\":{},\"result\":{{}}}}\n", other.wire_id()));
+    assert_eq!(rig.told(), [r#"b: {"id":"theirs","result":{}}"#]);
+    assert_eq!(rig.child.room(), 2);
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_cancelled() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    let key = rig.call("a");
+    rig.read();
+    rig.pass(299);
+    assert_eq!(rig.told(), [""; 0]);
+    rig.pass(1);
+    assert_eq!(rig.told(), ["a: timed out"]);
+    assert!(rig.read().contains(&format!("\"requestId\":{}", key.wire_id())));
+}
+
+#[test]
+fn rubbish_is_told_in_part_and_changes_nothing() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    let id = rig.call("a").wire_id();
+    rig.say("Server running on stdio\n[]\n\n{\"id\":");
+    rig.child
+        .on_output(b"\xff\n", rig.now, |event| rig.told.push(shown(event)));
+    rig.say(&format!(
+        "{}\n{{\"id\":{id},\"result\":{{}}}}\n",
+        "x".repeat(1000)
+    ));
+    let told = rig.told();
+    assert_eq!(told[0], "rubbish (0, not JSON): Server running on stdio");
+    assert_eq!(told[1], "rubbish (0, no message of JSON-RPC): []");
+    assert_eq!(told[2], r#"rubbish (0, not JSON): {\"id\":\xff"#);
+    assert_eq!(told[3], format!("rubbish (0, not JSON): {}", "x".repeat(200)));
+    assert_eq!(told[4], r#"a: {"id":"theirs","result":{}}"#);
+    rig.say(&"no\n".repeat(1000));
+    assert_eq!(rig.told().len(), 16);
+    rig.pass(1);
+    rig.say("no\n");
+    assert_eq!(rig.told(), ["rubbish (984, not JSON): no"]);
+    assert_eq!(rig.child.counters().rubbish_lines, 1005);
+}
+
+#[test]
+fn an_answer_that_is_too_long_ends_its_call() {
+    let mut rig = Rig::ready(ChildLimits {
+        message_bytes_max: 300,
+        ..ChildLimits::default()
+    });
+    let ids = ["a", "b"].map(|caller| rig.call(caller).wire_id());
+    rig.say(&format!("{{\"result\":\"{}\",", "x".repeat(400)));
+    rig.say(&format!(
+        "\"id\":{}}}\n{{\"id\":{},\"result\":{{}}}}\n",
+        ids[0], ids[1]
+    ));
+    assert_eq!(rig.told(), ["a: too long", r#"b: {"id":"theirs","result":{}}"#]);
+}
+
+#[test]
+fn its_own_requests_are_answered() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    rig.say("{\"id\":\"p\\n\",\"method\":\"ping\"}\n{\"id\":9007199254740993,\"method\":\"elicitation/create\",\"params\":{}}\n");
+    assert_eq!(
+        rig.read(),
+        "{\"jsonrpc\":\"2.0\",\"id\":\"p\\n\",\"result\":{}}\n{\"jsonrpc\":\"2.0\",\"id\":9007199254740993,\"error\":{\"code\":-32601,\"message\":\"there is no client to ask\"}}\n"
+    );
+    assert_eq!(rig.child.counters().refused_questions, 1);
+    // One that asks and does not read is not answered for ever.
+    for _ in 0..100_000 {
+        rig.say("{\"id\":1,\"method\":\"ping\"}\n");
+    }
+    assert!(rig.child.held_bytes() < 4 << 20, "{}", rig.child.held_bytes());
+    rig.say(&format!(
+        "{{\"id\":\"{}\",\"method\":\"ping\"}}\n",
+        "x".repeat(5000)
+    ));
+}
+
+#[test]
+fn notifications_lead_where_they_belong() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    for method in [
+        "tools/list_changed",
+        "prompts/list_changed",
+        "resources/list_changed",
+        "message",
+        "unknown",
+    ] {
+        rig.say(&format!("{{\"method\":\"notifications/{method}\"}}\n"));
+    }
+    assert_eq!(
+        rig.told(),
+        [
+            "notifications/tools/list_changed",
+            "notifications/prompts/list_changed",
+            "notifications/resources/list_changed",
+            "logged"
+        ]
+    );
+}
+
+#[test]
+fn the_handshake_fails_in_every_way_it_can() {
+    let mut rig = Rig::new(ChildLimits::default());
+    rig.say("{\"id\":1,\"error\":{\"code\":-1,\"message\":\"go away\"}}\n");
+    assert_eq!(rig.told(), ["failed: it refused `initialize`: go away"]);
+    let mut rig = Rig::new(ChildLimits::default());
+    rig.read();
+    rig.pass(29);
+    assert_eq!(rig.told(), [""; 0]);
+    rig.pass(1);
+    rig.pass(1);
+    assert_eq!(rig.told(), ["failed: it was not ready in time"], "once");
+    let mut rig = Rig::new(ChildLimits::default());
+    rig.child
+        .on_output_end(rig.now, |event| rig.told.push(shown(event)));
+    assert_eq!(rig.told(), ["failed: it closed its output"]);
+    assert_eq!(rig.child.room(), 0);
+}
+
+#[test]
+fn an_idle_child_is_pinged_and_has_to_answer() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    rig.pass(30);
+    assert_eq!(rig.read(), "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n");
+    rig.say("{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"no\"}}\n");
+    rig.pass(29);
+    assert_eq!(rig.read(), "");
+    rig.pass(1);
+    assert!(rig.read().contains("\"id\":3,\"method\":\"ping\""));
+    let id = rig.call("a").wire_id();
+    rig.read();
+    rig.pass(100);
+    assert_eq!(rig.told(), [""; 0], "a busy child need not answer pings");
+    rig.say(&format!("{{\"id\":{id},\"result\":{{}}}}\n"));
+    rig.told();
+    rig.pass(30);
+    assert!(rig.read().contains("\"id\":4,\"method\":\"ping\""));
+    rig.pass(30);
+    assert_eq!(rig.told(), ["failed: it does not answer"]);
+}
+
+#[test]
+fn a_child_that_does_not_read_is_noticed_and_its_calls_move() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    rig.call("sent");
+    let write = rig.child.next_write().unwrap();
+    rig.call("waits");
+    rig.written(write, Ok(5));
+    let write = rig.child.next_write().unwrap();
+    rig.pass(29);
+    assert_eq!(rig.told(), [""; 0]);
+    rig.pass(1);
+    assert_eq!(rig.told(), ["failed: it does not read its input"]);
+    rig.child.begin_ending(rig.now);
+    assert_eq!(rig.child.ending_step(rig.now), Some(EndingStep::CloseInput));
+    rig.written(write, Err(io::Error::from_raw_os_error(libc::ECANCELED)));
+    let abandoned = rig.child.abandon();
+    let [
+        Abandoned::Sent { caller: "sent" },
+        Abandoned::Unsent {
+            caller: "waits",
+            line,
+        },
+    ] = &abandoned[..]
+    else {
+        panic!("{abandoned:?}")
+    };
+    // Another child takes it from there.
+    let mut other = Rig::ready(ChildLimits::default());
+    let message = Message::read(line).unwrap();
+    let key = other.child.submit(line, &message, "waits", other.now).unwrap();
+    assert_eq!(
+        other.read(),
+        format!(
+            "{{\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"_meta\":{{\"progressToken\":{id}}},\"x\":1.10}}}}\n",
+            id = key.wire_id()
+        )
+    );
+}
+
+#[test]
+fn a_child_that_reads_no_more_fails_and_is_ended_step_by_step() {
+    let mut rig = Rig::ready(ChildLimits::default());
+    rig.call("a");
+    let write = rig.child.next_write().unwrap();
+    rig.written(write, Err(io::ErrorKind::BrokenPipe.into()));
+    assert_eq!(rig.told(), ["failed: it closed its input"]);
+    assert_eq!(rig.child.room(), 0);
+    rig.child.begin_ending(rig.now);
+    rig.child
+        .on_output_end(rig.now, |event| rig.told.push(shown(event)));
+    assert_eq!(rig.told(), [""; 0], "that is no news");
+    let steps: Vec<_> = [0, 2, 2, 2]
+        .into_iter()
+        .map(|seconds| {
+            rig.now += Duration::from_secs(seconds);
+            rig.child.ending_step(rig.now)
+        })
+        .collect();
+    let expected = [
+        Some(EndingStep::CloseInput),
+        Some(EndingStep::Terminate),
+        Some(EndingStep::Kill),
+        None,
+    ];
+    assert_eq!(steps, expected);
+    assert!(matches!(
+        &rig.child.abandon()[..],
+        [Abandoned::Unsent { caller: "a", .. }]
+    ));
+}
+
+/// Seeded: whatever a child says, in whatever pieces, each call ends at most once and nothing grows.
+#[test]
+fn nothing_that_a_child_says_confuses_the_calls() {
+    for seed in 0..200 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rig = Rig::ready(ChildLimits {
+            in_flight_max: 4,
+            message_bytes_max: 300,
+            ..ChildLimits::default()
+        });
+        let (mut submitted, mut ended) = (0, 0);
+        let mut ids = vec![1, 2];
+        for _ in 0..200 {
+            if rig.child.room() > 0 && rng.bool() {
+                ids.push(rig.call("x").wire_id());
+                submitted += 1;
+            }
+            let id = *rng.choice(&ids).unwrap();
+            let mut text = match rng.u8(..8) {
+                0 | 1 => format!("{{\"id\":{id},\"result\":{{}}}}\n"),
+                2 => format!("{{\"id\":{id},\"error\":{{\"code\":1}}}}\r\n"),
+                3 => format!(
+                    "{{\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{id}}}}}\n"
+                ),
+                4 => format!(
+                    "{{\"id\":{id},\"result\":\"{}\"}}\n",
+                    "y".repeat(rng.usize(..600))
+                ),
+                5 => format!("{{\"id\":{id},\"method\":\"ping\"}}\n"),
+                6 => format!("{{\"id\":{id},\"id\":{id},\"result\":{{}}}}\n"),
+                _ => "\n".repeat(rng.usize(..3)),
+            };
+            if rng.u8(..10) == 0 && !text.is_empty() {
+                text.truncate(rng.usize(..text.len()));
+            }
+            rig.say(&text);
+            if rng.u8(..20) == 0 {
+                rig.pass(rng.u64(..200));
+            }
+            rig.read();
+            let told = rig.told();
+            ended += told.iter().filter(|event| event.starts_with("x:")).count();
+            if told.iter().any(|event| event.starts_with("failed")) {
+                break;
+            }
+            assert_eq!(
+                submitted - ended,
+                rig.child.in_flight().running() as usize,
+                "seed {seed}"
+            );
+        }
+        assert_eq!(submitted - ended, rig.child.abandon().len(), "seed {seed}");
+    }
+}

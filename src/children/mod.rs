@@ -1,0 +1,68 @@
+//! Child processes that are MCP servers on stdio, as values: what they say goes in, what is to be written, answered or
+//! started comes out. No process is started here and no pipe is read; every step gets the time, so that tests step it.
+//!
+//! A rule throughout: what a child says is passed on as the bytes it wrote. Nothing is decoded and written again; a
+//! line is walked once, which checks it and finds where its parts lie, and only ids and progress tokens are replaced.
+//!
+//! ```text
+//!             client's request                                   client's answer
+//!                    │                                                  ▲
+//!   write_request: our id, our token                   write_answer, write_progress: the client's
+//!                    ▼                                                  │
+//!  Child ─ Outgoing ─► stdin │ the process │ stdout ─► LineReader ─► Message ─► Child
+//!                    one write a pass                 ─► stderr ─► ErrorLines
+//! ```
+//!
+//! | part | what it does |
+//! |---|---|
+//! | `line` | the lines of a child: found in pieces, checked, taken apart, put together with other ids |
+//! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
+//! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
+//! | `rate` | how much of what children say is logged |
+//!
+//! # Where it runs
+//!
+//! A [`Child`] belongs to the shard whose ring has its pipes, and only that shard touches it. Its caller's own type
+//! `C` is what the shard needs to answer a client: a ticket and a connection of its own, or the address of a call
+//! that came from another shard. So a call has two halves: the *client's half* stays on the shard of the connection,
+//! without a handler (it waits as a call does that has asked its client), and the *child's half* is one entry of a
+//! child's [`InFlight`]. Between shards they are joined by mail: the request goes as bytes, answers, progress and
+//! errors come back as lines with the places of their parts, and the client's half puts its own id in.
+//!
+//! A [`Pool`] decides for one server, for all shards at once, so exactly one thread has it: the one that hears of
+//! processes from the launcher. Shards tell it by mail what happened to a child, and how many calls wait; it tells a
+//! shard to adopt a child's pipes, or to end one. Nothing of it is on a call's way.
+//!
+//! Each shard publishes, for each server, how many calls its children have room for, as permits
+//! ([`crate::pool::Credit`] is that: whoever wants to send a call to another shard's child takes a permit first, so
+//! it is never turned back), and keeps its own part of the server's queue. A shard whose child has room and whose own
+//! queue is empty tells a shard with waiters, as with handlers.
+//!
+//! # Invariants
+//!
+//! - A call ends in exactly one event: its answer, a refusal, or the child's end.
+//! - The bytes of a call of which some were taken by the pipe are never sent again.
+//! - Ids and tokens that a child sees are ours and unique for its life; a message in which the client's own could hide
+//!   behind a second member of the same name is refused.
+//! - Everything a child can make us keep has a bound: a line, the lists, what it has not read, what is logged.
+
+mod child;
+mod line;
+mod pool;
+mod rate;
+
+pub use child::{
+    Abandoned, Answer, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure, ChildLimits,
+    ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired, Handshake,
+    HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX, Outgoing,
+    PipeWrite, ServerCapabilities,
+};
+pub use line::{
+    Kind, Line, LineReader, Member, Message, Span, Unreadable, members, write_answer, write_cancelled,
+    write_progress, write_request,
+};
+pub use pool::{
+    Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolMode, PoolOptions, PoolStatus, PoolStep,
+    least_loaded, starting_pays,
+};
+pub use rate::RateLimit;

@@ -1,0 +1,343 @@
+//! The children of one server as its pool knows them: by number and state, not by what they say.
+//!
+//! ```text
+//! Starting ─ ready ─► Serving ─ retired ─► Stopping ─► gone
+//!     └─────────────── failed ───────────────┴────────► gone
+//! ```
+//!
+//! One child starts at a time. The pool is told what happens, and asked what is to be done; it does nothing itself.
+
+use std::time::{Duration, Instant};
+
+use super::failures::Failures;
+use super::growth::{Estimate, age, starting_pays};
+use super::options::PoolOptions;
+
+/// What a server's start is taken to cost before one was measured.
+const START_GUESS: Duration = Duration::from_millis(500);
+/// Waits between looks at a pool in which nothing is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A child of a pool, by a number that is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberKey(pub u64);
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberEnd {
+    /// It was ended, or left of its own with nothing to do: that is no failure.
+    Wanted,
+    /// It died, could not be used, or never started.
+    Failed,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolStep {
+    /// Start a child, which has this long to be ready.
+    Start {
+        /// Its name from now on.
+        member: MemberKey,
+        /// The time for it.
+        timeout: Duration,
+    },
+    /// Nothing: ask again then, or when something has happened.
+    Wait(Instant),
+}
+
+/// What a server's pool is like, for whoever wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolStatus {
+    /// A child serves.
+    Serving,
+    /// None does yet.
+    Starting,
+    /// Its children fail too often: calls are refused until this time at least.
+    Quarantined {
+        /// When the next child is tried.
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+struct Member {
+    key: MemberKey,
+    state: MemberState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MemberState {
+    Starting { since: Instant },
+    Serving { since: Instant },
+    Stopping,
+}
+
+/// The pool of one server.
+#[derive(Debug)]
+pub struct Pool {
+    options: PoolOptions,
+    members: Vec<Member>,
+    last_key: u64,
+    failures: Failures,
+    service: Estimate,
+    start: Estimate,
+    is_draining: bool,
+}
+
+impl Pool {
+    /// A pool without children.
+    pub fn new(options: PoolOptions) -> Pool {
+        Pool {
+            options,
+            members: Vec::new(),
+            last_key: 0,
+            failures: Failures::default(),
+            service: Estimate::default(),
+            start: Estimate::default(),
+            is_draining: false,
+        }
+    }
+
+    /// What is to be done now that so many calls wait.
+    pub fn step(&mut self, waiting: usize, now: Instant) -> PoolStep {
+        for member in &self.members {
+            if let MemberState::Serving { since } = member.state {
+                self.failures.on_alive(age(since, now));
+            }
+        }
+        if !self.wants_another(waiting) {
+            return PoolStep::Wait(now + LOOK_EVERY);
+        }
+        if !self.failures.may_start(now) {
+            let at = self.failures.not_before().unwrap_or(now + LOOK_EVERY);
+            return PoolStep::Wait(at.min(now + LOOK_EVERY));
+        }
+        self.last_key += 1;
+        let member = MemberKey(self.last_key);
+        self.members.push(Member {
+            key: member,
+            state: MemberState::Starting { since: now },
+        });
+        let timeout = match self.start.get() {
+            Some(_) => self.options.start_timeout,
+            None => self.options.first_start_timeout,
+        };
+        PoolStep::Start { member, timeout }
+    }
+
+    /// A child takes calls.
+    pub fn on_ready(&mut self, key: MemberKey, now: Instant) {
+        let Some(member) = self.members.iter_mut().find(|member| member.key == key) else {
+            return;
+        };
+        if let MemberState::Starting { since } = member.state {
+            member.state = MemberState::Serving { since: now };
+            self.start.add(age(since, now));
+            self.failures.on_ready();
+        }
+    }
+
+    /// A child gets no more calls, and will end.
+    pub fn on_retired(&mut self, key: MemberKey) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.key == key) {
+            member.state = MemberState::Stopping;
+        }
+    }
+
+    /// A child is gone.
+    pub fn on_end(&mut self, key: MemberKey, end: MemberEnd, now: Instant) {
+        let Some(at) = self.members.iter().position(|member| member.key == key) else {
+            return;
+        };
+        let member = self.members.swap_remove(at);
+        let lived = match member.state {
+            MemberState::Serving { since } => age(since, now),
+            MemberState::Starting { .. } => Duration::ZERO,
+            // It was to end, however it did.
+            MemberState::Stopping => return,
+        };
+        if end == MemberEnd::Failed {
+            self.failures.on_failure(lived, now);
+        }
+    }
+
+    /// A call was answered after the child had it for this long.
+    pub fn on_answered(&mut self, took: Duration) {
+        self.service.add(took);
+    }
+
+    /// From now on no child is started.
+    pub fn begin_drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// What it is like.
+    pub fn status(&self, now: Instant) -> PoolStatus {
+        if self.failures.is_quarantined() {
+            let until = self.failures.not_before().unwrap_or(now);
+            PoolStatus::Quarantined { until }
+        } else if self.serving() > 0 {
+            PoolStatus::Serving
+        } else {
+            PoolStatus::Starting
+        }
+    }
+
+    /// Children that take calls.
+    pub fn serving(&self) -> u32 {
+        self.count(|state| matches!(state, MemberState::Serving { .. }))
+    }
+
+    /// Children that were started and are not gone.
+    pub fn children(&self) -> u32 {
+        self.count(|_| true)
+    }
+
+    fn wants_another(&self, waiting: usize) -> bool {
+        let is_starting = self.count(|state| matches!(state, MemberState::Starting { .. })) > 0;
+        let serving = self.serving();
+        if self.is_draining || is_starting || self.children() >= self.options.max {
+            return false;
+        }
+        if serving < self.options.min_idle.min(self.options.max) {
+            return true;
+        }
+        let start = self.start.get().unwrap_or(START_GUESS);
+        let service = self.service.get().unwrap_or(Duration::ZERO);
+        match serving {
+            0 => waiting > 0,
+            _ => starting_pays(waiting, service, serving, self.options.in_flight_max, start),
+        }
+    }
+
+    fn count(&self, is_it: impl Fn(MemberState) -> bool) -> u32 {
+        self.members.iter().filter(|member| is_it(member.state)).count() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> PoolOptions {
+        PoolOptions {
+            max: 3,
+            in_flight_max: 1,
+            ..PoolOptions::shared(4)
+        }
+    }
+
+    fn started(pool: &mut Pool, waiting: usize, now: Instant) -> MemberKey {
+        match pool.step(waiting, now) {
+            PoolStep::Start { member, .. } => member,
+            PoolStep::Wait(_) => panic!("nothing is started"),
+        }
+    }
+
+    fn waits(pool: &mut Pool, waiting: usize, now: Instant) -> bool {
+        matches!(pool.step(waiting, now), PoolStep::Wait(_))
+    }
+
+    #[test]
+    fn one_child_is_there_unasked_and_one_starts_at_a_time() {
+        let now = Instant::now();
+        let mut pool = Pool::new(options());
+        let step = pool.step(0, now);
+        let first = MemberKey(1);
+        let timeout = Duration::from_secs(300);
+        assert_eq!(
+            step,
+            PoolStep::Start {
+                member: first,
+                timeout
+            }
+        );
+        assert_eq!(pool.status(now), PoolStatus::Starting);
+        assert!(waits(&mut pool, 1_000_000, now));
+        pool.on_ready(first, now + Duration::from_secs(1));
+        assert_eq!(pool.status(now), PoolStatus::Serving);
+        assert!(waits(&mut pool, 0, now));
+    }
+
+    #[test]
+    fn it_grows_while_that_pays_and_up_to_its_bound() {
+        let mut now = Instant::now();
+        let mut pool = Pool::new(options());
+        let first = started(&mut pool, 0, now);
+        now += Duration::from_secs(1);
+        pool.on_ready(first, now);
+        pool.on_answered(Duration::from_millis(10));
+        assert!(waits(&mut pool, 100, now), "a second of work, a second to start");
+        let step = pool.step(101, now);
+        let (member, timeout) = (MemberKey(2), Duration::from_secs(30));
+        assert_eq!(step, PoolStep::Start { member, timeout });
+        pool.on_ready(member, now + Duration::from_secs(1));
+        assert!(waits(&mut pool, 200, now));
+        let third = started(&mut pool, 201, now);
+        pool.on_ready(third, now + Duration::from_secs(1));
+        assert!(waits(&mut pool, 100_000, now), "it is full");
+        pool.on_retired(third);
+        assert!(waits(&mut pool, 100_000, now), "the process is still there");
+        pool.on_end(third, MemberEnd::Failed, now);
+        assert!(!waits(&mut pool, 100_000, now), "its end was wanted");
+    }
+
+    #[test]
+    fn a_child_that_failed_is_replaced_after_a_wait() {
+        let now = Instant::now();
+        let mut pool = Pool::new(options());
+        let first = started(&mut pool, 0, now);
+        pool.on_ready(first, now);
+        pool.on_end(first, MemberEnd::Failed, now);
+        pool.on_end(first, MemberEnd::Failed, now);
+        let soon = now + Duration::from_millis(500);
+        assert_eq!(pool.step(1, now), PoolStep::Wait(soon));
+        let second = started(&mut pool, 0, soon);
+        assert_ne!(second, first);
+        pool.on_end(second, MemberEnd::Wanted, soon);
+        started(&mut pool, 0, soon);
+    }
+
+    #[test]
+    fn a_server_that_fails_too_often_is_quarantined_and_tried_now_and_then() {
+        let mut now = Instant::now();
+        let mut pool = Pool::new(options());
+        let mut failed = 0;
+        while failed < 5 {
+            match pool.step(1, now) {
+                PoolStep::Wait(at) => now = at,
+                PoolStep::Start { member, .. } => {
+                    pool.on_end(member, MemberEnd::Failed, now);
+                    failed += 1;
+                }
+            }
+        }
+        let until = now + Duration::from_secs(60);
+        assert_eq!(pool.status(now), PoolStatus::Quarantined { until });
+        let mut starts = 0;
+        for _ in 0..600 {
+            now += Duration::from_secs(1);
+            if let PoolStep::Start { member, .. } = pool.step(1, now) {
+                starts += 1;
+                pool.on_end(member, MemberEnd::Failed, now);
+            }
+        }
+        assert_eq!(starts, 10);
+        let member = loop {
+            now += Duration::from_secs(1);
+            if let PoolStep::Start { member, .. } = pool.step(1, now) {
+                break member;
+            }
+        };
+        pool.on_ready(member, now);
+        assert_eq!(pool.status(now), PoolStatus::Serving);
+    }
+
+    #[test]
+    fn a_draining_pool_starts_nobody() {
+        let now = Instant::now();
+        let mut pool = Pool::new(options());
+        pool.begin_drain();
+        assert!(waits(&mut pool, 10, now));
+    }
+}
