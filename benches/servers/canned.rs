@@ -71,19 +71,20 @@ async fn pump(server: &RefCell<Server>, mut spin: SpinPolicy) -> io::Result<()> 
     loop {
         let idle = {
             let server = &mut *server.borrow_mut();
-            server.ring.flush()?;
+            server.ring.flush_before_wait()?;
             for _ in 0..BATCHES_MAX {
                 if server.handle_batch() == 0 {
                     break;
                 }
                 spin.on_busy();
-                server.ring.flush()?;
+                server.ring.flush_before_wait()?;
             }
-            spin.on_idle(Some(server.tick_period() / 2))
+            spin.on_idle(Some(TICK_IDLE))
         };
         match idle {
             Idle::Stay(wait) => server.borrow_mut().ring.flush_and_wait(wait)?,
             Idle::Pass => {
+                server.borrow_mut().ring.flush()?;
                 pass_over_executor().await;
                 spin.on_passed();
             }

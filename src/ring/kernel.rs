@@ -4,7 +4,9 @@
 //! (`DEFER_TASKRUN`): each call then does a few receives and no more, so that however many connections are ready,
 //! few buffers are filled at a time, and they are still in the cache when they are looked at. Deferred work does not
 //! wake a poller of the ring's descriptor; the kernel signals an eventfd for it instead, and only while the executor
-//! waits. Accepted sockets are blocking, so that the ring waits for them; nothing calls them directly.
+//! waits. Accepted sockets are blocking, so that the ring waits for them. Nothing calls them directly but one kind of
+//! send: where the ring has nothing else to do, an attempt is a system call of its own, whose outcome is known at once.
+//! The receive behind it is then begun by the call that waits, two calls in all.
 //!
 //! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
 #![allow(unsafe_code, reason = "submits entries whose memory must outlive them")]
@@ -51,9 +53,21 @@ pub struct KernelRing {
     /// The eventfd's count is read into this; it is leaked, as the kernel may write while the ring dies.
     wake_count: *mut [u8; 8],
     is_wake_armed: bool,
+    /// A send that is over without the kernel's having a completion for it.
+    sent: Option<Sent>,
+    /// Receives that wait for bytes among the queued entries, as far as nothing was submitted since.
+    queued_receives: usize,
     starvations: u64,
     overflows: u64,
     in_flight: usize,
+}
+
+/// The outcome of a send that was a system call of its own.
+struct Sent {
+    key: ConnectionKey,
+    result: io::Result<usize>,
+    /// Whether there was a flush since, so that it is handed out.
+    is_collected: bool,
 }
 
 impl KernelRing {
@@ -86,6 +100,8 @@ impl KernelRing {
             waker: RingWaker::new(notice).map_err(RingError::Waker)?,
             wake_count: Box::into_raw(Box::new([0; 8])),
             is_wake_armed: false,
+            sent: None,
+            queued_receives: 0,
             starvations: 0,
             overflows: 0,
             in_flight: 0,
@@ -124,6 +140,7 @@ impl KernelRing {
     pub fn flush_and_wait(&mut self, wait: Duration) -> io::Result<()> {
         self.provided.publish();
         self.queue_backlog();
+        self.collect_sent();
         let has_completions = self.has_completions() || self.listeners.is_stop_due();
         if has_completions || !self.backlog.is_empty() || wait.is_zero() {
             return self.flush();
@@ -133,6 +150,7 @@ impl KernelRing {
         let is_overflown = submission.cq_overflow();
         drop(submission);
         self.overflows += u64::from(is_overflown);
+        self.queued_receives = 0;
         let timeout = Timespec::from(wait);
         let arguments = SubmitArgs::new().timespec(&timeout);
         let flags = (EnterFlags::GETEVENTS | EnterFlags::EXT_ARG).bits();
@@ -159,12 +177,31 @@ impl KernelRing {
     }
 
     fn has_collected(&self) -> bool {
-        !self.early.is_empty() || !self.completed.is_empty()
+        let has_sent = self.sent.as_ref().is_some_and(|sent| sent.is_collected);
+        has_sent || !self.early.is_empty() || !self.completed.is_empty()
+    }
+
+    /// Whether there is nothing to hand out, to begin or to collect.
+    fn is_at_rest(&mut self) -> bool {
+        self.sent.is_none()
+            && self.backlog.is_empty()
+            && self.uring.submission().is_empty()
+            && !self.has_completions()
+    }
+
+    /// Whether only receives are to be begun, which wait for bytes, and nothing is known to be there to collect.
+    fn can_begin_later(&mut self) -> bool {
+        let submission = self.uring.submission();
+        let has_receives_only = submission.len() == self.queued_receives;
+        let has_work = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        has_receives_only && !has_work && self.backlog.is_empty()
     }
 
     /// Whether something waits that a poll of the descriptor does not show.
     pub(super) fn has_hidden_work(&mut self) -> bool {
         self.has_collected()
+            || self.sent.is_some()
             || !self.uring.submission().is_empty()
             || !self.backlog.is_empty()
             || self.provided.pool().has_returned()
@@ -247,6 +284,7 @@ impl KernelRing {
         let bytes_max = self.provided.pool().buffer_bytes() as u32;
         let entry = socket.receive_entry(BUFFER_GROUP, bytes_max, arrival);
         self.push(Token::Operation(Operation::Receive, key), entry);
+        self.queued_receives += usize::from(arrival == Arrival::Later);
     }
 
     fn try_queue(&mut self, entry: &squeue::Entry) -> bool {
@@ -278,6 +316,7 @@ impl KernelRing {
             return Ok(0);
         }
         self.overflows += u64::from(is_overflown);
+        self.queued_receives = 0;
         let flags = EnterFlags::GETEVENTS.bits();
         loop {
             // SAFETY: without EXT_ARG the argument is an optional signal set, here none. Queued entries
@@ -317,13 +356,7 @@ impl KernelRing {
                 Some(buffer) => on_filled(key, buffer, result),
                 None => self.on_receive(key, result, flags),
             },
-            Token::Operation(Operation::Send, key) => {
-                let slot = self.sends.get_mut(key.slot as usize);
-                let buffer = slot
-                    .and_then(Option::take)
-                    .expect("a send completes once, and its buffer is kept until then");
-                Completion::Sent { key, buffer, result }
-            }
+            Token::Operation(Operation::Send, key) => self.on_sent(key, result),
             Token::Operation(Operation::Watch, key) => Completion::HungUp {
                 key,
                 outcome: hang_up_of(result),
@@ -332,6 +365,27 @@ impl KernelRing {
             Token::CancelEnd => return None,
             Token::Close(key) => Completion::Closed { key },
         })
+    }
+
+    fn on_sent(&mut self, key: ConnectionKey, result: io::Result<usize>) -> Completion {
+        let slot = self.sends.get_mut(key.slot as usize);
+        let buffer = slot
+            .and_then(Option::take)
+            .expect("a send completes once, and its buffer is kept until then");
+        Completion::Sent { key, buffer, result }
+    }
+
+    fn collect_sent(&mut self) {
+        if let Some(sent) = &mut self.sent {
+            sent.is_collected = true;
+        }
+    }
+
+    /// The send that was a system call of its own, once it is collected.
+    fn take_sent(&mut self) -> Option<Completion> {
+        let sent = self.sent.take_if(|sent| sent.is_collected)?;
+        self.in_flight -= 1;
+        Some(self.on_sent(sent.key, sent.result))
     }
 
     /// A listener's watch is over.
@@ -434,7 +488,11 @@ impl DataRing for KernelRing {
                 SendMode::Attempt => libc::MSG_DONTWAIT,
                 SendMode::All => libc::MSG_WAITALL,
             };
-        let entry = socket.send_entry(bytes, flags);
+        let result = match mode {
+            SendMode::Attempt if self.is_at_rest() => socket.try_send(bytes, flags),
+            _ => None,
+        };
+        let entry = result.is_none().then(|| socket.send_entry(bytes, flags));
         let slot = key.slot as usize;
         if slot >= self.sends.len() {
             self.reserve_slots(slot + 1);
@@ -442,7 +500,17 @@ impl DataRing for KernelRing {
         // Moving the `Vec` leaves its bytes, which the entry names, where they are.
         let previous = self.sends[slot].replace(buffer);
         assert!(previous.is_none(), "two sends in flight on slot {slot}");
-        self.push(Token::Operation(Operation::Send, key), entry);
+        if let Some(entry) = entry {
+            self.push(Token::Operation(Operation::Send, key), entry);
+        }
+        if let Some(result) = result {
+            self.in_flight += 1;
+            self.sent = Some(Sent {
+                key,
+                result,
+                is_collected: false,
+            });
+        }
     }
 
     fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Socket) {
@@ -497,6 +565,7 @@ impl DataRing for KernelRing {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.collect_sent();
         loop {
             self.queue_backlog();
             let taken = self.enter()?;
@@ -506,7 +575,18 @@ impl DataRing for KernelRing {
         }
     }
 
+    fn flush_before_wait(&mut self) -> io::Result<()> {
+        if !self.can_begin_later() {
+            return self.flush();
+        }
+        self.collect_sent();
+        Ok(())
+    }
+
     fn next_completion(&mut self) -> Option<Completion> {
+        if let Some(sent) = self.take_sent() {
+            return Some(sent);
+        }
         loop {
             if self.listeners.is_stop_due() {
                 self.listeners.on_stopped();
@@ -523,6 +603,9 @@ impl DataRing for KernelRing {
     }
 
     fn next_early(&mut self) -> Option<Completion> {
+        if let Some(sent) = self.take_sent() {
+            return Some(sent);
+        }
         let entry = self.early.pop_front()?;
         self.translate(&entry)
     }

@@ -225,6 +225,127 @@ fn a_fixed_number_of_buffers_is_provided_and_kept() {
     assert_eq!(ring.provided().provided(), 150);
 }
 
+/// What has arrived, without waiting.
+fn arrived(peer: &mut TcpStream) -> Vec<u8> {
+    peer.set_nonblocking(true).unwrap();
+    let mut bytes = Vec::new();
+    let ended = peer.read_to_end(&mut bytes);
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    peer.set_nonblocking(false).unwrap();
+    bytes
+}
+
+fn begin_send(ring: &mut KernelRing, slot: usize, socket: &Socket, bytes: &[u8], mode: SendMode) {
+    ring.send(key(slot), socket, bytes.to_vec(), 0..bytes.len(), mode);
+}
+
+#[test]
+fn an_attempt_beside_which_nothing_goes_on_is_sent_at_once_and_over_with_the_next_flush() {
+    let (mut ring, address) = listening(SMALL);
+    let (mut peers, sockets) = pairs(&mut ring, address, 2);
+    let before = ring.counters().in_flight;
+    begin_send(&mut ring, 0, &sockets[0], b"first", SendMode::Attempt);
+    assert_eq!(arrived(&mut peers[0]), b"first");
+    assert_eq!(ring.counters().in_flight, before + 1);
+    // The time may be taken with the flush, and what is over is over before that.
+    assert!(ring.next_completion().is_none() && ring.next_early().is_none());
+    // Beside it, and while anything else is queued, others are the ring's.
+    begin_send(&mut ring, 1, &sockets[1], b"second", SendMode::Attempt);
+    assert_eq!(arrived(&mut peers[1]), b"");
+    ring.flush_before_wait().unwrap();
+    for slot in [0, 1] {
+        let Some(Completion::Sent {
+            key: sent,
+            buffer,
+            result,
+        }) = ring.next_early()
+        else {
+            panic!("sends that are over come first");
+        };
+        assert_eq!((sent, result.unwrap()), (key(slot), buffer.len()));
+    }
+    assert_eq!(arrived(&mut peers[1]), b"second");
+    // So is one that is to send everything, however long that takes.
+    begin_send(&mut ring, 0, &sockets[0], b"third", SendMode::All);
+    assert_eq!(arrived(&mut peers[0]), b"");
+    assert!(matches!(next(&mut ring), Completion::Sent { .. }));
+    assert_eq!(ring.counters().in_flight, before);
+}
+
+#[test]
+fn an_attempt_at_once_takes_what_fits_and_the_rest_follows_in_order() {
+    let (mut ring, address) = listening(SMALL);
+    let (mut peers, sockets) = pairs(&mut ring, address, 1);
+    let all: Vec<u8> = (0..16u32 << 20).map(|n| (n % 251) as u8).collect();
+    begin_send(&mut ring, 0, &sockets[0], &all, SendMode::Attempt);
+    let Completion::Sent { result, .. } = next(&mut ring) else {
+        panic!("one send");
+    };
+    let taken = result.unwrap();
+    assert!(taken > 0 && taken < all.len(), "{taken} bytes fit into a socket");
+    // Now nothing fits.
+    begin_send(&mut ring, 0, &sockets[0], &all[taken..], SendMode::Attempt);
+    let Completion::Sent { result, buffer, .. } = next(&mut ring) else {
+        panic!("one send");
+    };
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    ring.send(key(0), &sockets[0], buffer, 0..all.len() - taken, SendMode::All);
+    let mut peer = peers.remove(0);
+    let bytes = all.len();
+    let reader = std::thread::spawn(move || {
+        let mut read = vec![0; bytes];
+        peer.read_exact(&mut read).unwrap();
+        (peer, read)
+    });
+    let Completion::Sent { result, .. } = next(&mut ring) else {
+        panic!("one send");
+    };
+    assert_eq!(result.unwrap(), all.len() - taken);
+    let (peer, read) = reader.join().unwrap();
+    assert!(read == all, "the bytes are in order");
+    // A client that is gone is an error, and no signal.
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(peer);
+    begin_send(&mut ring, 0, &sockets[0], b"late", SendMode::Attempt);
+    assert!(matches!(next(&mut ring), Completion::Sent { result: Err(_), .. }));
+    // One more, which nobody asks for any more.
+    begin_send(&mut ring, 0, &sockets[0], b"later", SendMode::Attempt);
+}
+
+#[test]
+fn receives_are_left_to_the_call_that_waits_unless_there_is_more_to_begin() {
+    let (mut ring, address) = listening(SMALL);
+    let (mut peers, sockets) = pairs(&mut ring, address, 2);
+    peers[0].write_all(b"one").unwrap();
+    ring.receive(key(0), &sockets[0]);
+    for _ in 0..3 {
+        ring.flush_before_wait().unwrap();
+        assert!(ring.next_completion().is_none(), "it has not been begun");
+    }
+    ring.flush_and_wait(TURN).unwrap();
+    assert!(matches!(next(&mut ring), Completion::Received { .. }));
+    // A receive for bytes that are there is begun, with those that wait.
+    peers[0].write_all(b"two").unwrap();
+    peers[1].write_all(b"three").unwrap();
+    ring.receive(key(0), &sockets[0]);
+    ring.receive_ready(key(1), &sockets[1]);
+    ring.flush_before_wait().unwrap();
+    for _ in 0..2 {
+        let Some(Completion::Received { .. }) = ring.next_completion() else {
+            panic!("both were begun");
+        };
+    }
+    // So are those that found the queue full.
+    for slot in 2..20 {
+        ring.receive(key(slot), &sockets[0]);
+    }
+    ring.flush_before_wait().unwrap();
+    peers[0].write_all(b"f").unwrap();
+    assert!(matches!(next(&mut ring), Completion::Received { .. }));
+}
+
 #[test]
 fn a_ring_dies_with_everything_in_flight() {
     let (mut ring, address) = listening(SMALL);

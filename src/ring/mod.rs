@@ -183,6 +183,15 @@ pub trait DataRing {
     /// Only those that make the ring unusable; interruptions and full queues are handled inside.
     fn flush(&mut self) -> io::Result<()>;
 
+    /// Does the same, but may leave receives that wait for bytes to the next flush if nothing else is queued. For a
+    /// caller that is about to wait: the call that waits begins them.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    fn flush_before_wait(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
     /// The next completion, without a system call. Early ones come first; apart from that the oldest comes first.
     fn next_completion(&mut self) -> Option<Completion>;
 

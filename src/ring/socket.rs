@@ -153,6 +153,15 @@ impl Socket {
         }
     }
 
+    /// Sends what a socket takes of `bytes` now, with `flags` that say not to wait. `None` if that cannot be known: it
+    /// is no socket.
+    pub(super) fn try_send(&self, bytes: &[u8], flags: i32) -> Option<io::Result<usize>> {
+        match self.output_kind {
+            Kind::Socket | Kind::Unix => Some(SockRef::from(&self.output()).send_with_flags(bytes, flags)),
+            Kind::File => None,
+        }
+    }
+
     /// The end that is read from, where hang-ups show.
     pub(super) fn input(&self) -> BorrowedFd<'_> {
         self.input.as_fd()

@@ -90,6 +90,7 @@ impl Pump {
             (shard.calls.has_runnable(), shard.calls.awaits_executor())
         };
         if self.sleepers.wake() || has_runnable {
+            self.shard.borrow_mut().flush()?;
             Parking::for_a_turn().await?;
             return self.pass_if_older(PASS_AGE_MAX).await;
         }
@@ -99,7 +100,10 @@ impl Pump {
         let is_alone = self.shard.borrow().service.spawns_no_tasks();
         match self.spin.on_idle(is_alone.then_some(TICK_IDLE)) {
             Idle::Stay(wait) => self.stay(wait),
-            Idle::Pass => self.pass_if_older(Duration::ZERO).await,
+            Idle::Pass => {
+                self.shard.borrow_mut().flush()?;
+                self.pass_if_older(Duration::ZERO).await
+            }
             Idle::Park => self.park().await,
         }
     }
@@ -165,14 +169,15 @@ impl Pump {
 }
 
 /// A bounded run of batches. What a completion starts is run before the next is looked at, so that nobody's call
-/// waits behind the decoding of everybody's. Returns whether there was anything.
+/// waits behind the decoding of everybody's. Returns whether there was anything. It may leave receives to the call that
+/// waits in the ring, so a caller that does anything else flushes first.
 fn turn(shard: &Shared) -> io::Result<bool> {
     let mut is_busy = false;
     for _ in 0..TURN_BATCHES_MAX {
         {
             let mut shard = shard.borrow_mut();
             // What is done is done before the time is taken: a flush may last.
-            shard.flush()?;
+            shard.flush_before_wait()?;
             shard.begin_pass();
             tick_if_due(&mut shard, Duration::ZERO);
             shard.offer_if_due();
@@ -193,7 +198,7 @@ fn turn(shard: &Shared) -> io::Result<bool> {
             break;
         }
     }
-    shard.borrow_mut().flush()?;
+    shard.borrow_mut().flush_before_wait()?;
     Ok(is_busy)
 }
 
@@ -277,7 +282,7 @@ fn tick_period(shard: &Shard<KernelRing>) -> Duration {
 /// A turn outside the pump. What it leaves, the pump does not see while it waits; a broken ring is the pump's to
 /// report, which finds the same error when woken.
 fn look(shard: &Shared) {
-    let has_failed = turn(shard).is_err();
+    let has_failed = turn(shard).is_err() || shard.borrow_mut().flush().is_err();
     let shard = shard.borrow();
     let has_news = shard.admission.has_offer_news();
     if has_failed || has_news || shard.is_finished() || shard.ring.is_awaited_in_vain() {

@@ -22,9 +22,22 @@ impl<R: ShardRing> Shard<R> {
     /// # Errors
     /// What makes the ring unusable.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.begin_flush();
+        self.ring.flush()
+    }
+
+    /// Does the same, but may leave receives to the call with which the shard is about to wait.
+    ///
+    /// # Errors
+    /// What makes the ring unusable.
+    pub fn flush_before_wait(&mut self) -> io::Result<()> {
+        self.begin_flush();
+        self.ring.flush_before_wait()
+    }
+
+    fn begin_flush(&mut self) {
         self.intake.rearm_starved(&mut self.table, &mut self.ring);
         self.writer.on_flush();
-        self.ring.flush()
     }
 
     /// Handles up to `max` completions, fewer once one of them has started a call; returns how many. While no handler
