@@ -136,7 +136,7 @@
 //! | 4 | `children`, `pool`, `workers`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | `ring`, `metrics`, `config`, `units`, `slab` | the kernel; numbers |
+//! | 1 | `ring`, `launcher`, `metrics`, `config`, `units`, `slab` | the kernel, and other programs; numbers |
 //!
 //! # Cargo features
 //!
@@ -170,6 +170,11 @@ pub mod demo;
 pub mod files;
 pub mod guide;
 mod jsonrpc;
+#[cfg_attr(
+    not(feature = "internals"),
+    allow(dead_code, reason = "no server has children yet")
+)]
+mod launcher;
 mod mcp;
 mod metrics;
 mod pool;
@@ -185,6 +190,7 @@ mod units;
 mod wire;
 mod workers;
 
+pub use launcher::launcher;
 pub use metrics::Report;
 pub use registry::{
     Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
@@ -233,6 +239,9 @@ pub mod internals {
     }
     pub mod jsonrpc {
         pub use crate::jsonrpc::*;
+    }
+    pub mod launcher {
+        pub use crate::launcher::*;
     }
     pub mod mcp {
         pub use crate::mcp::*;

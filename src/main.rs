@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    weir::launcher();
     weir::cli::run(std::env::args_os())
 }
