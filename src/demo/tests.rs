@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 use super::register;
 use crate::registry::specification::{REVISIONS, assert_matches};
 use crate::registry::{
-    Asking, BlockingContext, CallContext, CallLink, Cancellation, ClientCapabilities, ClientFacts, Content,
-    Emission, Execution, LinkListener, Outcome, Registry, ServerHandle, StartError, Started, ToolError,
+    Asking, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, ClientCapabilities,
+    ClientFacts, Content, Emission, Execution, LinkListener, Outcome, Registry, ServerHandle, StartError,
+    Started, ToolError,
 };
+
+/// Polls after which the largest blob is there.
+const BLOB_POLLS_MAX: usize = 64;
 
 fn demo() -> Registry {
     let mut tools = Registry::builder();
@@ -34,10 +38,32 @@ fn start_with(name: &str, arguments: &Value, context: CallContext) -> Result<Sta
 fn run(name: &str, arguments: &Value) -> Outcome {
     match start(name, arguments).unwrap() {
         Started::Blocking(call) => call.run(&BlockingContext::default()),
-        Started::Future(call) => match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => panic!("{name} is pending"),
+        Started::Future(call) => match polled(call, BLOB_POLLS_MAX) {
+            Some((outcome, _)) => outcome,
+            None => panic!("{name} is pending"),
         },
+    }
+}
+
+/// What a call that only gives way comes to, and how often it was polled for that.
+fn polled(call: CallFuture, polls_max: usize) -> Option<(Outcome, usize)> {
+    let mut call = pin!(call);
+    (1..=polls_max).find_map(
+        |polls| match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some((outcome, polls)),
+            Poll::Pending => None,
+        },
+    )
+}
+
+#[test]
+fn a_large_blob_gives_way_to_others_and_a_small_one_is_there_at_once() {
+    for (bytes, steps) in [(100 << 10, 1), (128 << 10, 1), (1 << 20, 16)] {
+        let Ok(Started::Future(call)) = start("blob", &json!({"bytes": bytes})) else {
+            panic!("not a future");
+        };
+        let (outcome, polls) = polled(call, BLOB_POLLS_MAX).unwrap();
+        assert_eq!((text(outcome).len(), polls), (bytes, steps));
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .read_only()
             .idempotent()
             .open_world(false)
-            .run(|_: CallContext, args: Blob| async move { Ok(blob(args.bytes)) }),
+            .run(|_: CallContext, args: Blob| async move { Ok(blob(args.bytes).await) }),
     )?;
     tools.add(
         Tool::new("progress")
@@ -171,10 +171,30 @@ fn fail(how: &How) -> Result<&'static str, ToolError> {
     }
 }
 
-/// Repeats the alphabet: it needs no escapes, and a wrong byte is easy to see.
-fn blob(bytes: usize) -> String {
-    const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
-    let mut text = ALPHABET.repeat(bytes.div_ceil(ALPHABET.len()));
+const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
+
+/// The largest text that is made at once.
+const SMALL_BLOB_BYTES_MAX: usize = 128 << 10;
+
+/// How much of a larger one is made in one turn.
+const BLOB_STEP_BYTES: usize = 64 << 10;
+
+/// Repeats the alphabet: it needs no escapes, and a wrong byte is easy to see. A large text takes so long to make that
+/// others have their turns meanwhile.
+async fn blob(bytes: usize) -> String {
+    let of = |bytes: usize| ALPHABET.repeat(bytes.div_ceil(ALPHABET.len()));
+    let mut text;
+    if bytes <= SMALL_BLOB_BYTES_MAX {
+        text = of(bytes);
+    } else {
+        let step = of(BLOB_STEP_BYTES);
+        text = String::with_capacity(bytes + step.len());
+        text.push_str(&step);
+        while text.len() < bytes {
+            give_way().await;
+            text.push_str(&step);
+        }
+    }
     text.truncate(bytes);
     text
 }

@@ -33,7 +33,7 @@ pub use lines::{LineProgress, Lines};
 pub use outline::{Outline, OutlineScanner, Shape};
 pub use parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 pub use scratch::{Document, Scratch};
-pub use string::write_string;
+pub use string::{escaped_bytes, write_string, write_string_part};
 pub use value::Value;
 pub use walk::{NotJson, Step, Token, Walk, number_text, pointer_to};
 pub use write::{write_error, write_error_with_data, write_json, write_result, write_result_head};

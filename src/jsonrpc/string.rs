@@ -7,9 +7,21 @@ const BLOCK_BYTES: usize = 32;
 const ONES: u64 = u64::MAX / 0xff;
 const HIGHS: u64 = ONES << 7;
 
+/// Bytes that are counted together, so many that a small counter does not overflow.
+const COUNTED_BYTES: usize = 128;
+
+/// The length of `\u0000`, and of an escape such as `\n`.
+const ESCAPE_BYTES_MAX: usize = 6;
+const SHORT_ESCAPE_BYTES: usize = 2;
+
 /// Whether a JSON string may not hold this byte as it is (RFC 8259, section 7).
 const fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
+}
+
+/// Whether its escape is a long one, as there is no letter for it.
+const fn needs_long_escape(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, 0x08 | b'\t' | b'\n' | 0x0c | b'\r')
 }
 
 /// Appends `text` as a JSON string, quotes included. Runs of bytes that stand for themselves are copied whole, as most
@@ -28,6 +40,40 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
         rest = behind;
     }
     out.push(b'"');
+}
+
+/// Appends the front of `text` as the inside of a JSON string, as far as it fits into `room` bytes; returns how many
+/// bytes of the text that was. With room for the longest escape it is at least one.
+pub fn write_string_part(out: &mut Vec<u8>, text: &[u8], room: usize) -> usize {
+    let (end, mut rest) = (out.len() + room, text);
+    while !rest.is_empty() {
+        let left = end - out.len();
+        let (plain, _) = rest.split_at(plain_bytes(&rest[..left.min(rest.len())]));
+        out.extend_from_slice(plain);
+        rest = &rest[plain.len()..];
+        if end - out.len() < ESCAPE_BYTES_MAX {
+            break;
+        }
+        if let Some((&byte, behind)) = rest.split_first() {
+            write_escaped(out, byte);
+            rest = behind;
+        }
+    }
+    text.len() - rest.len()
+}
+
+/// Bytes that `text` takes inside a JSON string.
+pub fn escaped_bytes(text: &[u8]) -> usize {
+    let (blocks, last) = text.as_chunks::<COUNTED_BYTES>();
+    // Small counters, so that the compiler counts many bytes in one step.
+    let count =
+        |bytes: &[u8], of: fn(u8) -> bool| bytes.iter().fold(0_u8, |sum, byte| sum + u8::from(of(*byte)));
+    let more = |bytes: &[u8]| {
+        let (all, long) = (count(bytes, needs_escape), count(bytes, needs_long_escape));
+        usize::from(all) + usize::from(long) * (ESCAPE_BYTES_MAX - SHORT_ESCAPE_BYTES)
+    };
+    let blocks = blocks.iter().map(|block| more(block));
+    text.len() + blocks.sum::<usize>() + more(last)
 }
 
 /// Bytes at the front of `text` that stand for themselves.
@@ -107,6 +153,33 @@ mod tests {
         assert_eq!(written(""), "\"\"");
     }
 
+    #[test]
+    fn a_text_is_written_in_parts_of_any_size() {
+        let texts = [
+            "plain ".repeat(40),
+            "\"\\\n\u{1}\u{1f}".repeat(20),
+            (0..=0x80_u8).map(char::from).collect(),
+            "\u{1f600}a\nb".repeat(30),
+            String::new(),
+        ];
+        for text in texts {
+            let whole = written(&text);
+            assert_eq!(escaped_bytes(text.as_bytes()) + 2, whole.len(), "{text:?}");
+            for room in ESCAPE_BYTES_MAX..200 {
+                let (mut out, mut rest) = (b"\"".to_vec(), text.as_bytes());
+                while !rest.is_empty() {
+                    let before = out.len();
+                    let taken = write_string_part(&mut out, rest, room);
+                    assert!(taken > 0 && out.len() <= before + room, "{text:?} by {room}");
+                    rest = &rest[taken..];
+                }
+                out.push(b'"');
+                assert_eq!(String::from_utf8(out).unwrap(), whole, "by {room}");
+            }
+        }
+        assert_eq!(write_string_part(&mut Vec::new(), b"text", 0), 0);
+    }
+
     /// Seeded.
     #[test]
     fn texts_are_written_as_serde_writes_them() {
@@ -119,11 +192,9 @@ mod tests {
                     *random.choice(&['a', 'é', '\u{1f600}', ascii.into()]).unwrap()
                 })
                 .collect();
-            assert_eq!(
-                written(&text),
-                serde_json::to_string(&text).unwrap(),
-                "seed {seed}"
-            );
+            let whole = written(&text);
+            assert_eq!(whole, serde_json::to_string(&text).unwrap(), "seed {seed}");
+            assert_eq!(escaped_bytes(text.as_bytes()) + 2, whole.len(), "seed {seed}");
         }
     }
 }

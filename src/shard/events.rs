@@ -33,9 +33,10 @@ impl<R: ShardRing> Shard<R> {
                 handler,
                 began,
                 outcome,
+                escaped_bytes,
                 panic,
             } => {
-                self.settle_job(handler, began, outcome, panic);
+                self.settle_job(handler, began, outcome, escaped_bytes, panic);
                 self.send_queued();
             }
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),

@@ -87,7 +87,8 @@ impl Pump {
     async fn wait(&mut self) -> io::Result<()> {
         let (has_runnable, awaits_executor) = {
             let shard = self.shard.borrow();
-            (shard.calls.has_runnable(), shard.calls.awaits_executor())
+            let has_runnable = shard.calls.has_runnable() || shard.has_pieces();
+            (has_runnable, shard.calls.awaits_executor())
         };
         if self.sleepers.wake() || has_runnable {
             self.shard.borrow_mut().flush()?;
@@ -194,7 +195,8 @@ fn turn(shard: &Shared) -> io::Result<bool> {
             handled += count;
         }
         is_busy |= handled > 0;
-        if handled == 0 || shard.borrow().awaits_tasks() {
+        let shard = shard.borrow();
+        if handled == 0 && !shard.has_pieces() || shard.awaits_tasks() {
             break;
         }
     }
@@ -284,7 +286,7 @@ fn tick_period(shard: &Shard<KernelRing>) -> Duration {
 fn look(shard: &Shared) {
     let has_failed = turn(shard).is_err() || shard.borrow_mut().flush().is_err();
     let shard = shard.borrow();
-    let has_news = shard.admission.has_offer_news();
+    let has_news = shard.admission.has_offer_news() || shard.has_pieces();
     if has_failed || has_news || shard.is_finished() || shard.ring.is_awaited_in_vain() {
         shard.inbox.wake();
     }

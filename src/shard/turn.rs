@@ -37,6 +37,9 @@ impl<R: ShardRing> Shard<R> {
 
     fn begin_flush(&mut self) {
         self.intake.rearm_starved(&mut self.table, &mut self.ring);
+        if self.writer.has_pieces() {
+            self.send_pieces();
+        }
         self.writer.on_flush();
     }
 
@@ -95,6 +98,11 @@ impl<R: ShardRing> Shard<R> {
     /// Whether there may be requests that are not decoded before tasks have run.
     pub fn awaits_tasks(&self) -> bool {
         self.calls.has_fresh() && (self.channels.has_interrupted() || !self.admission.has_free_handler())
+    }
+
+    /// Whether the next flush sends more of what large answers have left.
+    pub fn has_pieces(&self) -> bool {
+        self.writer.has_pieces()
     }
 
     fn handle(&mut self, completion: Completion) {

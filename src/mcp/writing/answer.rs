@@ -51,6 +51,14 @@ impl Protocol {
         Reply::answered().with_outcome(outcome_label(outcome))
     }
 
+    /// Appends the answer to a tool's call that came to nothing but a text, without the text: that is to stand, as the
+    /// inside of a JSON string, at the index which is returned.
+    pub fn answer_around_text(&self, ticket: &Ticket, out: &mut Vec<u8>) -> (Reply, usize) {
+        let mut at = 0;
+        self.write_tool_result(ticket, false, out, |out| at = ToolOutput::write_around_text(out));
+        (Reply::answered().with_outcome(metrics::Outcome::Ok), at)
+    }
+
     /// Appends the answer to an operation that could not start. A tool since 2025-11-25 gives an `isError` result,
     /// which a model can act on; everything else, and every tool before, gives a protocol error.
     pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {

@@ -49,6 +49,14 @@ impl Output {
         }
     }
 
+    /// The text of a tool's result that is nothing else.
+    pub fn sole_text(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Tool(output) => output.sole_text(),
+            _ => None,
+        }
+    }
+
     /// A tool's result, if this is one.
     #[cfg(test)]
     pub fn into_tool(self) -> Option<ToolOutput> {

@@ -96,6 +96,24 @@ impl ToolOutput {
         }
     }
 
+    /// The text of a result that is nothing else.
+    pub(in crate::registry) fn sole_text(&mut self) -> Option<&mut String> {
+        match &mut self.content {
+            Content::Text(text) if self.structured.is_none() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Appends the `content` array around a text that is to stand at the index which is returned.
+    pub fn write_around_text(out: &mut Vec<u8>) -> usize {
+        out.extend_from_slice(TEXT_OPEN);
+        out.push(b'"');
+        let at = out.len();
+        out.push(b'"');
+        out.extend_from_slice(TEXT_CLOSE);
+        at
+    }
+
     /// Appends the `content` array.
     pub fn write_content(&self, out: &mut Vec<u8>) {
         match &self.content {

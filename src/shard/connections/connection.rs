@@ -79,6 +79,7 @@ pub(in crate::shard) struct RingState {
     pub is_passed_over: bool,
     /// Its hang-up is watched for.
     pub is_watched: bool,
+    /// Something is being sent, or the next piece of it is about to be.
     pub is_sending: bool,
     /// Cancels the ring has not answered yet.
     pub cancels: u8,
@@ -96,6 +97,8 @@ impl RingState {
 pub(in crate::shard) struct Outgoing {
     /// What of the buffer is left to send.
     pub range: Range<usize>,
+    /// How many bytes of it the ring was given at once.
+    pub offered: u32,
     /// Heap bytes charged for an outbox.
     pub charged: usize,
     /// Close behind this answer.
@@ -103,6 +106,8 @@ pub(in crate::shard) struct Outgoing {
     pub kind: OutgoingKind,
     /// It ends a request that is counted in flight.
     pub is_counted: bool,
+    /// Behind what is in the buffer comes more, which is not written yet.
+    pub has_text: bool,
 }
 
 /// What a connection does once the bytes are with the kernel.

@@ -78,6 +78,8 @@ pub enum ShardEvent<S> {
         began: Option<Instant>,
         /// What came of it.
         outcome: Outcome,
+        /// The bytes of its text as JSON, if it is nothing but a text.
+        escaped_bytes: Option<usize>,
         /// What was said if it panicked.
         panic: Option<Box<PanicFacts>>,
     },

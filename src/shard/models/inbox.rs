@@ -142,6 +142,7 @@ impl Surroundings {
                     handler,
                     began: None,
                     outcome: Err(ToolError::Cancelled),
+                    escaped_bytes: None,
                     panic: None,
                 });
             }),

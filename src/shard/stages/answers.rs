@@ -13,7 +13,7 @@ use crate::transport::http::{Persistence, Refusal, Response};
 use super::closing::loss;
 use crate::shard::admission::Claim;
 use crate::shard::connections::{Outgoing, OutgoingKind, State};
-use crate::shard::writer::{Closes, Sending, Sent};
+use crate::shard::writer::{Closes, Queued, Sending, Sent};
 use crate::shard::{Shard, ShardRing};
 
 /// An answer, and what it was written for.
@@ -76,6 +76,7 @@ impl<R: ShardRing> Shard<R> {
             closes,
             kind: OutgoingKind::Answer,
             is_counted,
+            ..Outgoing::default()
         };
         self.send(key, buffer, outgoing);
         match handler {
@@ -140,11 +141,17 @@ impl<R: ShardRing> Shard<R> {
         };
         let now = self.clock.now();
         let queued = self.writer.send(&mut self.ring, key, connection, sending, now);
+        self.on_queued(key, queued);
+    }
+
+    /// Something is on its way on a connection: gives it what it needs meanwhile.
+    pub(in crate::shard) fn on_queued(&mut self, key: ConnectionKey, queued: Queued) {
         if queued.reads_on {
             self.intake.arm_receive(key, &mut self.table, &mut self.ring);
         }
         if queued.is_timed {
-            self.clock.set_deadline(key, now + self.service.timeouts.write);
+            self.clock
+                .set_deadline(key, self.clock.now() + self.service.timeouts.write);
         }
     }
 
@@ -157,12 +164,16 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        match self.writer.on_sent(connection, buffer, result, &self.metrics) {
+        match self
+            .writer
+            .on_sent(key, connection, buffer, result, &self.metrics)
+        {
             Sent::Done(OutgoingKind::Answer, closes) => self.on_answered(key, closes),
             // The bytes that came meanwhile may complete the request.
             Sent::Done(OutgoingKind::Interim, _) => self.serve_assembly(key, Claim::New),
             Sent::Done(OutgoingKind::Stream, _) => self.continue_stream(key),
             Sent::Done(OutgoingKind::Channel, _) => self.continue_channel(key),
+            Sent::Piece(sending) => self.writer.await_turn(key, connection, sending),
             Sent::Rest(sending) => self.send_rest(key, sending),
             Sent::Dead => self.table.reap(key, &mut self.ring),
             Sent::Failed(error) => {
@@ -179,19 +190,28 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return self.writer.reclaim(sending, &self.metrics);
         };
-        let is_patient = connection.is_patient();
         let sent = self
             .writer
             .send_rest(&mut self.ring, key, connection, sending, &self.metrics);
         if sent.is_err() {
             self.metrics.refusals.increment(OverloadReason::Memory);
             self.client_gone(key);
-        } else if is_patient {
-            self.on_channel_progress(key);
         } else {
-            self.clock
-                .set_deadline(key, self.clock.now() + self.service.timeouts.write);
+            self.on_progress(key);
         }
+    }
+
+    /// The client has taken some of what it is sent: it may take as long again for the next.
+    pub(in crate::shard) fn on_progress(&mut self, key: ConnectionKey) {
+        if self
+            .table
+            .connection(key)
+            .is_some_and(|connection| connection.is_patient())
+        {
+            return self.on_channel_progress(key);
+        }
+        self.clock
+            .set_deadline(key, self.clock.now() + self.service.timeouts.write);
     }
 
     /// The answer is with the kernel.

@@ -12,7 +12,7 @@
 //! | `running` | calls → outcomes |
 //! | `emissions`, `client_requests`, `task_calls` | what calls say before they end, what they ask their clients, and calls that go on as tasks |
 //! | `encoding` | outcomes → answers |
-//! | `answers` | answers → sends |
+//! | `answers`, `large_texts` | answers → sends, piece by piece if they are large |
 //! | `event_streams`, `subscriptions` | answers in events; who listens |
 //! | `messaging` | the same way for messages of channels |
 //! | `cancelling` | requests that are wanted no more |
@@ -33,6 +33,7 @@ mod emissions;
 mod encoding;
 mod event_streams;
 mod hang_up;
+mod large_texts;
 mod lingering;
 mod messaging;
 mod moving;

@@ -59,20 +59,32 @@ impl<R: ShardRing> RequestLog<'_, R> {
         body: &[u8],
     ) {
         if self.access.wants(outcome_of(reply)) {
-            self.write_answer(key, subject, reply, body);
+            self.write_answer(key, subject, reply, body, 0);
         }
     }
 
     /// A call that has a handler is answered by `body`.
     #[inline]
     pub(in crate::shard) fn call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
+        self.call_in_pieces(handler, reply, body, 0);
+    }
+
+    /// The same, of an answer that has so many more bytes in a text that `body` lacks.
+    #[inline]
+    pub(in crate::shard) fn call_in_pieces(
+        &mut self,
+        handler: HandlerKey,
+        reply: &Reply,
+        body: &[u8],
+        text_bytes: usize,
+    ) {
         if self.access.wants(outcome_of(reply))
             && let (Some(key), Some((service, operation))) = (
                 self.calls.holder(handler),
                 self.calls.at(handler).map(|call| call.work()),
             )
         {
-            self.write_answer(key, Subject::Work(&service, operation), reply, body);
+            self.write_answer(key, Subject::Work(&service, operation), reply, body, text_bytes);
         }
     }
 
@@ -238,7 +250,14 @@ impl<R: ShardRing> RequestLog<'_, R> {
     }
 
     #[cold]
-    fn write_answer(&mut self, key: ConnectionKey, subject: Subject<'_>, reply: &Reply, body: &[u8]) {
+    fn write_answer(
+        &mut self,
+        key: ConnectionKey,
+        subject: Subject<'_>,
+        reply: &Reply,
+        body: &[u8],
+        more_bytes: usize,
+    ) {
         let (method, tool, name) = words(subject);
         let told = Told::read(body);
         let is_message = self.table.is_message(key);
@@ -253,7 +272,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
             outcome: Some(outcome.name()),
             error: told.error.as_ref().map(|error| error.code),
             reason: told.error.as_ref().map(Failure::reason),
-            bytes: body.len() as u64,
+            bytes: (body.len() + more_bytes) as u64,
             ..Record::default()
         };
         self.write_record(key, outcome, &record);

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::jsonrpc;
 use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, HandlerState, Stage};
 use crate::pool::HandlerKey;
@@ -18,6 +19,7 @@ use crate::workers::{self, Job, Refused};
 use crate::shard::calls::{Awaits, Batched, Call, Run};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
+use crate::shard::writer::LARGE_TEXT_BYTES_MIN;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -86,7 +88,10 @@ impl<R: ShardRing> Shard<R> {
             cancellation,
             move |_| (clock(), blocking.run(&context)),
             move |ended| {
-                let (began, outcome) = flatten(ended);
+                let (began, mut outcome) = flatten(ended);
+                let text = outcome.as_mut().ok().and_then(Output::sole_text);
+                let large = text.filter(|text| text.len() >= LARGE_TEXT_BYTES_MIN);
+                let escaped_bytes = large.map(|text| jsonrpc::escaped_bytes(text.as_bytes()));
                 let panic = match outcome {
                     Err(ToolError::Panicked) => take_last_panic().map(Box::new),
                     _ => None,
@@ -95,6 +100,7 @@ impl<R: ShardRing> Shard<R> {
                     handler,
                     began,
                     outcome,
+                    escaped_bytes,
                     panic,
                 });
             },
@@ -112,6 +118,7 @@ impl<R: ShardRing> Shard<R> {
         handler: HandlerKey,
         began: Option<Instant>,
         outcome: Outcome,
+        escaped_bytes: Option<usize>,
         panic: Option<Box<PanicFacts>>,
     ) {
         if let Some(began) = began
@@ -125,7 +132,7 @@ impl<R: ShardRing> Shard<R> {
                     .note_wait(key, began.saturating_duration_since(submitted));
             }
         }
-        self.settle_with(handler, outcome, panic.map(|facts| *facts));
+        self.settle_with(handler, outcome, escaped_bytes, panic.map(|facts| *facts));
     }
 
     /// The oldest call that was started and not polled yet.
@@ -186,11 +193,18 @@ impl<R: ShardRing> Shard<R> {
     /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
     /// or after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
-        self.settle_with(handler, outcome, None);
+        self.settle_with(handler, outcome, None, None);
     }
 
-    /// The same; `panic` is what was said where it panicked, if that was not on this thread.
-    fn settle_with(&mut self, handler: HandlerKey, outcome: Outcome, panic: Option<PanicFacts>) {
+    /// The same, of an outcome that was made on another thread: its text may have been measured there, and `panic` is
+    /// what was said if it panicked.
+    fn settle_with(
+        &mut self,
+        handler: HandlerKey,
+        mut outcome: Outcome,
+        escaped_bytes: Option<usize>,
+        panic: Option<PanicFacts>,
+    ) {
         let ended = self.clock.read();
         let Some(call) = self.calls.at(handler) else {
             return;
@@ -229,6 +243,11 @@ impl<R: ShardRing> Shard<R> {
         }
         let unix_now = self.clock.unix_now();
         let text_bytes = outcome.as_ref().map_or(0, Output::text_bytes);
+        if self.writer.is_large(text_bytes)
+            && self.answer_with_text(handler, &mut outcome, escaped_bytes, elapsed)
+        {
+            return self.on_encoded(ended);
+        }
         self.answer_call(handler, elapsed, text_bytes, |ticket, out| {
             let protocol = &service.protocol;
             if !is_asking {
@@ -239,6 +258,11 @@ impl<R: ShardRing> Shard<R> {
             let answers = link.and_then(CallLink::answers);
             protocol.answer_input_required(ticket, &unanswered, answers, &*service.store, unix_now, out)
         });
+        self.on_encoded(ended);
+    }
+
+    /// The answer to a call that ended then is written, or its first part.
+    fn on_encoded(&mut self, ended: Instant) {
         let encoded = self.clock.end_step();
         self.metrics.record(Stage::Encode, ended, encoded);
         self.serve_waiters();

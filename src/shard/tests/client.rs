@@ -37,7 +37,7 @@ const FIELDS: &str = "Host: localhost\r\nAccept: application/json, text/event-st
 
 fn params(tool: &str, secret: &str) -> Value {
     match tool {
-        "blob" => json!({"name": tool, "arguments": {"secret": secret, "bytes": 150_000}}),
+        "blob" | "haul" => json!({"name": tool, "arguments": {"secret": secret, "bytes": 150_000}}),
         "speak" => json!({"name": tool, "arguments": {"secret": secret, "lines": 3, "bytes": 3000}}),
         _ => json!({"name": tool, "arguments": {"secret": secret}}),
     }

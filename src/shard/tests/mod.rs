@@ -8,6 +8,7 @@
 //! | `requests`, `pipelining`, `batches` | requests on one connection, one behind the other, and many in one |
 //! | `accepting`, `draining` | how connections begin, and how everything ends |
 //! | `bodies` | large bodies and large answers, cut anywhere |
+//! | `pieces` | large answers piece by piece, and everybody's turn |
 //! | `overload`, `slow_senders` | what runs out, and who gives way |
 //! | `turns` | many at once: what takes a handler, and whose turn it is |
 //! | `waiting`, `stealing`, `lingering`, `balance` | who gets a handler, where, and for how long |
@@ -35,6 +36,7 @@ mod events;
 mod lingering;
 mod moving;
 mod overload;
+mod pieces;
 mod pipelining;
 mod remote;
 mod replacing;

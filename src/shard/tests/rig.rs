@@ -419,7 +419,7 @@ impl Driver {
             await_workers();
             self.shard.flush().unwrap();
             let handled = self.handle(256);
-            if handled == 0 || self.shard.awaits_tasks() {
+            if handled == 0 && !self.shard.has_pieces() || self.shard.awaits_tasks() {
                 break;
             }
         }
@@ -491,6 +491,7 @@ impl Driver {
             0,
             "bytes charged to the heap budget"
         );
+        assert!(shard.writer.has_no_pieces(), "pieces of answers");
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
         assert!(
             shard.channels.visitors.is_empty(),

@@ -229,6 +229,9 @@ pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Regist
             context.log(LogLevel::Warning, args.secret.clone());
             Ok(args.secret)
         }),
+        Tool::new("haul").run_blocking(|_: &BlockingContext, args: Blob| {
+            Ok(args.secret.clone() + &"x".repeat(args.bytes))
+        }),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
         task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
             barrier.pass(context);

@@ -1,13 +1,18 @@
 //! From an answer to the wire: response buffers, heads, sends, and the memory of what slow readers have not taken.
 //!
 //! An answer leaves in one send, head and body together, from a response buffer that is the ring's until then. What
-//! the socket does not take at once moves to an outbox: a slow reader holds memory within the shard's budget. The
-//! writer knows which bytes are on their way, and not what a connection does before or behind them; it says what is
-//! to happen next, and the shard does it.
+//! the socket does not take at once moves to an outbox: a slow reader holds memory within the shard's budget. A large
+//! answer leaves in pieces, each when it is its turn among all others', so that no answer keeps the shard from the
+//! rest. The writer knows which bytes are on their way, and not what a connection does before or behind them; it says
+//! what is to happen next, and the shard does it.
 //!
-//! Invariant: on a connection at most one send is in flight, and its `outgoing` says of what.
+//! Invariant: on a connection at most one send is in flight, and its `outgoing` says of what. While it sends, either
+//! the ring or `pieces` has its buffer.
 
 mod buffers;
+mod large_text;
+mod pieces;
+mod sending_pieces;
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -24,9 +29,10 @@ use crate::wire::http1::DateCache;
 use super::connections::{Connection, Outgoing, OutgoingKind, State, Waiting};
 pub(super) use buffers::SENDS_PER_FLUSH_MAX;
 use buffers::{BufferPool, SEND_BYTES_PER_FLUSH_MAX};
-
-/// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
-const OUTBOX_SEND_BYTES: usize = 256 << 10;
+pub(super) use large_text::LargeText;
+pub(super) use pieces::LARGE_TEXT_BYTES_MIN;
+use pieces::Pieces;
+pub(super) use sending_pieces::Turn;
 
 /// Bytes to be sent, and what they are.
 pub(super) struct Sending {
@@ -47,7 +53,9 @@ pub(super) struct Queued {
 pub(super) enum Sent {
     /// All of it is with the kernel.
     Done(OutgoingKind, Closes),
-    /// Some of it is not: it is to be sent again.
+    /// The socket has taken a piece of it whole: the next follows when it is its turn.
+    Piece(Sending),
+    /// The socket has not taken all that it was given: it is to be sent again.
     Rest(Sending),
     /// The connection is broken; what was on its way is given up.
     Failed(io::Error),
@@ -70,6 +78,8 @@ pub(super) struct Writer {
     heap: HeapBudget,
     date: DateCache,
     origins: Origins,
+    /// What large answers have left to send.
+    pieces: Pieces,
     /// Sends that the ring has not been told of.
     sends_queued: usize,
     /// Their bytes.
@@ -85,6 +95,7 @@ impl Writer {
             heap,
             date: DateCache::new(unix_now.0),
             origins: Origins::default(),
+            pieces: Pieces::default(),
             sends_queued: 0,
             bytes_queued: 0,
         }
@@ -251,7 +262,7 @@ impl Writer {
         now: Instant,
     ) -> Queued {
         debug_assert!(!connection.ring.is_sending, "two sends at once on {key:?}");
-        let Sending { buffer, outgoing } = sending;
+        let Sending { buffer, mut outgoing } = sending;
         let is_answer = outgoing.kind == OutgoingKind::Answer;
         if is_answer {
             connection.state = State::Answering;
@@ -262,18 +273,23 @@ impl Writer {
             connection.waiting = Waiting::Write;
         }
         connection.ring.is_sending = true;
-        let range = outgoing.range.clone();
-        self.bytes_queued += range.len();
+        let first = self.pieces.first_of(&mut outgoing);
+        self.on_queued(first.len());
         let reads_on = is_answer && !outgoing.closes && connection.request.assembly.is_none();
         connection.outgoing = outgoing;
-        ring.send(key, &connection.socket, buffer, range, SendMode::Attempt);
-        self.sends_queued += 1;
+        ring.send(key, &connection.socket, buffer, first, SendMode::Attempt);
         Queued { reads_on, is_timed }
+    }
+
+    fn on_queued(&mut self, bytes: usize) {
+        self.sends_queued += 1;
+        self.bytes_queued += bytes;
     }
 
     /// The ring is done with a send.
     pub(super) fn on_sent<S>(
         &mut self,
+        key: ConnectionKey,
         connection: &mut Connection<S>,
         buffer: Vec<u8>,
         result: io::Result<usize>,
@@ -288,18 +304,24 @@ impl Writer {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => {
-                self.reclaim(sending, metrics);
+                self.give_up(key, sending, metrics);
                 return Sent::Failed(error);
             }
         };
         metrics.sent_bytes.add(taken as u64);
         sending.outgoing.range.start += taken;
         let is_dead = connection.state == State::Dead;
-        if !is_dead && !sending.outgoing.range.is_empty() {
-            return Sent::Rest(sending);
+        let is_over = sending.outgoing.range.is_empty() && !sending.outgoing.has_text;
+        if !is_dead && !is_over {
+            let is_whole = taken == sending.outgoing.offered as usize;
+            return if is_whole {
+                Sent::Piece(sending)
+            } else {
+                Sent::Rest(sending)
+            };
         }
         let (closes, kind) = (sending.outgoing.closes, sending.outgoing.kind);
-        self.reclaim(sending, metrics);
+        self.give_up(key, sending, metrics);
         if is_dead {
             Sent::Dead
         } else {
@@ -325,12 +347,7 @@ impl Writer {
             self.reclaim(sending, metrics);
             return Err(full);
         }
-        let Sending { buffer, outgoing } = sending;
-        let whole = outgoing.range.clone();
-        let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
-        connection.ring.is_sending = true;
-        connection.outgoing = outgoing;
-        ring.send(key, &connection.socket, buffer, piece, SendMode::All);
+        self.send_next(ring, key, connection, sending);
         Ok(())
     }
 
@@ -425,7 +442,9 @@ mod tests {
             loop {
                 if let Some(Completion::Sent { buffer, result, .. }) = self.ring.next_completion() {
                     let connection = self.table.connection(self.key).unwrap();
-                    return self.writer.on_sent(connection, buffer, result, &self.metrics);
+                    return self
+                        .writer
+                        .on_sent(self.key, connection, buffer, result, &self.metrics);
                 }
                 self.ring.flush().unwrap();
             }
@@ -555,7 +574,9 @@ mod tests {
     fn large_answers_are_begun_after_few() {
         let mut rig = Rig::new(1 << 20);
         rig.peer.set_window(1 << 20);
-        rig.send(&[7; SEND_BYTES_PER_FLUSH_MAX - 1], false);
+        rig.send(&[7; SEND_BYTES_PER_FLUSH_MAX / 2], false);
+        rig.sent();
+        rig.send(&[7; SEND_BYTES_PER_FLUSH_MAX / 2 - 1], false);
         rig.sent();
         assert!(!rig.writer.is_full());
         rig.send(b"7", false);
@@ -563,6 +584,40 @@ mod tests {
         rig.sent();
         rig.writer.on_flush();
         assert!(!rig.writer.is_full());
+    }
+
+    #[test]
+    fn a_large_answer_is_offered_in_pieces_and_waits_for_its_turn_between_them() {
+        let mut rig = Rig::new(1 << 20);
+        rig.peer.set_window(1 << 20);
+        let body: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+        rig.send(&body, false);
+        let mut read = Vec::new();
+        let mut pieces = Vec::new();
+        loop {
+            let sent = rig.sent();
+            let came = rig.peer.read();
+            pieces.push(came.len());
+            read.extend(came);
+            let Sent::Piece(sending) = sent else {
+                assert!(matches!(sent, Sent::Done(OutgoingKind::Answer, Closes::No)));
+                break;
+            };
+            let connection = rig.table.connection(rig.key).unwrap();
+            rig.writer.await_turn(rig.key, connection, sending);
+            assert!(connection.ring.is_sending && rig.writer.has_pieces());
+            assert!(rig.writer.next_piece().is_none(), "no flush has begun");
+            rig.writer.begin_flush();
+            let (key, buffer) = rig.writer.next_piece().unwrap();
+            let connection = rig.table.connection(key).unwrap();
+            let turn = rig
+                .writer
+                .send_piece(&mut rig.ring, key, connection, buffer, &rig.metrics);
+            assert_eq!(turn, Turn::Sent);
+        }
+        assert_eq!(pieces, [128 << 10, 64 << 10, 64 << 10, 300_000 - (256 << 10)]);
+        assert_eq!(read, body);
+        assert!(rig.writer.has_no_pieces());
     }
 
     #[test]

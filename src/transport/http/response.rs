@@ -110,6 +110,13 @@ fn persistence(head: &Head<'_>) -> Persistence {
 pub enum Response<'a> {
     /// The protocol's answer; its body is in the buffer.
     Reply(&'a Reply),
+    /// The protocol's answer in JSON, of which the buffer has the front.
+    Front {
+        /// The answer.
+        reply: &'a Reply,
+        /// How many bytes of its body follow.
+        rest_bytes: usize,
+    },
     /// HTTP's own refusal of a request.
     Refusal {
         /// The reason.
@@ -146,7 +153,8 @@ impl Response<'_> {
     /// Returns the range to send.
     pub fn write(&self, buffer: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) -> Range<usize> {
         match *self {
-            Response::Reply(reply) => write_reply(reply, buffer, context, date),
+            Response::Reply(reply) => write_reply(reply, 0, buffer, context, date),
+            Response::Front { reply, rest_bytes } => write_reply(reply, rest_bytes, buffer, context, date),
             Response::Refusal { refusal, is_head } => write_refusal(refusal, is_head, buffer, context, date),
             Response::Probe {
                 status,
@@ -180,6 +188,7 @@ impl Response<'_> {
 
 fn write_reply(
     reply: &Reply,
+    rest_bytes: usize,
     buffer: &mut Vec<u8>,
     context: &ResponseContext,
     date: &[u8; 29],
@@ -191,7 +200,7 @@ fn write_reply(
         write_as_event(buffer);
         ResponseHead::event_stream(body_length(buffer), date)
     } else {
-        ResponseHead::json(status, buffer.len() - HEAD_RESERVE, date)
+        ResponseHead::json(status, buffer.len() - HEAD_RESERVE + rest_bytes, date)
     };
     head.retry_after_seconds = reply
         .retry_after_seconds
