@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Dialect, Request, Server, WEIR, case, echo, eras, eventually, tool};
+use crate::harness::{
+    Client, Dialect, Request, Server, WEIR, WebSocket, busy_per_shard, case, connect_to, echo, eras,
+    eventually, send_long_call, tool,
+};
 
 #[test]
 fn nothing_from_a_peer_reaches_the_log_raw() {
@@ -185,6 +188,36 @@ fn every_request_has_its_record_when_all_are_asked_for() {
     });
     assert_fields(&records[0], &[("method", json!("GET")), ("status", json!(101))]);
     assert_fields(&records[1], &[("tool", json!("echo")), ("status", Value::Null)]);
+}
+
+#[test]
+fn a_message_that_another_shard_serves_has_one_record_that_names_its_client() {
+    let server = json_server("all", &["--shards", "2", "--pool-size", "1"]);
+    let mut holder = connect_to(&server, 0);
+    send_long_call(&mut holder);
+    eventually("the first shard is busy", || busy_per_shard(&server)[0] == 1);
+    let client = connect_to(&server, 0);
+    let peer = client.local_address().to_string();
+    let mut socket = WebSocket::upgrade(client);
+    let records = records_of(&server, 1, |_| {
+        socket.ask(&echo(3, "x"));
+    });
+    let records: Vec<&Value> = records.iter().filter(|record| record["tool"] == "echo").collect();
+    assert_eq!(records.len(), 1, "{records:?}");
+    let expected = [
+        ("id", json!("3")),
+        ("status", Value::Null),
+        ("shard", json!(1)),
+        ("peer", json!(peer)),
+    ];
+    assert_fields(records[0], &expected);
+    assert!(records[0]["wait_us"].as_u64() > Some(0), "{records:?}");
+    // Nor is it counted twice.
+    let calls = server.metric(
+        "mcp_server_operation_duration_seconds_count",
+        &[("gen_ai_tool_name", "echo")],
+    );
+    assert_eq!(calls, 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Client, Dialect, Ending, EventStream, Request, Response, Revision, Server, Shared, assert_at_rest,
-    assert_overload, case, connect_to, eventually, eventually_some,
+    assert_overload, busy_per_shard, case, connect_to, eventually, eventually_some, send_long_call,
 };
 
 const ON: [&str; 2] = ["--sse-legacy", "on"];
@@ -352,6 +352,26 @@ fn answers_go_to_the_stream_whose_client_asked() {
             client.assert_echo(round, &format!("{number} {round}"));
         }
     }
+}
+
+#[test]
+fn calls_that_wait_are_served_by_the_shard_that_has_a_handler() {
+    let server = start(&["--shards", "2", "--pool-size", "1", "--queue-timeout", "1h"]);
+    let mut holder = connect_to(&server, 0);
+    send_long_call(&mut holder);
+    eventually("the first shard is busy", || busy_per_shard(&server)[0] == 1);
+    let stream = connect_to(&server, 0);
+    let mut client = Sse::over(stream, connect_to(&server, 1)).initialized(&newest());
+    for id in 0..10 {
+        client.post(&newest().echo(id, &format!("{id}")));
+    }
+    for id in 0..10 {
+        client.assert_echo(id, &format!("{id}"));
+    }
+    assert_eq!(server.metric("weir_steals_total", &[("direction", "in")]), 10);
+    drop(holder);
+    drop(client);
+    assert_at_rest(&server);
 }
 
 #[test]

@@ -133,6 +133,53 @@ fn a_drain_leaves_a_channel_its_tasks_and_time_to_fetch_their_results() {
     rig.assert_nothing_left();
 }
 
+/// A channel stays for a task that another shard runs, as it does for one of its own.
+#[test]
+fn a_drain_leaves_a_channel_a_task_that_runs_elsewhere() {
+    let sizes = Sizes {
+        shards: 2,
+        queue_depth_max: 4,
+        ..HANDLERS
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut client = Client::new(&mut rig);
+    let mut holder = WebSocket::new(rig.connect_to(0));
+    (1..5).for_each(|id| holder.ask(true, "hold", id, "sh."));
+    holder.send(usize::MAX);
+    rig.run();
+    let made = client.ask(
+        &mut rig,
+        "tools/call",
+        json!({"name": "hold", "arguments": {"secret": "s1."}}),
+    );
+    assert_eq!(made, Value::Null, "it waits");
+    rig.offer(Duration::from_millis(1));
+    rig.run();
+    client.socket.read();
+    let made = client.socket.answers.remove(&1).unwrap();
+    let task = made["result"]["taskId"].as_str().unwrap().to_owned();
+    let busy = |rig: &Rig| [0, 1].map(|shard: usize| rig.drivers[shard].shard.calls.busy());
+    assert_eq!(busy(&rig), [4, 1]);
+    rig.drain_within(Duration::from_secs(25));
+    rig.release("sh.");
+    rig.live(Duration::from_secs(5));
+    holder.read();
+    assert_eq!(holder.closed, Some(1001));
+    assert_eq!(client.get(&mut rig, &task)["status"], "working");
+    rig.release("s1.");
+    rig.run();
+    rig.live(Duration::from_secs(1));
+    assert_eq!(client.text(&mut rig, &task), "s1.");
+    rig.live(Duration::from_secs(1));
+    client.socket.read();
+    assert_eq!(client.socket.closed, Some(1001));
+    holder.peer.finish();
+    client.leave(&mut rig);
+    rig.live(Duration::from_secs(1));
+    assert!(rig.is_finished());
+    rig.assert_nothing_left();
+}
+
 #[test]
 fn a_channel_hears_that_its_task_failed_before_a_drain_is_over() {
     let mut rig = Rig::new(1, HANDLERS);

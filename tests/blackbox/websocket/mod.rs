@@ -7,4 +7,5 @@ mod floods;
 mod frames;
 mod handshake;
 mod listening;
+mod moving;
 mod questions;
