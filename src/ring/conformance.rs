@@ -771,3 +771,4 @@ on_backend!(
 );
 
 mod fills;
+mod pipes;

@@ -1,4 +1,4 @@
-//! The data ring: the shard's own io_uring for sockets, behind one narrow trait.
+//! The data ring: the shard's own io_uring for sockets and pipes, behind one narrow trait.
 //!
 //! [`DataRing`] takes operations on connections and hands back [`Completion`]s. Two backends:
 //! [`KernelRing`] (the real one) and [`simulated`] (seeded, with faults, for tests). The trait is
@@ -98,9 +98,9 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection, or a pair of descriptors that stands for one. It may move to another shard's ring when
-    /// no operation names it. Dropping it closes it at once, which is also right only then; otherwise use
-    /// [`close`](Self::close).
+    /// An accepted connection, a pair of descriptors that stands for one, or one end of a pipe. It may move to
+    /// another shard's ring when no operation names it. Dropping it closes it at once, which is also right only then;
+    /// otherwise use [`close`](Self::close).
     type Socket: Send + 'static;
 
     /// Reports [`Completion::AcceptReady`] once there is a connection to accept on any of the listeners, at once if
@@ -151,7 +151,7 @@ pub trait DataRing {
     fn cancel(&mut self, key: ConnectionKey, operation: Operation);
 
     /// Shuts one or both directions down now, without queueing, and ends an armed receive. Of a pair of descriptors,
-    /// whose other holders must not notice, `Both` cancels what is armed, and `Write` does nothing.
+    /// whose other holders must not notice, and of a pipe, `Both` cancels what is under way, and `Write` does nothing.
     fn shutdown(&mut self, socket: &Self::Socket, how: Shutdown);
 
     /// Closes the connection behind everything queued before. No receive and no watch may be in flight: they keep

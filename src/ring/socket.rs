@@ -1,4 +1,5 @@
-//! The descriptors behind a connection: a connected socket, or a pair of descriptors, one in and one out.
+//! The descriptors behind a connection: a connected socket, a pair of descriptors, one in and one out, or one end of a
+//! pipe.
 //!
 //! A pair may be pipes, sockets, terminals, files or `/dev/null`, and other processes may hold them too: this module
 //! changes none of their shared state, by no shutdown and no mode. Invariant: the ring waits for either end; a pipe or
@@ -16,11 +17,11 @@ use socket2::SockRef;
 
 use super::peer::{self, Peer};
 
-/// An accepted connection, or a pair of descriptors that stands for one.
+/// An accepted connection, a pair of descriptors that stands for one, or one end of a pipe.
 #[derive(Debug)]
 pub struct Socket {
     input: OwnedFd,
-    /// `None`: it is one connected socket, the input.
+    /// `None`: it is one descriptor, the input.
     output: Option<OwnedFd>,
     input_kind: Kind,
     output_kind: Kind,
@@ -74,6 +75,22 @@ impl Socket {
             output: Some(output),
             input_kind,
             output_kind,
+        })
+    }
+
+    /// One end of a pipe, to be read from or to be written to: whichever it is for. The other operations fail.
+    ///
+    /// # Errors
+    /// Fails like [`Socket::pair`].
+    #[cfg(any(test, feature = "internals"))]
+    pub fn pipe_end(end: OwnedFd) -> io::Result<Self> {
+        let access = rustix::fs::fcntl_getfl(&end)? & OFlags::ACCMODE;
+        let (input, input_kind) = waiting(end, access)?;
+        Ok(Socket {
+            input,
+            output: None,
+            input_kind,
+            output_kind: input_kind,
         })
     }
 
@@ -172,15 +189,17 @@ impl Socket {
         self.output.as_ref().unwrap_or(&self.input).as_fd()
     }
 
-    /// Shuts a connection down. For a pair, whose ends other processes hold too, it returns what to cancel instead.
-    pub(super) fn shut_down(&self, how: Shutdown) -> Option<[BorrowedFd<'_>; 2]> {
-        match &self.output {
-            None => {
-                // It fails only on a connection that is gone already.
-                let _ = SockRef::from(&self.input).shutdown(how);
-                None
-            }
-            Some(output) => (how == Shutdown::Both).then(|| [self.input.as_fd(), output.as_fd()]),
+    /// Shuts a connection down. For a pair, whose ends other processes hold too, and for a pipe it returns what to
+    /// cancel instead.
+    pub(super) fn shut_down(&self, how: Shutdown) -> [Option<BorrowedFd<'_>>; 2] {
+        if let Some(socket) = self.connected() {
+            // It fails only on a connection that is gone already.
+            let _ = socket.shutdown(how);
+            [None, None]
+        } else if how == Shutdown::Both {
+            [Some(self.input()), self.output.as_ref().map(AsFd::as_fd)]
+        } else {
+            [None, None]
         }
     }
 
@@ -207,7 +226,8 @@ impl Socket {
     }
 
     pub(super) fn connected(&self) -> Option<SockRef<'_>> {
-        self.output.is_none().then(|| SockRef::from(&self.input))
+        let is_socket = self.output.is_none() && self.input_kind != Kind::File;
+        is_socket.then(|| SockRef::from(&self.input))
     }
 }
 

@@ -7,7 +7,7 @@
 //! ring buffer that outlives its ring.
 //!
 //! It models one machine's TCP as far as a server can tell: windows, FIN, RST (also the one a close with
-//! unread bytes causes). It has no packets, no latency and no Nagle.
+//! unread bytes causes); and pipes, which go one way and take what fits. It has no packets, no latency and no Nagle.
 //!
 //! ```
 //! use weir::internals::ring::simulated::SimulatedNetwork;

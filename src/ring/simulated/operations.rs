@@ -33,9 +33,11 @@ pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Opti
         return Some(Arrival::Starved);
     };
     let possible = waiting.min(room);
+    let is_pipe = connection.is_pipe;
     Some(match world.fate.strike(Kind::Receive, possible) {
         Some(Fault::ReceiveStarved) => Arrival::Starved,
         Some(Fault::ReceiveCancelled) => Arrival::Cancelled,
+        Some(Fault::ReceiveReset) if is_pipe => Arrival::Failed(io::Error::from_raw_os_error(libc::EIO)),
         Some(Fault::ReceiveReset) => {
             connection.reset();
             Arrival::Failed(breach(connection))
@@ -72,6 +74,9 @@ pub(super) fn send(
     mode: SendMode,
 ) -> Option<io::Result<usize>> {
     let connection = &mut world.connections[id];
+    if connection.is_pipe {
+        return send_to_pipe(world, id, bytes);
+    }
     let failed = |sent: usize, error| Some(if sent > 0 { Ok(sent) } else { Err(error) });
     if connection.is_reset {
         return failed(*sent, breach(connection));
@@ -101,6 +106,31 @@ pub(super) fn send(
     connection.outbound.extend(&bytes[*sent..*sent + possible]);
     *sent += possible;
     (is_attempt || *sent == bytes.len()).then_some(Ok(*sent))
+}
+
+/// Writes to a pipe: it waits until some of `bytes` fits, in either mode, and takes what fits.
+fn send_to_pipe(world: &mut World, id: usize, bytes: &[u8]) -> Option<io::Result<usize>> {
+    let broken_pipe = || Some(Err(io::Error::from_raw_os_error(libc::EPIPE)));
+    let connection = &mut world.connections[id];
+    if connection.is_outbound_ended || connection.is_peer_gone {
+        return broken_pipe();
+    }
+    let mut possible = connection.room().min(bytes.len());
+    if possible == 0 {
+        return None;
+    }
+    match world.fate.strike(Kind::Send { is_attempt: true }, possible) {
+        Some(Fault::SendReset) => {
+            connection.is_peer_gone = true;
+            return broken_pipe();
+        }
+        // It finds no room this time.
+        Some(Fault::SendRefused) => return None,
+        Some(Fault::SendShort(bytes)) => possible = bytes.clamp(1, possible),
+        _ => {}
+    }
+    connection.outbound.extend(&bytes[..possible]);
+    Some(Ok(possible))
 }
 
 /// Ends a hang-up watch, from which unread bytes do not hide a FIN.

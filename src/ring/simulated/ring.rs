@@ -1,8 +1,8 @@
 //! The simulated ring: queues, order and lateness of completions.
 //!
-//! `flush` takes in returned buffers, begins the queued operations in order, and then lets every begun operation get as
-//! far as the simulated world allows. Operations that are over lie in `done` until their flush is due; due completions
-//! are in the order of their ends unless the dice decide otherwise.
+//! `flush` takes in returned buffers, begins the queued operations in order, and then lets every begun operation get
+//! as far as the simulated world allows. Operations that are over lie in `done` until their flush is due; due
+//! completions are in the order of their ends unless the dice decide otherwise.
 #![allow(unsafe_code, reason = "lends buffers as the kernel does")]
 
 use super::faults::Kind;
@@ -50,6 +50,8 @@ enum Queued {
     Wake,
     Operation(Begun),
     Cancel(ConnectionKey, Operation),
+    /// Of everything that names a pipe's end.
+    CancelPipe(usize),
     Close(ConnectionKey, usize),
 }
 
@@ -178,6 +180,12 @@ impl SimulatedRing {
             }
             Queued::Operation(begun) => self.begun.push(begun),
             Queued::Cancel(key, operation) => self.begin_cancel(key, operation),
+            Queued::CancelPipe(socket) => {
+                let begun = self.begun.drain(..);
+                let (named, others): (Vec<_>, Vec<_>) = begun.partition(|begun| begun.socket == socket);
+                self.begun = others;
+                named.into_iter().for_each(|begun| self.end_cancelled(begun));
+            }
             Queued::Close(key, socket) => {
                 self.world.lock().connections[socket].close();
                 self.finish(Completion::Closed { key });
@@ -195,12 +203,16 @@ impl SimulatedRing {
         }
         if let Some(at) = target {
             let begun = self.begun.remove(at);
-            if let Some(begun) = self.advance(begun) {
-                self.end(begun.socket, cancelled(begun.key, begun.work));
-            }
+            self.end_cancelled(begun);
         }
         if !cancel_first {
             self.finish(Completion::Cancelled { key, operation });
+        }
+    }
+
+    fn end_cancelled(&mut self, begun: Begun) {
+        if let Some(begun) = self.advance(begun) {
+            self.end(begun.socket, cancelled(begun.key, begun.work));
         }
     }
 
@@ -398,7 +410,13 @@ impl DataRing for SimulatedRing {
     }
 
     fn shutdown(&mut self, socket: &SimulatedSocket, how: Shutdown) {
-        self.world.lock().connections[socket.id()].shut_down(how);
+        let mut world = self.world.lock();
+        let connection = &mut world.connections[socket.id()];
+        if !connection.is_pipe {
+            connection.shut_down(how);
+        } else if how == Shutdown::Both {
+            self.queued.push_back(Queued::CancelPipe(socket.id()));
+        }
     }
 
     fn close(&mut self, key: ConnectionKey, socket: SimulatedSocket) {

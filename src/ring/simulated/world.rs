@@ -62,6 +62,24 @@ impl SimulatedNetwork {
         }
     }
 
+    /// A pipe: the server's end, which reads or writes, and what a test plays at the other end. Of a peer's methods
+    /// those that write and [`finish`](SimulatedPeer::finish) are for a pipe that the server reads, and those that
+    /// read and [`close`](SimulatedPeer::close) for one that it writes.
+    pub fn pipe(&self) -> (SimulatedSocket, SimulatedPeer) {
+        let mut world = self.world.lock();
+        let id = world.connections.len();
+        world.connections.push(Connection {
+            is_pipe: true,
+            is_accepted: true,
+            ..Connection::default()
+        });
+        let peer = SimulatedPeer {
+            world: self.world.clone(),
+            id,
+        };
+        (SimulatedSocket::new(self.world.clone(), id), peer)
+    }
+
     /// Makes faults happen with these chances from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.lock().fate.faults = faults;
@@ -117,7 +135,7 @@ impl SimulatedPeer {
         self.with(|connection| {
             assert!(!connection.is_inbound_ended, "the peer writes after its FIN");
             if connection.is_closed {
-                connection.is_reset = true;
+                connection.is_reset |= !connection.is_pipe;
             } else if !connection.is_reset {
                 connection.inbound.extend(bytes);
             }
@@ -272,9 +290,11 @@ pub(super) struct Connection {
     /// From the peer, not received yet.
     pub(super) inbound: VecDeque<u8>,
     pub(super) is_inbound_ended: bool,
-    /// To the peer, not read yet.
     /// The process at the other end, if it is on this machine.
     process: Option<Credentials>,
+    /// It goes one way, and knows no resets.
+    pub(super) is_pipe: bool,
+    /// To the peer, not read yet.
     pub(super) outbound: Vec<u8>,
     pub(super) is_outbound_ended: bool,
     pub(super) window_bytes: usize,
@@ -297,6 +317,7 @@ impl Default for Connection {
             inbound: VecDeque::new(),
             is_inbound_ended: false,
             process: None,
+            is_pipe: false,
             outbound: Vec::new(),
             is_outbound_ended: false,
             window_bytes: WINDOW_BYTES,
@@ -344,6 +365,6 @@ impl Connection {
         }
         self.is_closed = true;
         self.is_outbound_ended = true;
-        self.is_reset |= !self.inbound.is_empty();
+        self.is_reset |= !self.inbound.is_empty() && !self.is_pipe;
     }
 }
