@@ -1,5 +1,6 @@
 //! Child processes that are MCP servers on stdio, as values: what they say goes in, what is to be written, answered or
-//! started comes out. No process is started here and no pipe is read; every step gets the time, so that tests step it.
+//! started comes out. No process is started here, and pipes are read and written only through a data ring, which tests
+//! simulate; every step gets the time.
 //!
 //! A rule throughout: what a child says is passed on as the bytes it wrote. Nothing is decoded and written again; a
 //! line is walked once, which checks it and finds where its parts lie, and only ids and progress tokens are replaced.
@@ -17,6 +18,7 @@
 //! |---|---|
 //! | `line` | the lines of a child: found in pieces, checked, taken apart, put together with other ids |
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
+//! | `piped` | a child with its pipes on a data ring |
 //! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
 //! | `rate` | how much of what children say is logged |
 //!
@@ -48,6 +50,7 @@
 
 mod child;
 mod line;
+mod piped;
 mod pool;
 mod rate;
 
@@ -61,6 +64,7 @@ pub use line::{
     Kind, Line, LineReader, Member, Message, Span, Unreadable, members, write_answer, write_cancelled,
     write_progress, write_request,
 };
+pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
     Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolMode, PoolOptions, PoolStatus, PoolStep,
     least_loaded, starting_pays,

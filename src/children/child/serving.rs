@@ -223,6 +223,11 @@ impl<C> Child<C> {
         self.error_lines.feed(bytes, now, log);
     }
 
+    /// It closed its stderr.
+    pub fn on_error_output_end(&mut self, now: Instant, log: impl FnMut(ErrorLine<'_>)) {
+        self.error_lines.finish(now, log);
+    }
+
     /// What time brings: calls that took too long, a child that does not start, read or answer.
     pub fn on_time(&mut self, now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
         while let Some(expired) = self.in_flight.expire(now) {
