@@ -136,7 +136,7 @@
 //! | 4 | `children`, `pool`, `workers`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | `ring`, `launcher`, `metrics`, `config`, `units`, `slab` | the kernel, and other programs; numbers |
+//! | 1 | `ring`, `metrics`, `config`, `launcher`, `units`, `slab` | the kernel, and other programs; numbers |
 //!
 //! # Cargo features
 //!

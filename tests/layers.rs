@@ -27,7 +27,7 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (4, &["children", "pool", "workers", "session", "timers"]),
     (3, &["mcp", "files", "demo"]),
     (2, &["registry", "jsonrpc", "wire"]),
-    (1, &["ring", "launcher", "metrics", "config", "units", "slab"]),
+    (1, &["ring", "metrics", "config", "launcher", "units", "slab"]),
 ];
 
 #[test]

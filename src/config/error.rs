@@ -32,6 +32,22 @@ pub enum ConfigError {
         /// The parser's message.
         reason: String,
     },
+    /// The file is not JSON, nor JSON with comments.
+    #[error("not JSON: {reason}")]
+    NotJson {
+        /// The parser's message.
+        reason: String,
+    },
+    /// A server of a file cannot be served.
+    #[error("{path}: server `{server}`: {reason}")]
+    InServer {
+        /// The file.
+        path: String,
+        /// The server's name there.
+        server: String,
+        /// The fault and the next step.
+        reason: String,
+    },
     /// A table stands where options stand by themselves.
     #[error("`{name}` is a table, but options stand at the top of the file, in no table; {}", next_line(.name, *.meant))]
     Table {

@@ -182,7 +182,7 @@ pub enum Account {
 }
 
 impl Account {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let is_name = !text.is_empty()
             && text
                 .chars()

@@ -6,10 +6,16 @@
 //! (`inputs`, from `environment` and `file`) and reads them (`read`). `settle` makes [`Settings`] of the options and of
 //! what `host` found of the machine, with the arithmetic of `demand`, `placement` and `memory`; `notes` says what may
 //! surprise, `effective` what every option came to. `startup` compares what the settings need with what the kernel
-//! gives. `sizing` goes the other way, from clients to options. Only `host` and `ring_users` ask the kernel anything.
+//! gives. `sizing` goes the other way, from clients to options. `children` has the settings of other programs to serve.
+//! Only `host` and `ring_users` ask the kernel anything.
 //! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
 mod access;
+#[cfg_attr(
+    not(feature = "internals"),
+    allow(dead_code, reason = "no server has children yet")
+)]
+mod children;
 mod demand;
 mod descriptors;
 #[cfg(feature = "cli")]
@@ -54,6 +60,10 @@ mod text;
 mod values;
 
 pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, OriginRuleError, RuleHost};
+pub use children::{
+    AnonymousClients, ChildEra, ChildServer, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy,
+    Rlimit, Warmup,
+};
 pub use descriptors::DescriptorPlan;
 pub use error::{ConfigError, FilePlace};
 pub use headroom::with_headroom;
@@ -83,6 +93,7 @@ pub use values::{
 
 #[cfg(feature = "cli")]
 pub use {
+    children::{Surroundings, read_pool, read_servers, server_of},
     effective::Effective,
     environment::is_variable,
     inputs::{GivenTexts, Inputs, Source, nearest_option},

@@ -1,0 +1,46 @@
+//! Other programs to serve: which, with what environment, and how many of each.
+//!
+//! They come from `--stdio "COMMAND ARGUMENTS"`, or from a file in the form that desktop clients and editors have for
+//! their servers: `mcpServers` of Claude Desktop, Claude Code, Cursor and others, `servers` of VS Code. Everything here
+//! is pure: the caller passes in texts, and how to look up a variable or to read a file.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `pool` | the settings of one server's pool, and their defaults |
+//! | `server` | a server: its program and environment |
+//! | `keys`, `values` | reads the settings of a pool, key by key |
+//! | `json` | JSON with comments and commas at the end of lists |
+//! | `variables` | `${VAR}` and its like |
+//! | `env_file` | files of variables |
+//! | `file` | reads a file of servers |
+//! | `command_line` | splits a command line, and names its server |
+//!
+//! Unknown keys of a pool are refused; other unknown keys are other programs' affair.
+
+#[cfg(feature = "cli")]
+mod command_line;
+#[cfg(feature = "cli")]
+mod env_file;
+#[cfg(feature = "cli")]
+mod file;
+#[cfg(feature = "cli")]
+mod json;
+#[cfg(feature = "cli")]
+mod keys;
+mod pool;
+mod server;
+#[cfg(feature = "cli")]
+mod values;
+#[cfg(feature = "cli")]
+mod variables;
+
+#[cfg(feature = "cli")]
+pub use command_line::server_of;
+#[cfg(feature = "cli")]
+pub use file::{Surroundings, read_servers};
+#[cfg(feature = "cli")]
+pub use keys::read_pool;
+pub use pool::{
+    AnonymousClients, ChildEra, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy, Rlimit, Warmup,
+};
+pub use server::ChildServer;
