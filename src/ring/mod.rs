@@ -35,6 +35,7 @@ mod sleep;
 mod socket;
 mod spin;
 pub mod steering;
+mod supply;
 mod ticks;
 mod token;
 pub mod unix_listener;

@@ -3,9 +3,9 @@
 //! Returned buffers are written behind the tail, and the tail is published once per flush, because each
 //! publication is a store the kernel's side must see.
 //!
-//! The kernel takes buffers in turn, so all of those it holds pass through the cache. It is given no more than it has
-//! been seen to need between two flushes of late; the rest lie in reserve, and of these the last used goes first. Pages
-//! of those that are not needed for a while go back to the kernel. A fixed number is provided whole, at any time.
+//! The kernel takes buffers in turn, so all of those it holds pass through the cache. It is given no more than `supply`
+//! says; the rest lie in reserve, and of these the last used goes first. Pages of those that are not needed for a while
+//! go back to the kernel. A fixed number is provided whole, at any time.
 //!
 //! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill; `provided` of
 //! them, less those whose completions have not been seen.
@@ -13,6 +13,7 @@
 
 use super::buffers::{BufferPool, RingBuffer};
 use super::mapping::{Mapping, Residence};
+use super::supply::Supply;
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 use std::io;
@@ -42,13 +43,7 @@ pub(super) struct ProvidedBuffers {
     /// Buffers that the kernel has and, as far as is known, has not filled.
     provided: usize,
     /// How many buffers the kernel is given.
-    provided_max: usize,
-    /// The least that it is given.
-    provided_min: usize,
-    /// The most that it has filled between two publications since the last release.
-    filled_max: usize,
-    /// Whether a receive found no buffer since the last publication.
-    has_starved: bool,
+    supply: Supply,
     /// Buffers that the kernel is not given for now, the last used on top.
     reserve: Vec<u16>,
     /// The fewest of them since the last release: so many, at the bottom, were not needed.
@@ -89,11 +84,8 @@ impl ProvidedBuffers {
         }
         mem::forget(ring);
         mem::forget(Rc::clone(&pool));
-        let provided_min = if is_fixed {
-            usize::from(count)
-        } else {
-            PROVIDED_MIN.min(usize::from(count))
-        };
+        let all = usize::from(count);
+        let least = if is_fixed { all } else { PROVIDED_MIN };
         let is_released = residence == Residence::WithUse && !is_fixed;
         let mut provided = ProvidedBuffers {
             pool,
@@ -101,10 +93,7 @@ impl ProvidedBuffers {
             mask: entry_count - 1,
             tail: 0,
             provided: 0,
-            provided_max: provided_min,
-            provided_min,
-            filled_max: 0,
-            has_starved: false,
+            supply: Supply::new(least, all),
             reserve: (0..count).rev().collect(),
             reserve_min: 0,
             filled: if is_released {
@@ -123,9 +112,8 @@ impl ProvidedBuffers {
 
     /// Takes returned buffers in, and gives the kernel as many as it needs.
     pub(super) fn publish(&mut self) {
-        if std::mem::take(&mut self.has_starved) {
-            self.provided_max = (2 * self.provided_max).min(usize::from(self.pool.count()));
-        } else if !self.pool.has_returned() && self.provided >= self.provided_max {
+        self.supply.judge();
+        if !self.pool.has_returned() && self.provided >= self.supply.most() {
             return;
         }
         let reserve = &mut self.reserve;
@@ -136,19 +124,13 @@ impl ProvidedBuffers {
     /// Notes that the kernel has filled a buffer, which is not taken over yet.
     pub(super) fn on_filled(&mut self) {
         self.provided -= 1;
-        self.filled_max = self
-            .filled_max
-            .max(self.provided_max.saturating_sub(self.provided));
+        self.supply.on_filled(self.provided);
     }
 
     /// Gives the kernel fewer buffers if it has needed fewer since the last call, and the pages back of those that were
     /// in reserve all the while.
     pub(super) fn release_unneeded(&mut self) {
-        let needed = 2 * std::mem::take(&mut self.filled_max);
-        self.provided_max = self
-            .provided_max
-            .min(needed.next_power_of_two())
-            .max(self.provided_min);
+        self.supply.release();
         let unneeded = self.reserve_min.min(self.reserve.len());
         self.reserve_min = self.reserve.len();
         if self.filled.is_empty() {
@@ -164,9 +146,9 @@ impl ProvidedBuffers {
         }
     }
 
-    /// Notes that a receive found no buffer: the kernel needs more than it was given, if there are more.
+    /// Notes that a receive found no buffer: the kernel may need more than it was given, if there are more.
     pub(super) fn on_starved(&mut self) {
-        self.has_starved = true;
+        self.supply.on_starved();
     }
 
     /// Buffers without bytes.
@@ -176,7 +158,7 @@ impl ProvidedBuffers {
 
     fn provide(&mut self) {
         let before = self.tail;
-        while self.provided < self.provided_max
+        while self.provided < self.supply.most()
             && let Some(id) = self.reserve.pop()
         {
             self.push(id);
