@@ -19,6 +19,7 @@
 //! | `line` | the lines of a child: found in pieces, checked, taken apart, put together with other ids |
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
 //! | `piped` | a child with its pipes on a data ring |
+//! | `local` | the children of one server on one shard, and the calls that wait for them |
 //! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
 //! | `rate` | how much of what children say is logged |
 //!
@@ -50,7 +51,10 @@
 
 mod child;
 mod line;
+mod local;
 mod piped;
+#[cfg(test)]
+mod played_process;
 mod pool;
 mod rate;
 
@@ -64,6 +68,7 @@ pub use line::{
     Kind, Line, LineReader, Member, Message, Span, Unreadable, members, write_answer, write_cancelled,
     write_progress, write_request,
 };
+pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
     Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolMode, PoolOptions, PoolStatus, PoolStep,

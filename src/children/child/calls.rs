@@ -200,6 +200,15 @@ impl<C> InFlight<C> {
         }
     }
 
+    /// The call of the caller that `is_it`, if one is running.
+    pub fn find(&self, is_it: impl Fn(&C) -> bool) -> Option<CallKey> {
+        let mut places = self.places.iter();
+        places.find_map(|(key, place)| match &place.state {
+            State::Running { caller, .. } if is_it(caller) => Some(key),
+            _ => None,
+        })
+    }
+
     /// Nobody waits for this call any more: its caller, and where its line begins. `None` if nobody did before.
     pub fn cancel(&mut self, key: CallKey, now: Instant) -> Option<(C, u64)> {
         let due = now + self.times.cancel_grace;

@@ -95,6 +95,9 @@ pub enum ChildFailure {
     /// The handshake took too long.
     #[error("it was not ready in time")]
     StartTimeout,
+    /// Its process has ended.
+    #[error("its process ended")]
+    Exited,
     /// It closed its stdout.
     #[error("it closed its output")]
     OutputEnded,

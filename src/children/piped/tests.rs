@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::children::child::{ChildLimits, ChildProfile, EndingStep};
-use crate::children::line::{Line, LineReader, Message};
+use crate::children::line::Message;
+use crate::children::played_process::{Process, request};
 use crate::jsonrpc::Id;
-use crate::ring::simulated::{
-    Fault, Faults, PeerView, SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket,
-};
+use crate::ring::simulated::{Fault, Faults, PeerView, SimulatedNetwork, SimulatedRing, SimulatedSocket};
 use crate::ring::{Completion, RingOptions};
 
 const OPTIONS: RingOptions = RingOptions {
@@ -81,78 +80,17 @@ impl Told {
     }
 }
 
-/// The process: it echoes what it is asked, in an order of its own.
-struct Process {
-    stdin: SimulatedPeer,
-    stdout: SimulatedPeer,
-    stderr: SimulatedPeer,
-    reader: LineReader,
-    /// Everything that it has read.
-    seen: Vec<u8>,
-    questions: Vec<String>,
-    is_reading: bool,
-}
-
-impl Process {
-    fn read(&mut self) {
-        if !self.is_reading {
-            return;
-        }
-        let bytes = self.stdin.read();
-        self.seen.extend_from_slice(&bytes);
-        let questions = &mut self.questions;
-        self.reader.feed(&bytes, |line| match line {
-            Line::Whole(text) => questions.push(String::from_utf8(text.to_vec()).unwrap()),
-            Line::TooLong(_) => panic!("too long"),
-        });
-    }
-
-    /// Answers one question.
-    fn answer(&mut self, at: usize) {
-        let question = self.questions.remove(at);
-        let message = Message::read(question.as_bytes()).unwrap();
-        let Some(id) = message.call_id(question.as_bytes()) else {
-            return;
-        };
-        if question.contains("\"initialize\"") {
-            let result = r#"{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{}}"#;
-            return self.say(&format!("{{\"id\":{id},\"result\":{result}}}\n"));
-        }
-        self.stderr.write(format!("asked {id}\n").as_bytes());
-        if message.progress_token.is_some() {
-            let params = format!("{{\"progressToken\":{id},\"progress\":1}}");
-            self.say(&format!(
-                "{{\"method\":\"notifications/progress\",\"params\":{params}}}\n"
-            ));
-        }
-        let params = message.params.unwrap().of(question.as_bytes());
-        let params = std::str::from_utf8(params).unwrap();
-        self.say(&format!("{{\"id\":{id},\"result\":{params}}}\n"));
-    }
-
-    fn say(&self, text: &str) {
-        self.stdout.write(text.as_bytes());
-    }
-}
-
 impl Rig {
     fn new(seed: u64) -> Rig {
         let network = SimulatedNetwork::new(seed);
         let ring = network.ring(OPTIONS);
         let now = Instant::now();
-        let (input, stdin) = network.pipe();
-        let (output, stdout) = network.pipe();
-        let (errors, stderr) = network.pipe();
+        let (process, sockets) = Process::start(&network);
         let key = |slot| ConnectionKey { slot, generation: 0 };
         let keys = PipeKeys {
             input: key(0),
             output: key(1),
             errors: key(2),
-        };
-        let sockets = PipeSockets {
-            input,
-            output,
-            errors,
         };
         let limits = ChildLimits {
             in_flight_max: 16,
@@ -163,15 +101,7 @@ impl Rig {
             network,
             ring,
             piped: PipedChild::new(child, sockets, keys),
-            process: Process {
-                stdin,
-                stdout,
-                stderr,
-                reader: LineReader::new(1 << 20),
-                seen: Vec::new(),
-                questions: Vec::new(),
-                is_reading: true,
-            },
+            process,
             now,
             told: Told::default(),
         }
@@ -219,10 +149,7 @@ impl Rig {
     }
 
     fn call(&mut self, caller: u32, bytes: usize) -> bool {
-        let filler = "x".repeat(bytes);
-        let text = format!(
-            r#"{{"id":"c","method":"tools/call","params":{{"_meta":{{"progressToken":7}},"caller":{caller},"x":"{filler}"}}}}"#
-        );
+        let text = request(caller, bytes);
         let message = Message::read(text.as_bytes()).unwrap();
         let child = self.piped.child_mut();
         child.submit(text.as_bytes(), &message, caller, self.now).is_ok()
@@ -243,13 +170,6 @@ impl Rig {
         self.ring.assert_settled();
         abandoned
     }
-}
-
-/// Whether the process saw any byte of this caller's request that tells it from others'.
-fn saw(process: &Process, caller: u32) -> bool {
-    let name = format!("\"caller\":{caller},");
-    let seen = String::from_utf8_lossy(&process.seen);
-    seen.contains(&name)
 }
 
 #[test]
@@ -431,9 +351,7 @@ fn a_death_at_any_time_loses_no_call_and_repeats_none() {
             }
             if step == dies_at {
                 rig.process.read();
-                rig.process.stdin.close();
-                rig.process.stdout.finish();
-                rig.process.stderr.finish();
+                rig.process.die();
                 break;
             }
             if !rig.told.failures.is_empty() {
@@ -452,7 +370,7 @@ fn a_death_at_any_time_loses_no_call_and_repeats_none() {
             let caller = match call {
                 Abandoned::Sent { caller } => *caller,
                 Abandoned::Unsent { caller, line } => {
-                    assert!(!saw(&rig.process, *caller), "seed {seed}: {caller} was seen");
+                    assert!(!rig.process.saw(*caller), "seed {seed}: {caller} was seen");
                     let text = std::str::from_utf8(line).unwrap();
                     assert!(text.contains(&format!("\"caller\":{caller},")), "seed {seed}");
                     *caller

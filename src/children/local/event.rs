@@ -1,0 +1,159 @@
+//! What the children of a server on one shard make known to it.
+
+use std::time::Duration;
+
+use crate::children::child::{
+    Answer, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction,
+};
+use crate::children::line::Unreadable;
+use crate::children::pool::MemberKey;
+use crate::mcp::Announcement;
+
+/// Why a call is not taken in, or waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LocalRefusal {
+    /// As many calls wait as may.
+    QueueFull,
+    /// It has waited for as long as it may.
+    QueueTimeout,
+    /// The server's children fail too often.
+    Quarantined,
+    /// The server is about to end.
+    Draining,
+}
+
+/// Why a call that was taken in has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallFailure {
+    /// It is refused after all.
+    Refused(LocalRefusal),
+    /// The child that had it is of no more use.
+    ChildLost {
+        /// Which one.
+        member: MemberKey,
+        /// Why; `None` if it was ended on purpose.
+        reason: Option<ChildFailure>,
+    },
+    /// The answer was longer than is accepted.
+    AnsweredTooLong,
+    /// It took longer than it may.
+    TimedOut,
+}
+
+/// Something that concerns others.
+#[derive(Debug)]
+pub enum LocalEvent<'e, C> {
+    /// A call is over: its answer.
+    Answered {
+        /// Who waits for it.
+        caller: C,
+        /// A result or an error.
+        answer: Answer<'e>,
+        /// The time the child had it.
+        took: Duration,
+    },
+    /// A call is over without one.
+    Failed {
+        /// Who waited for it.
+        caller: C,
+        /// Why.
+        failure: CallFailure,
+    },
+    /// A call goes on.
+    Progress {
+        /// Who waits for it.
+        caller: &'e C,
+        /// What is to be told, if the client follows the call.
+        progress: Answer<'e>,
+    },
+    /// A child takes calls from now on.
+    Ready {
+        /// Which one.
+        member: MemberKey,
+        /// What it says of itself.
+        introduction: Introduction,
+        /// The server's lists, if they were asked for.
+        lists: Option<ChildLists>,
+        /// The time from its start.
+        took: Duration,
+    },
+    /// A list of the server has changed.
+    Changed(Announcement),
+    /// A child logs something, which nobody can say whose call it is about.
+    Logged {
+        /// Which one.
+        member: MemberKey,
+        /// Its words.
+        said: Answer<'e>,
+    },
+    /// A line of a child's stderr, to be logged.
+    ErrorLine {
+        /// Which one.
+        member: MemberKey,
+        /// The line.
+        line: ErrorLine<'e>,
+    },
+    /// A line of a child's stdout that is none, to be logged.
+    Rubbish {
+        /// Which one.
+        member: MemberKey,
+        /// The beginning of the line.
+        text: &'e [u8],
+        /// Such lines before it that were too many to be logged.
+        left_out: u64,
+        /// What is wrong with it.
+        why: Unreadable,
+    },
+    /// A child's process is to be ended: its group gets this signal.
+    Step {
+        /// Which one.
+        member: MemberKey,
+        /// What is to be done; its stdin is closed already.
+        step: EndingStep,
+    },
+    /// A child is gone, with its process and its pipes.
+    Gone {
+        /// Which one.
+        member: MemberKey,
+        /// Why it was of no more use; `None` if it was ended on purpose.
+        failure: Option<ChildFailure>,
+    },
+}
+
+/// Passes on what a child told; a failure is kept, since the child is in use.
+pub(super) fn pass_on<C>(
+    member: MemberKey,
+    event: ChildEvent<'_, C>,
+    failed: &mut Option<ChildFailure>,
+    tell: &mut impl FnMut(LocalEvent<'_, C>),
+) {
+    let over = |caller, failure| LocalEvent::Failed { caller, failure };
+    tell(match event {
+        ChildEvent::Failed(failure) => {
+            failed.get_or_insert(failure);
+            return;
+        }
+        ChildEvent::Answered { caller, answer, took } => LocalEvent::Answered { caller, answer, took },
+        ChildEvent::Progress { caller, progress } => LocalEvent::Progress { caller, progress },
+        ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
+        ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
+        ChildEvent::Changed(what) => LocalEvent::Changed(what),
+        ChildEvent::Logged(said) => LocalEvent::Logged { member, said },
+        ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
+            member,
+            text,
+            left_out,
+            why,
+        },
+        ChildEvent::Ready {
+            introduction,
+            lists,
+            took,
+        } => LocalEvent::Ready {
+            member,
+            introduction,
+            lists,
+            took,
+        },
+    });
+}

@@ -1,0 +1,117 @@
+//! One child on a shard: how far its use, and its end, has come.
+
+use std::time::{Duration, Instant};
+
+use crate::children::child::{Abandoned, ChildFailure, EndingStep};
+use crate::children::piped::PipedChild;
+use crate::children::pool::{Load, MemberKey};
+use crate::ring::DataRing;
+
+/// How long what a process has said is read after its end, if somebody else holds its pipes open.
+const READ_AFTER_EXIT: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Member<C, S> {
+    pub(super) key: MemberKey,
+    pub(super) piped: PipedChild<C, S>,
+    /// Why it is of no more use.
+    pub(super) failure: Option<ChildFailure>,
+    pub(super) exited_at: Option<Instant>,
+    /// It ends when nothing is left to do for it.
+    pub(super) ends_when_idle: bool,
+    is_retired: bool,
+    is_ending: bool,
+    is_abandoned: bool,
+}
+
+impl<C, S> Member<C, S> {
+    pub(super) fn new(key: MemberKey, piped: PipedChild<C, S>) -> Member<C, S> {
+        Member {
+            key,
+            piped,
+            failure: None,
+            exited_at: None,
+            ends_when_idle: false,
+            is_retired: false,
+            is_ending: false,
+            is_abandoned: false,
+        }
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let child = self.piped.child();
+        Load {
+            taken: child.in_flight().taken(),
+            room: child.room(),
+        }
+    }
+
+    pub(super) fn retire(&mut self) {
+        self.is_retired = true;
+        self.piped.child_mut().retire();
+    }
+
+    /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is being
+    /// ended fails no more, but its calls are over when its process is.
+    pub(super) fn fail<R: DataRing<Socket = S>>(
+        &mut self,
+        failure: Option<ChildFailure>,
+        ring: &mut R,
+        now: Instant,
+    ) {
+        let Some(failure) = failure else { return };
+        if !self.is_ending {
+            self.failure.get_or_insert(failure);
+            self.is_ending = true;
+            self.piped.child_mut().begin_ending(now);
+        }
+        self.piped.close(ring);
+    }
+
+    /// Begins the end of one that was retired and has nothing to do.
+    pub(super) fn end_if_retired<R: DataRing<Socket = S>>(&mut self, ring: &mut R, now: Instant) {
+        if self.is_retired && !self.is_ending && self.piped.child().is_idle() {
+            self.is_ending = true;
+            self.piped.child_mut().begin_ending(now);
+            self.step(ring, now);
+        }
+    }
+
+    /// The step of its end that is due, as far as others have to do it.
+    pub(super) fn step<R: DataRing<Socket = S>>(&mut self, ring: &mut R, now: Instant) -> Option<EndingStep> {
+        if self.exited_at.is_some() {
+            return None;
+        }
+        match self.piped.child_mut().ending_step(now)? {
+            EndingStep::CloseInput => {
+                self.piped.close_input(ring);
+                None
+            }
+            step => Some(step),
+        }
+    }
+
+    /// Whether its process has ended, and what it said was read for long enough.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.exited_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= READ_AFTER_EXIT)
+    }
+
+    /// Takes its calls from it once, when it is of no more use and the ring has none of them.
+    pub(super) fn take_abandoned(&mut self) -> Vec<Abandoned<C>> {
+        let is_due =
+            self.is_ending && !self.is_abandoned && (self.failure.is_some() || self.piped.is_closed());
+        match self.piped.abandon().filter(|_| is_due) {
+            Some(calls) => {
+                self.is_abandoned = true;
+                calls
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_abandoned && self.exited_at.is_some() && self.piped.is_closed()
+    }
+}
