@@ -194,6 +194,23 @@ fn large_answers_come_whole_in_any_order_of_sizes() {
     client.ask(&echo(2, &long)).assert_echo(2, &long);
 }
 
+/// A large text is escaped while it is sent, to readers that take little at a time.
+#[test]
+fn texts_full_of_escapes_come_whole_and_what_follows_them_comes_behind() {
+    let server = Server::start(&["--pool-size", "2"]);
+    let text = "a \"line\"\\\n\t\u{1}\u{e9}\u{1f980}".repeat(60_000);
+    for dialect in eras() {
+        let _case = case(dialect.revision.0);
+        let mut client = Client::with_small_window(server.address);
+        client.send(&dialect.echo(1, &text));
+        client.send(&dialect.tool(2, "blob", json!({"bytes": 400_000})));
+        client.send(&dialect.echo(3, "behind"));
+        assert!(client.receive().tool_text() == text);
+        assert!(client.receive().tool_text() == alphabet(400_000));
+        client.receive().assert_echo(3, "behind");
+    }
+}
+
 #[test]
 fn a_reader_that_takes_nothing_is_cut_off() {
     let server = Server::start(&["--write-timeout", "300ms", "--prefault", "on"]);

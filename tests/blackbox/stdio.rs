@@ -622,6 +622,19 @@ fn a_client_that_does_not_read_is_not_read_from() {
 }
 
 #[test]
+fn large_answers_come_whole_beside_others() {
+    let mut client = Client::ready(&[]);
+    client.say(&legacy().tool(3_000_001, "blob", json!({"bytes": 3_000_001})));
+    client.say(&legacy().echo(1, "a"));
+    for _ in 0..2 {
+        let answer = client.next();
+        let bytes = answer["id"].as_u64().unwrap() as usize;
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(text.bytes().eq((b'a'..=b'z').cycle().take(bytes)), "{bytes}");
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_does_not_hold_up_the_end() {
     let mut client = Client::ready(&[]);
     for id in 0..8 {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Dialect, Incoming, Revision, Server, Shared, WebSocket, assert_at_rest, case, echo, eras, eventually,
-    hold, tool,
+    Client, Dialect, Incoming, Revision, Server, Shared, WebSocket, assert_at_rest, case, echo, eras,
+    eventually, hold, tool,
 };
 
 const OVERLOADED: i64 = -31503;
@@ -44,6 +44,33 @@ fn both_eras_are_served() {
         assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
         socket.close(1000);
     }
+}
+
+#[test]
+fn large_answers_come_whole_to_a_reader_that_takes_little_at_a_time() {
+    let server = Server::start(&[]);
+    let mut socket = WebSocket::upgrade(Client::with_small_window(server.address));
+    let dialect = Dialect::modern();
+    for id in 0..3 {
+        socket.send(&dialect.tool(id, "blob", json!({"bytes": 1_000_003 + id})));
+        socket.send(&dialect.echo(100 + id, "beside"));
+    }
+    for _ in 0..6 {
+        let answer = socket.message();
+        let id = answer["id"].as_u64().unwrap();
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+        if id >= 100 {
+            assert_eq!(text, "beside");
+        } else {
+            let bytes = 1_000_003 + id as usize;
+            assert!(
+                text.bytes().eq((b'a'..=b'z').cycle().take(bytes)),
+                "{} bytes",
+                text.len()
+            );
+        }
+    }
+    socket.close(1000);
 }
 
 #[test]
