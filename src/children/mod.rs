@@ -71,7 +71,7 @@ pub use line::{
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
-    Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolMode, PoolOptions, PoolStatus, PoolStep,
-    least_loaded, starting_pays,
+    Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep, least_loaded,
+    starting_pays,
 };
 pub use rate::RateLimit;

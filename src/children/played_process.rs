@@ -1,7 +1,11 @@
 //! A child's process that a test plays, at the other ends of simulated pipes.
 
+use std::time::Duration;
+
+use super::child::ChildLimits;
 use super::line::{Line, LineReader, Message};
 use super::piped::PipeSockets;
+use crate::config::PoolSettings;
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedSocket};
 
 /// The process: it echoes what it is asked, in an order of its own.
@@ -101,4 +105,10 @@ pub(super) fn request(caller: u32, bytes: usize) -> String {
     format!(
         r#"{{"id":"c","method":"tools/call","params":{{"_meta":{{"progressToken":7}},"caller":{caller},"x":"{filler}"}}}}"#
     )
+}
+
+/// The limits of a child under default settings.
+pub(super) fn limits_by_default() -> ChildLimits {
+    let half_a_minute = Duration::from_secs(30);
+    ChildLimits::of(&PoolSettings::default(), half_a_minute, half_a_minute)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::children::line::{Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_request};
 use crate::children::rate::RateLimit;
+use crate::config::PoolSettings;
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
 use crate::mcp::Announcement;
 
@@ -15,6 +16,12 @@ use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
 use super::handshake::{ChildProfile, Handshake, HandshakeStep};
 use super::outgoing::{Outgoing, PipeWrite};
 
+/// Calls that one child can have in flight: as many as there are places in an id.
+const IN_FLIGHT_MAX: u32 = OWN_IDS_MAX as u32;
+/// For a call in all, however often its child says how far it is.
+const CALL_MAX: Duration = Duration::from_secs(30 * 60);
+/// The time between two looks whether an idle child still answers.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Bytes of a line that is none which are logged.
 const RUBBISH_BYTES_MAX: usize = 200;
 /// Lines that are none which are logged, a second and at once.
@@ -48,18 +55,19 @@ pub struct ChildLimits {
     pub stop_grace: Duration,
 }
 
-impl Default for ChildLimits {
-    fn default() -> Self {
+impl ChildLimits {
+    /// Those of a server's children; a start may take this long, and a pipe that is full this long to take something.
+    pub fn of(settings: &PoolSettings, start_timeout: Duration, write_timeout: Duration) -> ChildLimits {
         ChildLimits {
-            in_flight_max: 64,
-            message_bytes_max: 16 << 20,
-            start_timeout: Duration::from_secs(30),
-            call_timeout: Duration::from_secs(300),
-            call_max: Duration::from_secs(1800),
-            cancel_grace: Duration::from_secs(5),
-            write_timeout: Duration::from_secs(30),
-            ping_interval: Duration::from_secs(30),
-            stop_grace: Duration::from_secs(2),
+            in_flight_max: settings.in_flight_max().min(IN_FLIGHT_MAX),
+            message_bytes_max: usize::try_from(settings.message_bytes_max).unwrap_or(usize::MAX),
+            start_timeout,
+            call_timeout: settings.call_timeout,
+            call_max: CALL_MAX.max(settings.call_timeout),
+            cancel_grace: settings.cancel_grace,
+            write_timeout,
+            ping_interval: PING_INTERVAL,
+            stop_grace: settings.stop_grace,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A child, from what it says and when.
 
 use super::*;
+use crate::children::played_process::limits_by_default;
 use crate::jsonrpc::Id;
 
 const INTRODUCTION: &str =
@@ -101,7 +102,7 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
 
 #[test]
 fn a_call_goes_there_and_back_with_only_its_id_and_token_changed() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     let key = rig.call("a");
     let id = key.wire_id();
     assert_eq!(
@@ -134,7 +135,7 @@ fn a_call_goes_there_and_back_with_only_its_id_and_token_changed() {
 
 #[test]
 fn answers_find_their_calls_in_any_order_and_any_pieces() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     let ids = ["a", "b", "c"].map(|caller| rig.call(caller).wire_id());
     assert_eq!(rig.read().lines().count(), 3);
     let answers: String = [2, 0, 1]
@@ -158,7 +159,7 @@ fn answers_find_their_calls_in_any_order_and_any_pieces() {
 fn there_is_room_for_so_many_and_none_before_it_is_ready() {
     let limits = ChildLimits {
         in_flight_max: 2,
-        ..ChildLimits::default()
+        ..limits_by_default()
     };
     let mut rig = Rig::new(limits);
     assert_eq!(rig.child.room(), 0);
@@ -180,7 +181,7 @@ fn there_is_room_for_so_many_and_none_before_it_is_ready() {
 fn a_cancellation_reaches_the_child_and_a_late_answer_harms_nobody() {
     let mut rig = Rig::ready(ChildLimits {
         in_flight_max: 2,
-        ..ChildLimits::default()
+        ..limits_by_default()
     });
     let key = rig.call("a");
     rig.read();
@@ -203,7 +204,7 @@ fn a_cancellation_reaches_the_child_and_a_late_answer_harms_nobody() {
 
 #[test]
 fn a_call_that_takes_too_long_is_cancelled() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     let key = rig.call("a");
     rig.read();
     rig.pass(299);
@@ -215,7 +216,7 @@ fn a_call_that_takes_too_long_is_cancelled() {
 
 #[test]
 fn rubbish_is_told_in_part_and_changes_nothing() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     let id = rig.call("a").wire_id();
     rig.say("Server running on stdio\n[]\n\n{\"id\":");
     rig.child
@@ -242,7 +243,7 @@ fn rubbish_is_told_in_part_and_changes_nothing() {
 fn an_answer_that_is_too_long_ends_its_call() {
     let mut rig = Rig::ready(ChildLimits {
         message_bytes_max: 300,
-        ..ChildLimits::default()
+        ..limits_by_default()
     });
     let ids = ["a", "b"].map(|caller| rig.call(caller).wire_id());
     rig.say(&format!("{{\"result\":\"{}\",", "x".repeat(400)));
@@ -255,7 +256,7 @@ fn an_answer_that_is_too_long_ends_its_call() {
 
 #[test]
 fn its_own_requests_are_answered() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     rig.say("{\"id\":\"p\\n\",\"method\":\"ping\"}\n{\"id\":9007199254740993,\"method\":\"elicitation/create\",\"params\":{}}\n");
     assert_eq!(
         rig.read(),
@@ -275,7 +276,7 @@ fn its_own_requests_are_answered() {
 
 #[test]
 fn notifications_lead_where_they_belong() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     for method in [
         "tools/list_changed",
         "prompts/list_changed",
@@ -298,17 +299,17 @@ fn notifications_lead_where_they_belong() {
 
 #[test]
 fn the_handshake_fails_in_every_way_it_can() {
-    let mut rig = Rig::new(ChildLimits::default());
+    let mut rig = Rig::new(limits_by_default());
     rig.say("{\"id\":1,\"error\":{\"code\":-1,\"message\":\"go away\"}}\n");
     assert_eq!(rig.told(), ["failed: it refused `initialize`: go away"]);
-    let mut rig = Rig::new(ChildLimits::default());
+    let mut rig = Rig::new(limits_by_default());
     rig.read();
     rig.pass(29);
     assert_eq!(rig.told(), [""; 0]);
     rig.pass(1);
     rig.pass(1);
     assert_eq!(rig.told(), ["failed: it was not ready in time"], "once");
-    let mut rig = Rig::new(ChildLimits::default());
+    let mut rig = Rig::new(limits_by_default());
     rig.child
         .on_output_end(rig.now, |event| rig.told.push(shown(event)));
     assert_eq!(rig.told(), ["failed: it closed its output"]);
@@ -317,7 +318,7 @@ fn the_handshake_fails_in_every_way_it_can() {
 
 #[test]
 fn an_idle_child_is_pinged_and_has_to_answer() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     rig.pass(30);
     assert_eq!(rig.read(), "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n");
     rig.say("{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"no\"}}\n");
@@ -339,7 +340,7 @@ fn an_idle_child_is_pinged_and_has_to_answer() {
 
 #[test]
 fn a_child_that_does_not_read_is_noticed_and_its_calls_move() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     rig.call("sent");
     let write = rig.child.next_write().unwrap();
     rig.call("waits");
@@ -364,7 +365,7 @@ fn a_child_that_does_not_read_is_noticed_and_its_calls_move() {
         panic!("{abandoned:?}")
     };
     // Another child takes it from there.
-    let mut other = Rig::ready(ChildLimits::default());
+    let mut other = Rig::ready(limits_by_default());
     let message = Message::read(line).unwrap();
     let key = other.child.submit(line, &message, "waits", other.now).unwrap();
     assert_eq!(
@@ -378,7 +379,7 @@ fn a_child_that_does_not_read_is_noticed_and_its_calls_move() {
 
 #[test]
 fn a_child_that_reads_no_more_fails_and_is_ended_step_by_step() {
-    let mut rig = Rig::ready(ChildLimits::default());
+    let mut rig = Rig::ready(limits_by_default());
     rig.call("a");
     let write = rig.child.next_write().unwrap();
     rig.written(write, Err(io::ErrorKind::BrokenPipe.into()));
@@ -416,7 +417,7 @@ fn nothing_that_a_child_says_confuses_the_calls() {
         let mut rig = Rig::ready(ChildLimits {
             in_flight_max: 4,
             message_bytes_max: 300,
-            ..ChildLimits::default()
+            ..limits_by_default()
         });
         let (mut submitted, mut ended) = (0, 0);
         let mut ids = vec![1, 2];

@@ -51,8 +51,8 @@ impl<C, S> Member<C, S> {
         self.piped.child_mut().retire();
     }
 
-    /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is being
-    /// ended fails no more, but its calls are over when its process is.
+    /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is
+    /// being ended fails no more, but its calls are over when its process is.
     pub(super) fn fail<R: DataRing<Socket = S>>(
         &mut self,
         failure: Option<ChildFailure>,
@@ -101,13 +101,11 @@ impl<C, S> Member<C, S> {
     pub(super) fn take_abandoned(&mut self) -> Vec<Abandoned<C>> {
         let is_due =
             self.is_ending && !self.is_abandoned && (self.failure.is_some() || self.piped.is_closed());
-        match self.piped.abandon().filter(|_| is_due) {
-            Some(calls) => {
-                self.is_abandoned = true;
-                calls
-            }
-            None => Vec::new(),
-        }
+        let Some(calls) = is_due.then(|| self.piped.abandon()).flatten() else {
+            return Vec::new();
+        };
+        self.is_abandoned = true;
+        calls
     }
 
     /// Whether nothing of it is left.

@@ -19,6 +19,8 @@ mod member;
 mod waiting;
 
 #[cfg(test)]
+mod real_pipes_tests;
+#[cfg(test)]
 mod tests;
 
 use std::io;
@@ -77,8 +79,8 @@ impl<C, S> LocalChildren<C, S> {
         self.refusal = refusal;
     }
 
-    /// Takes a call in: it goes to a child with room, or waits. `text` is the client's request and `message` the places
-    /// of its parts.
+    /// Takes a call in: it goes to a child with room, or waits. `text` is the client's request and `message` the
+    /// places of its parts.
     ///
     /// # Errors
     /// The call is refused; its caller comes back with the reason.
@@ -227,8 +229,8 @@ impl<C, S> LocalChildren<C, S> {
         }
     }
 
-    /// A child's process is gone, or was never started. What it said before is still read for a moment: others may hold
-    /// its pipes open.
+    /// A child's process is gone, or was never started. What it said before is still read for a moment: others may
+    /// hold its pipes open.
     pub fn on_exited(&mut self, key: MemberKey, now: Instant) {
         if let Some(member) = self.member(key) {
             member.exited_at.get_or_insert(now);

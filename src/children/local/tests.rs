@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::children::child::{ChildLimits, ChildProfile, EndingStep};
-use crate::children::played_process::{Process, request};
+use crate::children::played_process::{Process, limits_by_default, request};
 use crate::jsonrpc::Id;
 use crate::ring::simulated::{Faults, PeerView, SimulatedNetwork, SimulatedRing, SimulatedSocket};
 use crate::ring::{Completion, RingOptions};
@@ -113,7 +113,7 @@ impl Rig {
         };
         let limits = ChildLimits {
             in_flight_max: self.in_flight_max,
-            ..ChildLimits::default()
+            ..limits_by_default()
         };
         let child = Child::new(limits, &ChildProfile::shared(), false, self.now);
         self.local.adopt(key, child, sockets, keys);

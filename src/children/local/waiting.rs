@@ -1,5 +1,5 @@
-//! The calls that wait for a child: bounded, in order, each with a deadline; in front of them those that come back from
-//! a child which is of no more use.
+//! The calls that wait for a child: bounded, in order, each with a deadline; in front of them those that come back
+//! from a child which is of no more use.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

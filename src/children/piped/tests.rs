@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::children::child::{ChildLimits, ChildProfile, EndingStep};
 use crate::children::line::Message;
-use crate::children::played_process::{Process, request};
+use crate::children::played_process::{Process, limits_by_default, request};
 use crate::jsonrpc::Id;
 use crate::ring::simulated::{Fault, Faults, PeerView, SimulatedNetwork, SimulatedRing, SimulatedSocket};
 use crate::ring::{Completion, RingOptions};
@@ -94,7 +94,7 @@ impl Rig {
         };
         let limits = ChildLimits {
             in_flight_max: 16,
-            ..ChildLimits::default()
+            ..limits_by_default()
         };
         let child = Child::new(limits, &ChildProfile::shared(), false, now);
         Rig {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::failures::Failures;
 use super::growth::{Estimate, age, starting_pays};
-use super::options::PoolOptions;
+use super::sizes::PoolSizes;
 
 /// What a server's start is taken to cost before one was measured.
 const START_GUESS: Duration = Duration::from_millis(500);
@@ -75,7 +75,7 @@ enum MemberState {
 /// The pool of one server.
 #[derive(Debug)]
 pub struct Pool {
-    options: PoolOptions,
+    sizes: PoolSizes,
     members: Vec<Member>,
     last_key: u64,
     failures: Failures,
@@ -86,9 +86,9 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without children.
-    pub fn new(options: PoolOptions) -> Pool {
+    pub fn new(sizes: PoolSizes) -> Pool {
         Pool {
-            options,
+            sizes,
             members: Vec::new(),
             last_key: 0,
             failures: Failures::default(),
@@ -119,8 +119,8 @@ impl Pool {
             state: MemberState::Starting { since: now },
         });
         let timeout = match self.start.get() {
-            Some(_) => self.options.start_timeout,
-            None => self.options.first_start_timeout,
+            Some(_) => self.sizes.start_timeout,
+            None => self.sizes.first_start_timeout,
         };
         PoolStep::Start { member, timeout }
     }
@@ -196,17 +196,17 @@ impl Pool {
     fn wants_another(&self, waiting: usize) -> bool {
         let is_starting = self.count(|state| matches!(state, MemberState::Starting { .. })) > 0;
         let serving = self.serving();
-        if self.is_draining || is_starting || self.children() >= self.options.max {
+        if self.is_draining || is_starting || self.children() >= self.sizes.max {
             return false;
         }
-        if serving < self.options.min_idle.min(self.options.max) {
+        if serving < self.sizes.min_idle.min(self.sizes.max) {
             return true;
         }
         let start = self.start.get().unwrap_or(START_GUESS);
         let service = self.service.get().unwrap_or(Duration::ZERO);
         match serving {
             0 => waiting > 0,
-            _ => starting_pays(waiting, service, serving, self.options.in_flight_max, start),
+            _ => starting_pays(waiting, service, serving, self.sizes.in_flight_max, start),
         }
     }
 
@@ -218,12 +218,13 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PoolSettings;
 
-    fn options() -> PoolOptions {
-        PoolOptions {
+    fn sizes() -> PoolSizes {
+        PoolSizes {
             max: 3,
             in_flight_max: 1,
-            ..PoolOptions::shared(4)
+            ..PoolSizes::of(&PoolSettings::default(), 4)
         }
     }
 
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn one_child_is_there_unasked_and_one_starts_at_a_time() {
         let now = Instant::now();
-        let mut pool = Pool::new(options());
+        let mut pool = Pool::new(sizes());
         let step = pool.step(0, now);
         let first = MemberKey(1);
         let timeout = Duration::from_secs(300);
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn it_grows_while_that_pays_and_up_to_its_bound() {
         let mut now = Instant::now();
-        let mut pool = Pool::new(options());
+        let mut pool = Pool::new(sizes());
         let first = started(&mut pool, 0, now);
         now += Duration::from_secs(1);
         pool.on_ready(first, now);
@@ -285,7 +286,7 @@ mod tests {
     #[test]
     fn a_child_that_failed_is_replaced_after_a_wait() {
         let now = Instant::now();
-        let mut pool = Pool::new(options());
+        let mut pool = Pool::new(sizes());
         let first = started(&mut pool, 0, now);
         pool.on_ready(first, now);
         pool.on_end(first, MemberEnd::Failed, now);
@@ -301,7 +302,7 @@ mod tests {
     #[test]
     fn a_server_that_fails_too_often_is_quarantined_and_tried_now_and_then() {
         let mut now = Instant::now();
-        let mut pool = Pool::new(options());
+        let mut pool = Pool::new(sizes());
         let mut failed = 0;
         while failed < 5 {
             match pool.step(1, now) {
@@ -336,7 +337,7 @@ mod tests {
     #[test]
     fn a_draining_pool_starts_nobody() {
         let now = Instant::now();
-        let mut pool = Pool::new(options());
+        let mut pool = Pool::new(sizes());
         pool.begin_drain();
         assert!(waits(&mut pool, 10, now));
     }

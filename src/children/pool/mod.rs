@@ -3,9 +3,9 @@
 mod failures;
 mod growth;
 mod members;
-mod options;
+mod sizes;
 
 pub use failures::Failures;
 pub use growth::{Estimate, Load, least_loaded, starting_pays};
 pub use members::{MemberEnd, MemberKey, Pool, PoolStatus, PoolStep};
-pub use options::{PoolMode, PoolOptions};
+pub use sizes::PoolSizes;
