@@ -40,9 +40,14 @@ impl<R: ShardRing> Shard<R> {
             self.writer.put_buffer(front);
             return false;
         };
-        self.clock.clear_call_deadline(handler.index);
         let (service, label) = (Rc::clone(&call.service), call.label());
         let (reply, at) = service.protocol.answer_around_text(&call.ticket, &mut front);
+        // A long id may have made more of it than was taken.
+        if self.writer.charge_text(&front, text).is_err() {
+            self.writer.put_buffer(front);
+            return false;
+        }
+        self.clock.clear_call_deadline(handler.index);
         self.metrics.on_reply(label, &reply, elapsed);
         let text = std::mem::take(text);
         let escaped_bytes = match escaped_bytes {

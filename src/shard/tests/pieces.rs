@@ -255,6 +255,36 @@ fn a_text_of_a_worker_leaves_in_pieces_and_another_answer_follows() {
     rig.leave(&[client]);
 }
 
+/// What is before the text is long, too.
+#[test]
+fn a_large_text_may_answer_a_request_with_a_long_id() {
+    for heap_bytes_max in [64 << 20, 300_000, 250_000, 150_000] {
+        let mut rig = Rig::new(
+            1,
+            Sizes {
+                heap_bytes_max,
+                ..SIZES
+            },
+        );
+        let id = secret("id \" ", 50_000);
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"name": "blob", "arguments": {"secret": "", "bytes": 140_000}}});
+        let client = Client::new(rig.connect());
+        client.peer.write(&post("", message.to_string().as_bytes()));
+        client.peer.set_window(1 << 20);
+        rig.run();
+        let came = client.peer.read();
+        let body = memchr::memmem::find(&came, b"\r\n\r\n").unwrap() + 4;
+        let answer: serde_json::Value = serde_json::from_slice(&came[body..]).unwrap();
+        let text = answer["result"]["content"][0]["text"].as_str();
+        match text.map(str::len) {
+            Some(bytes) => assert_eq!((bytes, &answer["id"]), (140_000, &json!(id))),
+            None => assert!(heap_bytes_max < 1 << 20 && answer["error"]["code"] == -31503),
+        }
+        rig.leave(&[client]);
+    }
+}
+
 #[test]
 fn who_takes_only_events_gets_a_large_text_as_one() {
     let mut rig = Rig::new(1, ROOMY);

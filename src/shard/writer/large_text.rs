@@ -47,11 +47,6 @@ impl LargeText {
         }
     }
 
-    /// Heap bytes of the text.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.text.capacity()
-    }
-
     /// The text, whose memory is to be freed.
     pub(super) fn into_spent(self) -> Vec<u8> {
         self.text

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::large_text::LargeText;
 use super::{Outgoing, OutgoingKind, Queued, Sending, State, Waiting, Writer};
 use crate::metrics::ShardMetrics;
+use crate::pool::OutOfMemory;
 use crate::ring::{ConnectionKey, DataRing, SendMode};
 use crate::shard::connections::Connection;
 use crate::transport::http::{HEAD_RESERVE, Response};
@@ -46,7 +47,19 @@ impl Writer {
         Some(buffer)
     }
 
-    /// Begins an answer of which `front` has what comes before its text, behind the room for a head.
+    /// Charges such a buffer and its text: the one until it is put back, the other until it is freed.
+    ///
+    /// # Errors
+    /// There is no memory for both.
+    pub(in crate::shard) fn charge_text(
+        &mut self,
+        front: &Vec<u8>,
+        text: &String,
+    ) -> Result<(), OutOfMemory> {
+        self.heap.charge(front.capacity() + text.capacity())
+    }
+
+    /// Begins an answer of which `front` has what comes before its text, behind the room for a head. Both are charged.
     pub(in crate::shard) fn begin_text<S>(
         &mut self,
         key: ConnectionKey,
@@ -55,9 +68,6 @@ impl Writer {
         text: LargeText,
         now: Instant,
     ) -> Queued {
-        let charged = front.capacity() + text.heap_bytes();
-        let is_charged = self.heap.charge(charged).is_ok();
-        debug_assert!(is_charged, "there was room for {charged} bytes");
         connection.state = State::Answering;
         connection.request.phase_began = now;
         connection.waiting = Waiting::Write;
@@ -159,7 +169,7 @@ impl Writer {
                 };
                 outgoing.range = front.write(buffer, &connection.response, date);
                 outgoing.closes |= connection.response.closes();
-                piece_bytes.saturating_sub(outgoing.range.len())
+                piece_bytes.saturating_sub(buffer.len())
             }
             None => {
                 buffer.clear();
@@ -167,7 +177,14 @@ impl Writer {
                 piece_bytes.max(TEXT_ROOM_MIN)
             }
         };
-        if text.write(buffer, room) {
+        let capacity = buffer.capacity();
+        let is_all = text.write(buffer, room);
+        debug_assert_eq!(
+            buffer.capacity(),
+            capacity,
+            "a piece outgrew its buffer, which is charged"
+        );
+        if is_all {
             self.pieces.end_text(key);
             outgoing.has_text = false;
         }
