@@ -36,10 +36,11 @@
 //! processes from the launcher. Shards tell it by mail what happened to a child, and how many calls wait; it tells a
 //! shard to adopt a child's pipes, or to end one. Nothing of it is on a call's way.
 //!
-//! Each shard publishes, for each server, how many calls its children have room for, as permits
-//! ([`crate::pool::Credit`] is that: whoever wants to send a call to another shard's child takes a permit first, so
-//! it is never turned back), and keeps its own part of the server's queue. A shard whose child has room and whose own
-//! queue is empty tells a shard with waiters, as with handlers.
+//! On a shard [`LocalChildren`] has the children of one server and its part of the server's queue: a call goes to a
+//! local child with room or waits there. To reach a child of another shard, each shard publishes for each server how
+//! many calls its children have room for ([`LocalChildren::room`]), as permits ([`crate::pool::Credit`] is that): who
+//! wants to send a call over takes a permit first, so it is never turned back. A shard with room and nobody waiting
+//! tells a shard with waiters, as with handlers.
 //!
 //! # Invariants
 //!

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `tools` | the registry alone |
 //! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
+//! | `children` | calls of a child process, from its lines and to them |
 //! | `streams` | streams in the live store: the memory of an idle one |
 //! | `counting` | the allocator |
 //! | `../rig` | the shard that is driven |
@@ -16,6 +17,7 @@
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod children;
 mod counting;
 #[path = "../rig/mod.rs"]
 mod rig;
