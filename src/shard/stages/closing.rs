@@ -111,6 +111,7 @@ impl<R: ShardRing> Shard<R> {
             if let Some(open) = exchange.request.stream {
                 self.leave_stream(key, *open);
             }
+            return;
         }
         self.table.remove_task(key);
     }

@@ -167,7 +167,13 @@ impl<R: ShardRing> Shard<R> {
         }
         self.table.note_wait(key, waited);
         self.admission.receive_permit();
-        self.serve_window(key, &moved.bytes, Claim::Granted);
+        if self.drain.is_aborted() {
+            // What ran was cancelled; this would never be.
+            self.metrics.in_flight.down();
+            self.abort(key);
+        } else {
+            self.serve_window(key, &moved.bytes, Claim::Granted);
+        }
         self.admission.return_permit(self.clock.now());
     }
 }

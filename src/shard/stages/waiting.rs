@@ -175,7 +175,6 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection or a message is given up: if its request waits, or is about to move, it does so no more.
     pub(in crate::shard) fn abandon_wait(&mut self, key: ConnectionKey) {
-        let since = self.table.request(key).map(|request| request.phase_began);
         if let Some(wait) = self.table.wait(key) {
             self.leave_queue(key, wait);
         } else if let Some(target) = self.table.target_of_move(key) {
@@ -184,6 +183,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let now = self.clock.now();
+        let since = self.table.request(key).map(|request| request.phase_began);
         let waited = now.saturating_duration_since(since.unwrap_or(now));
         self.metrics.on_wait_ended(WaitEnd::Left, waited);
         self.metrics.in_flight.down();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::ShardEvent;
 use super::client::{Client, Era, call};
 use super::rig::{Rig, Sizes};
 use crate::config::Linger;
@@ -299,6 +300,24 @@ fn waiters_move_during_a_drain_and_nobody_is_lost() {
         assert!(rig.is_finished(), "seed {seed}");
         rig.assert_nothing_left();
     }
+}
+
+/// It lies in the inbox of a shard that is told to end: nothing would end its call.
+#[test]
+fn who_comes_to_a_dying_shard_is_not_served() {
+    let mut rig = Rig::new(1, shards(2));
+    let holder = holding(&mut rig, 0, 1, "held");
+    let mut waiter = asking(&rig, 0, "hold", 2, "moved");
+    rig.run();
+    rig.offer(HOP);
+    rig.drivers[1].inbox.post(ShardEvent::Abort);
+    rig.turn_of(0);
+    rig.live(Duration::from_millis(500));
+    assert!(rig.drivers[1].shard.is_finished());
+    assert!(waiter.heard_results().is_empty());
+    assert_ne!(waiter.peer.view(), PeerView::Open);
+    rig.release("held");
+    rig.leave(&[holder, waiter]);
 }
 
 #[test]
