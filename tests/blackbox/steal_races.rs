@@ -108,6 +108,61 @@ fn who_leaves_while_others_move_takes_nothing_along() {
     assert!(waits(&server, "served") > 0 && waits(&server, "left") > 0 && stolen(&server) > 0);
 }
 
+/// Many channels, whose messages move while others are cancelled and their clients leave.
+#[test]
+fn messages_of_channels_move_while_their_clients_cancel_and_leave() {
+    let seed = fastrand::u64(..1 << 40);
+    println!("seed {seed}");
+    let server = started("3", "1", &[]);
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut random = Rng::with_seed(seed + number);
+                (0..15).for_each(|visit| visit_by_websocket(server, &mut random, number * 100 + visit));
+            });
+        }
+    });
+    assert_at_rest(&server);
+    assert!(waits(&server, "served") > 0 && stolen(&server) > 0);
+}
+
+/// One client that asks, takes some of it back, and leaves in order or not.
+fn visit_by_websocket(server: &Server, random: &mut Rng, name: u64) {
+    let mut socket = server.open_websocket();
+    let mut owed = Vec::new();
+    for id in 0..random.u64(1..12) {
+        match random.u8(..4) {
+            0 => {
+                socket.send(&tool(id, "sleep", json!({"ms": 60_000})));
+                socket.send(&Dialect::modern().cancelled(id));
+            }
+            1 => {
+                socket.send(&tool(id, "sleep", json!({"ms": random.u8(1..4)})));
+                owed.push(id);
+            }
+            _ => {
+                let text = format!("{name} {id}.").repeat(random.usize(1..500));
+                socket.send(&echo(id, &text));
+                owed.push(id);
+            }
+        }
+    }
+    if random.u8(..4) == 0 {
+        return socket.reset();
+    }
+    while !owed.is_empty() {
+        let answer = socket.message();
+        let id = answer["id"].as_u64().unwrap();
+        let text = answer["result"]["content"][0]["text"].as_str();
+        let is_own = |text: &str| text.starts_with("slept") || text.starts_with(&format!("{name} {id}."));
+        assert!(text.is_some_and(is_own), "{name}: {answer}");
+        let at = owed.iter().position(|owed| *owed == id);
+        owed.swap_remove(at.unwrap_or_else(|| panic!("{name}: {answer} was not owed")));
+    }
+    socket.close(1000);
+}
+
 /// This makes a server that does not end fail the test instead of keeping it.
 const TURNS_MAX: usize = 2_000;
 

@@ -21,7 +21,6 @@ mod task;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::mcp::ChannelContext;
 use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::{ConnectionKey, DataRing};
 use crate::session::live::Stream;
@@ -163,17 +162,6 @@ impl<S> Table<S> {
                 channel: *channel,
             }),
             Parent::Elsewhere(home) => Some(home.channel),
-        }
-    }
-
-    /// What a message is decoded with.
-    pub(super) fn channel_context(&mut self, key: ConnectionKey) -> Option<ChannelContext> {
-        match &self.exchange(key)?.parent {
-            Parent::Here(channel) => {
-                let channel = *channel;
-                self.channel(channel).map(|channel| channel.context())
-            }
-            Parent::Elsewhere(home) => Some(home.context),
         }
     }
 

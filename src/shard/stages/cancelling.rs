@@ -29,8 +29,7 @@ impl<R: ShardRing> Shard<R> {
             self.cancel_shelved(connection, call);
         } else {
             self.cancel_waiter(conversation, request);
-            self.cancel_subscription(conversation, request);
-            self.cancel_away(conversation, request);
+            self.cancel_message(conversation, request);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::transport::http::{self, HEAD_RESERVE, Head, Intake, Persistence, Prog
 
 use super::answers::Answer;
 use crate::shard::access::{Ended, Subject};
+use crate::shard::connections::Parent;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -258,8 +259,11 @@ impl<R: ShardRing> Shard<R> {
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
-        if self.table.is_message(key) {
-            return self.reply_on_channel(key, buffer, handler, reply);
+        if let Some(exchange) = self.table.exchange(key) {
+            return match exchange.parent {
+                Parent::Here(channel) => self.reply_on_channel(key, channel, buffer, handler, reply),
+                Parent::Elsewhere(_) => self.reply_elsewhere(key, buffer, handler, reply),
+            };
         }
         let refusal;
         let (charged, reply) = match self.writer.charge(&buffer) {

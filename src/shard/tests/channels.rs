@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::ShardEvent;
 use super::dice::{Announce, Dice, SEEDS, seeds};
@@ -69,6 +69,19 @@ fn a_channel_that_has_to_wait_itself_is_not_slow() {
     assert_eq!((socket.waiting(), socket.closed), (vec![], None));
     other.peer.finish();
     end(rig, socket);
+}
+
+/// Begins a legacy session of a client that can be asked.
+pub(super) fn begin_session(socket: &mut WebSocket) {
+    socket.say(
+        &json!({"jsonrpc": "2.0", "id": 900, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"elicitation": {}},
+            "clientInfo": {"name": "a", "version": "1"},
+        }}),
+    );
+    socket.expect(900, "");
+    socket.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
 }
 
 /// The peer leaves, and nothing is left.
@@ -262,6 +275,29 @@ struct Player {
     piece_bytes: usize,
     next_id: u64,
     has_finished: bool,
+    /// It has begun a session in which it can be asked.
+    can_be_asked: bool,
+    /// Questions that it has not answered.
+    questions: Vec<Value>,
+}
+
+impl Player {
+    /// Reads what has come; questions lie until they are answered.
+    fn read(&mut self) {
+        self.socket.read();
+        let is_question = |said: &mut Value| said["method"] == "elicitation/create";
+        self.questions
+            .extend(self.socket.said.extract_if(.., is_question));
+    }
+
+    fn answer(&mut self, action: &str) {
+        if let Some(question) = self.questions.pop()
+            && !self.has_finished
+        {
+            self.socket.say(&json!({"jsonrpc": "2.0", "id": question["id"],
+                "result": {"action": action, "content": {}}}));
+        }
+    }
 }
 
 struct Scene {
@@ -361,14 +397,20 @@ impl Scene {
             return;
         }
         let shard = self.dice.below(self.sizes.shards);
-        let socket = WebSocket::new(self.rig.connect_to(shard));
+        let mut socket = WebSocket::new(self.rig.connect_to(shard));
         let reading = self
             .dice
             .of(&[Reading::Eager, Reading::Eager, Reading::Slow, Reading::Never]);
         if reading != Reading::Eager {
             socket.peer.set_window(self.dice.of(&[0, 1, 100, 5000]));
         }
+        let can_be_asked = self.dice.one_in(3);
+        if can_be_asked {
+            begin_session(&mut socket);
+        }
         self.players.push(Player {
+            can_be_asked,
+            questions: Vec::new(),
             socket,
             reading,
             piece_bytes: if self.is_crowded {
@@ -395,6 +437,10 @@ impl Scene {
             let player = &mut self.players[index];
             let id = player.next_id;
             player.next_id += 1;
+            if player.can_be_asked && self.dice.one_in(3) {
+                player.socket.ask(false, "ask", id, &secret);
+                continue;
+            }
             let is_modern = self.dice.one_in(2);
             let tool = self.dice.of(if self.is_crowded {
                 &["hold", "hold", "hold", "block", "blob", "speak", "fail"]
@@ -440,7 +486,11 @@ impl Scene {
                 Reading::Never => false,
             };
             if reads {
-                player.socket.read();
+                player.read();
+                let action = self.dice.of(&["accept", "accept", "decline", "later"]);
+                if action != "later" {
+                    player.answer(action);
+                }
             }
         }
     }
@@ -497,7 +547,8 @@ impl Scene {
             }
             for player in &mut self.players {
                 player.socket.peer.set_window(1 << 20);
-                player.socket.read();
+                player.read();
+                (0..player.questions.len()).for_each(|_| player.answer("accept"));
                 if !player.has_finished {
                     player.socket.send(usize::MAX);
                 }

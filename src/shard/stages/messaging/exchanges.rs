@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::jsonrpc::RequestId;
 use crate::mcp::{OverloadReason, Reply, RequestContext, SessionToken, Via};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
@@ -37,17 +38,23 @@ impl<R: ShardRing> Shard<R> {
         message: &[u8],
         claim: Claim,
     ) -> ReadOutcome {
-        let Some(Exchange { state, .. }) = self.table.exchange(key) else {
+        let Some(Exchange { state, parent, .. }) = self.table.exchange(key) else {
             return ReadOutcome::Ended;
         };
         if *state != ExchangeState::Reading {
             return ReadOutcome::Incomplete;
         }
         let (principal, now) = (self.service.principal(), self.clock.unix_now());
-        let Some(context) = self.table.channel_context(key) else {
-            return ReadOutcome::Ended;
+        let via = match parent {
+            Parent::Elsewhere(home) => Via::Channel(home.context),
+            Parent::Here(channel) => {
+                let channel = *channel;
+                let Some(channel) = self.table.channel(channel) else {
+                    return ReadOutcome::Ended;
+                };
+                Via::Channel(channel.context())
+            }
         };
-        let via = Via::Channel(context);
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
@@ -79,13 +86,11 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn reply_on_channel(
         &mut self,
         key: ConnectionKey,
+        parent: ConnectionKey,
         mut buffer: Vec<u8>,
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
-        let Some(parent) = self.table.parent(key) else {
-            return self.reply_elsewhere(key, buffer, handler, reply);
-        };
         if let Some(id) = &reply.session {
             self.adopt_session(parent, id);
         }
@@ -114,6 +119,19 @@ impl<R: ShardRing> Shard<R> {
         self.writer.put_buffer(out);
         self.metrics.in_flight.down();
         self.end_exchange(key);
+    }
+
+    /// A client cancels a message that no call of this shard works for: a subscription, or one that another shard
+    /// serves.
+    pub(in crate::shard) fn cancel_message(&mut self, conversation: SessionToken, request: &RequestId) {
+        let is_it = |exchange: &Exchange| match (&exchange.away, &exchange.request.stream) {
+            (Some(away), _) => away.is_request(conversation, request),
+            (None, stream) => stream.as_deref().is_some_and(|open| open.is_listening(request)),
+        };
+        for key in self.table.exchanges_where(is_it) {
+            self.cancel_away(key, conversation, request);
+            self.cancel_subscription(key, conversation);
+        }
     }
 
     /// An exchange is over; its channel goes on.

@@ -92,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
     /// What travels of a message, whose entry stands for it from now on.
     fn moved_message(&mut self, key: ConnectionKey, message: Vec<u8>) -> Option<MovedMessage> {
         let channel = self.table.channel_place(key, self.metrics.shard.0)?;
-        let context = self.table.channel_context(key)?;
+        let context = self.table.channel(channel.channel)?.context();
         let peer = self.table.peer(key, &self.ring);
         let exchange = self.table.exchange(key)?;
         let unheard = exchange.away.as_ref()?.unheard.clone();
@@ -192,24 +192,19 @@ impl<R: ShardRing> Shard<R> {
 
     /// A client cancels a request that another shard serves. That shard is told of it again: it may have heard of it
     /// before the request came.
-    pub(in crate::shard) fn cancel_away(&mut self, conversation: SessionToken, request: &RequestId) {
-        let is_it = |exchange: &Exchange| {
-            let away = exchange.away.as_deref();
-            exchange.state == ExchangeState::Away
-                && away.is_some_and(|away| away.is_request(conversation, request))
-        };
-        for key in self.table.exchanges_where(is_it) {
-            let away = self
-                .table
-                .exchange(key)
-                .and_then(|exchange| exchange.away.as_ref());
-            if let Some(shard) = away.map(|away| away.shard) {
-                let event = LiveEvent::Cancel {
-                    session: conversation,
-                    request: request.clone(),
-                };
-                self.admission.post(shard.into(), ShardEvent::Live(event));
-            }
+    pub(super) fn cancel_away(
+        &mut self,
+        key: ConnectionKey,
+        conversation: SessionToken,
+        request: &RequestId,
+    ) {
+        let exchange = self.table.exchange(key);
+        if let Some(away) = exchange.and_then(|exchange| exchange.away.as_ref()) {
+            let cancel = LiveEvent::Cancel {
+                session: conversation,
+                request: request.clone(),
+            };
+            self.admission.post(away.shard.into(), ShardEvent::Live(cancel));
         }
     }
 
@@ -230,7 +225,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A message was given up that another shard may have to do with: that one is told.
+    /// A message was given up. If another shard has to do with it, that one is told.
     pub(in crate::shard) fn part(&mut self, key: ConnectionKey, exchange: &Exchange) {
         match &exchange.parent {
             Parent::Elsewhere(home) => {
@@ -279,7 +274,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Answers a message of another shard's channel, if there is anything to say, and ends it here.
-    pub(super) fn reply_elsewhere(
+    pub(in crate::shard) fn reply_elsewhere(
         &mut self,
         key: ConnectionKey,
         buffer: Vec<u8>,

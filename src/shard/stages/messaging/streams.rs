@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
 use crate::ring::ConnectionKey;
 use crate::session::live::StreamState;
 
-use crate::shard::streams::OpenStream;
 use crate::shard::{Shard, ShardRing};
 
 /// Bytes of messages that are taken at once.
@@ -85,18 +83,12 @@ impl<R: ShardRing> Shard<R> {
         self.end_exchange(key);
     }
 
-    /// A client cancels its subscription.
-    pub(in crate::shard) fn cancel_subscription(&mut self, conversation: SessionToken, request: &RequestId) {
-        let is_it = |open: &OpenStream| open.is_listening(request);
-        let found = self
-            .table
-            .exchanges_where(|exchange| exchange.request.stream.as_deref().is_some_and(is_it));
-        for key in found {
-            let parent = self.table.parent(key);
-            let channel = parent.and_then(|parent| self.table.channel(parent));
-            if channel.is_some_and(|channel| channel.token == conversation) {
-                return self.end_stream_on_channel(key);
-            }
+    /// A client cancels its subscription, if this message is one of its own.
+    pub(super) fn cancel_subscription(&mut self, key: ConnectionKey, conversation: SessionToken) {
+        let parent = self.table.parent(key);
+        let channel = parent.and_then(|parent| self.table.channel(parent));
+        if channel.is_some_and(|channel| channel.token == conversation) {
+            self.end_stream_on_channel(key);
         }
     }
 }
