@@ -62,7 +62,7 @@ pub use probe::{ProbeError, probe, try_smallest_ring};
 pub use setup::RingError;
 
 pub use crate::config::RingOptions;
-pub use sleep::{ServedSleepers, poll_with, sleep};
+pub use sleep::{ServedSleepers, on_woken, poll_with, sleep, wake_in_turn, wake_now, waker_of_shard};
 pub use socket::Socket;
 pub use spin::{Idle, SpinPolicy};
 pub use ticks::spawn_ticks;

@@ -1,7 +1,10 @@
-//! Sleeping on a shard, without a timer of the executor's.
+//! Waiting for the shard itself: for the end of a sleep, for one's next turn, or for something that the shard will say.
+//! None of these takes anything of the executor's.
 //!
 //! A call that sleeps waits for nothing but the shard itself, which can go on waiting in its ring. Whoever drives the
-//! shard looks when the next sleep is over, waits no longer than that, and wakes who slept.
+//! shard looks when the next sleep is over, waits no longer than that, and wakes who slept. A call that only wants
+//! another turn is woken there, too: if it woke itself, the executor would never be done with its tasks, and would look
+//! at its own events only after a tenth of a second.
 //!
 //! What is polled while a call is, with that call's waker, is woken by the call's task directly and holds no waker:
 //! a waker that is held shows that the call awaits something else.
@@ -14,9 +17,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// When a sleep is over, and its number.
@@ -35,14 +40,25 @@ struct Sleepers {
     are_served: bool,
     by_end: BTreeMap<SleepKey, Waker>,
     next_number: u64,
-    /// The waker with which a call is being polled, by what it points to.
-    polled_with: Option<*const ()>,
+    /// Who wants another turn.
+    in_turn: Vec<Waker>,
+    /// Whether tasks were woken that whoever drives the shard does not know of.
+    has_woken: bool,
+    /// The call that is being polled.
+    polled: Option<Polled>,
     /// Sleeps that were begun in that poll, with that waker.
     begun: Vec<SleepKey>,
-    /// Whether the first end has come nearer since this was asked.
+    /// Whether the first end has come nearer since this was asked, or somebody wants another turn.
     has_news: bool,
     /// Who is to be told of that.
     waiter: Option<Waker>,
+}
+
+struct Polled {
+    /// The waker it is polled with, by what that points to.
+    own: *const (),
+    /// Its task's.
+    task: Waker,
 }
 
 impl Sleepers {
@@ -51,7 +67,9 @@ impl Sleepers {
             are_served: false,
             by_end: BTreeMap::new(),
             next_number: 0,
-            polled_with: None,
+            in_turn: Vec::new(),
+            has_woken: false,
+            polled: None,
             begun: Vec::new(),
             has_news: false,
             waiter: None,
@@ -65,19 +83,30 @@ impl Sleepers {
             .by_end
             .first_key_value()
             .is_none_or(|(first, _)| key < *first);
-        let replaced = if self.polled_with == Some(waker.data()) {
+        let replaced = if self.task_of(waker).is_some() {
             self.begun.push(key);
             self.by_end.insert(key, Waker::noop().clone())
         } else {
             self.by_end.insert(key, waker.clone())
         };
         if is_first {
-            self.has_news = true;
-            if let Some(waiter) = &self.waiter {
-                waiter.wake_by_ref();
-            }
+            self.announce();
         }
         replaced
+    }
+
+    /// The task of the call that is being polled with this waker.
+    fn task_of(&self, waker: &Waker) -> Option<&Waker> {
+        let polled = self.polled.as_ref()?;
+        (polled.own == waker.data()).then_some(&polled.task)
+    }
+
+    /// Tells who waits.
+    fn announce(&mut self) {
+        self.has_news = true;
+        if let Some(waiter) = &self.waiter {
+            waiter.wake_by_ref();
+        }
     }
 }
 
@@ -152,9 +181,19 @@ impl ServedSleepers {
         })
     }
 
-    /// Wakes all whose sleep is over. Whether there were any: their tasks are runnable now.
+    /// Wakes all whose sleep is over or who want another turn. Whether there were any, or anybody was woken before for
+    /// something that the shard said: their tasks are runnable now.
     pub fn wake(&self) -> bool {
-        let mut has_woken = false;
+        let (in_turn, mut has_woken) = SLEEPERS.with_borrow_mut(|sleepers| {
+            (
+                mem::take(&mut sleepers.in_turn),
+                mem::take(&mut sleepers.has_woken),
+            )
+        });
+        for waker in in_turn {
+            waker.wake();
+            has_woken = true;
+        }
         loop {
             let woken = SLEEPERS.with_borrow_mut(|sleepers| {
                 let first = sleepers.by_end.first_entry()?;
@@ -169,7 +208,11 @@ impl ServedSleepers {
 
 impl Drop for ServedSleepers {
     fn drop(&mut self) {
-        SLEEPERS.with_borrow_mut(|sleepers| sleepers.are_served = false);
+        let in_turn = SLEEPERS.with_borrow_mut(|sleepers| {
+            sleepers.are_served = false;
+            mem::take(&mut sleepers.in_turn)
+        });
+        in_turn.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -179,25 +222,76 @@ pub fn poll_with<T>(own: &Waker, task: &Waker, poll: impl FnOnce() -> T) -> T {
     struct End<'a>(&'a Waker);
     impl Drop for End<'_> {
         fn drop(&mut self) {
-            SLEEPERS.with_borrow_mut(|sleepers| {
-                sleepers.polled_with = None;
+            let polled = SLEEPERS.with_borrow_mut(|sleepers| {
                 while let Some(key) = sleepers.begun.pop() {
                     if let Some(waker) = sleepers.by_end.get_mut(&key) {
                         waker.clone_from(self.0);
                     }
                 }
+                sleepers.polled.take()
             });
+            // Wakers are dropped outside the borrow.
+            drop(polled);
         }
     }
-    SLEEPERS.with_borrow_mut(|sleepers| sleepers.polled_with = Some(own.data()));
+    let polled = Polled {
+        own: own.data(),
+        task: task.clone(),
+    };
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.polled = Some(polled));
     let _end = End(task);
     poll()
 }
 
-/// Ready once the next sleep ends sooner than when that was last asked.
+/// What wakes a task for something that the shard says, and has it run soon.
+struct Told(Waker);
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        wake_now(&self.0);
+    }
+}
+
+/// The waker to keep for what is said on the shard's own thread: of the call that is being polled with `waker` one that
+/// does not count as held by anybody, and else that one.
+pub fn waker_of_shard(waker: &Waker) -> Waker {
+    let task = SLEEPERS.with_borrow(|sleepers| sleepers.task_of(waker).cloned());
+    match task {
+        Some(task) => Waker::from(Arc::new(Told(task))),
+        None => waker.clone(),
+    }
+}
+
+/// Wakes a task of this thread's shard, which has it run before it waits.
+pub fn wake_now(task: &Waker) {
+    task.wake_by_ref();
+    on_woken();
+}
+
+/// A task of this thread's shard was woken, and is to run before the shard waits.
+pub fn on_woken() {
+    // At the thread's end nobody waits any more.
+    let _ = SLEEPERS.try_with(|sleepers| sleepers.borrow_mut().has_woken = true);
+}
+
+/// Wakes a task when the shard of this thread has tasks run next; without one, now.
+pub fn wake_in_turn(task: &Waker) {
+    let is_served = SLEEPERS.with_borrow_mut(|sleepers| {
+        if sleepers.are_served {
+            sleepers.in_turn.push(task.clone());
+            sleepers.announce();
+        }
+        sleepers.are_served
+    });
+    if !is_served {
+        task.wake_by_ref();
+    }
+}
+
+/// Ready once the next sleep ends sooner than when that was last asked, or somebody wants another turn.
 pub(super) fn poll_news(context: &Context<'_>) -> Poll<()> {
     SLEEPERS.with_borrow_mut(|sleepers| {
-        if std::mem::take(&mut sleepers.has_news) {
+        if mem::take(&mut sleepers.has_news) {
             sleepers.waiter = None;
             return Poll::Ready(());
         }
@@ -220,9 +314,7 @@ pub(super) fn forget_waiter() {
 mod tests {
     use super::*;
     use std::pin::pin;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
 
     #[derive(Default)]
     struct Counted(AtomicU32);
@@ -296,6 +388,42 @@ mod tests {
         assert_eq!(Arc::strong_count(&call), 3);
         drop(again);
         assert_eq!(Arc::strong_count(&call), 2);
+    }
+
+    #[test]
+    fn what_the_shard_will_say_holds_no_waker_either() {
+        let served = ServedSleepers::new();
+        let [call, task] = [(); 2].map(|()| Arc::new(Counted::default()));
+        let (own, of_task) = (Waker::from(Arc::clone(&call)), Waker::from(Arc::clone(&task)));
+        let told = poll_with(&own, &of_task, || waker_of_shard(&own));
+        assert_eq!(Arc::strong_count(&call), 2);
+        told.wake();
+        assert_eq!((call.wakes(), task.wakes()), (0, 1));
+        assert!(served.wake(), "its task is to run first");
+        assert!(!served.wake());
+        // Outside such a poll, and with another waker than the call's, it is that.
+        let others = poll_with(&own, &of_task, || waker_of_shard(&of_task));
+        assert!(others.will_wake(&of_task) && waker_of_shard(&own).will_wake(&own));
+    }
+
+    #[test]
+    fn who_wants_a_turn_is_woken_with_the_next_and_who_waits_is_told() {
+        let [task, waiter] = [(); 2].map(|()| Arc::new(Counted::default()));
+        let of_task = Waker::from(Arc::clone(&task));
+        wake_in_turn(&of_task);
+        assert_eq!(task.wakes(), 1, "nobody gives turns here");
+        let served = ServedSleepers::new();
+        let waker = Waker::from(Arc::clone(&waiter));
+        assert!(poll_news(&Context::from_waker(&waker)).is_pending());
+        wake_in_turn(&of_task);
+        assert_eq!((task.wakes(), waiter.wakes()), (1, 1));
+        assert!(poll_news(&Context::from_waker(&waker)).is_ready());
+        assert!(served.wake());
+        assert_eq!(task.wakes(), 2);
+        assert!(!served.wake());
+        wake_in_turn(&of_task);
+        drop(served);
+        assert_eq!(task.wakes(), 3, "nobody is forgotten");
     }
 
     #[test]

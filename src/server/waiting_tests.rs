@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use std::time::Instant;
 use futures_io::AsyncRead as _;
 
 use super::*;
-use crate::registry::{CallContext, NoArguments, Registry, RegistryBuilder, Tool, ToolError};
+use crate::registry::{CallContext, Elicit, NoArguments, Registry, RegistryBuilder, Tool, ToolError};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,7 +122,7 @@ async fn socket() -> Result<String, ToolError> {
     let mut ours: glommio::net::UnixStream =
         unsafe { std::os::fd::FromRawFd::from_raw_fd(std::os::fd::IntoRawFd::into_raw_fd(ours)) };
     let mut byte = [0];
-    poll_fn(|context| std::pin::Pin::new(&mut ours).poll_read(context, &mut byte))
+    poll_fn(|context| Pin::new(&mut ours).poll_read(context, &mut byte))
         .await
         .unwrap();
     let read = Instant::now();
@@ -188,6 +189,25 @@ async fn yields() -> Result<String, ToolError> {
     instant().await
 }
 
+async fn asks(call: CallContext, awaits_timer: bool) -> Result<String, ToolError> {
+    let began = Instant::now();
+    let mut asked = call.ask("well", Elicit::form("Well?"));
+    if awaits_timer {
+        // It gives its handler up meanwhile, and what else it waits for is not forgotten.
+        let mut timer = glommio::timer::Timer::new(WAIT);
+        poll_fn(|context| {
+            if Pin::new(&mut asked).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            Pin::new(&mut timer).poll(context).map(|_| ())
+        })
+        .await;
+        return late(began, WAIT);
+    }
+    asked.await?;
+    instant().await
+}
+
 fn start(spawns_no_tasks: bool) -> Server {
     let mut tools = Registry::builder();
     if spawns_no_tasks {
@@ -202,6 +222,10 @@ fn start(spawns_no_tasks: bool) -> Server {
     add(&mut tools, "task", task);
     add(&mut tools, "instant", instant);
     add(&mut tools, "yields", yields);
+    for (name, awaits_timer) in [("asks", false), ("asks_and_waits", true)] {
+        let tool = Tool::new(name).run(move |call: CallContext, _: NoArguments| asks(call, awaits_timer));
+        tools.add(tool).unwrap();
+    }
     let builder = Server::builder("test", "1").listen(([127, 0, 0, 1], 0).into());
     builder.pool_size(8).shards(1).start(tools.build()).unwrap()
 }
@@ -253,14 +277,98 @@ impl Caller {
     }
 }
 
+/// A client that can be asked, in a session.
+struct Asked<'s> {
+    server: &'s Server,
+    headers: String,
+}
+
+impl<'s> Asked<'s> {
+    fn new(server: &'s Server) -> Asked<'s> {
+        let mut asked = Asked {
+            server,
+            headers: String::new(),
+        };
+        let capabilities = r#""capabilities":{"elicitation":{}},"clientInfo":{"name":"t","version":"1"}"#;
+        let params = format!(r#"{{"protocolVersion":"2025-06-18",{capabilities}}}"#);
+        let request = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{params}}}"#);
+        let answer = read_until(&mut asked.post(&request), "", "serverInfo");
+        let session_at = answer.to_lowercase().find("mcp-session-id:").expect("a session");
+        let session = answer[session_at..].lines().next().unwrap();
+        asked.headers = format!("{session}\r\nMCP-Protocol-Version: 2025-06-18\r\n");
+        asked
+    }
+
+    /// Sends a message on a connection of its own.
+    fn post(&self, message: &str) -> TcpStream {
+        let mut stream = Caller::new(self.server).0;
+        let (headers, length) = (&self.headers, message.len());
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, \
+             text/event-stream\r\n{headers}Content-Length: {length}\r\n\r\n{message}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// What the tool says to a client that takes `pause` before it answers; without one, it does not. The lateness is
+    /// counted from the answer, or as the tool says.
+    fn call(&self, tool: &str, pause: Option<Duration>) -> u64 {
+        let params = format!(r#"{{"name":"{tool}","arguments":{{}}}}"#);
+        let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+        let mut stream = self.post(&request);
+        let asked = read_until(&mut stream, "", "requestedSchema");
+        let Some(pause) = pause else {
+            let told = read_until(&mut stream, &asked, r#""}]"#);
+            return number_between(&told, r#""text":""#, '"');
+        };
+        let (_, id) = asked.split_once(r#""id":""#).expect("a question");
+        let id = id.split_once('"').unwrap().0;
+        // Its call has no handler by then, and the shard has gone to sleep.
+        thread::sleep(pause);
+        let answer = r#"{"action":"accept","content":{}}"#;
+        let answered = Instant::now();
+        let mut other = self.post(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{answer}}}"#));
+        read_until(&mut stream, "", r#""}]"#);
+        let late = answered.elapsed().as_micros();
+        read_until(&mut other, "", "202");
+        late as u64
+    }
+}
+
+fn number_between(text: &str, before: &str, after: char) -> u64 {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{text}"));
+    rest.split_once(after).unwrap().0.parse().unwrap()
+}
+
+/// What comes up to this, and what came with it, behind what was `read` before.
+fn read_until(stream: &mut TcpStream, read: &str, mark: &str) -> String {
+    let mut read = read.to_owned();
+    let mut bytes = [0; 4096];
+    while !read.contains(mark) {
+        let length = stream.read(&mut bytes).unwrap();
+        assert!(length > 0, "the connection ended after {read:?}");
+        read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+    }
+    read
+}
+
 fn assert_in_time(server: &Server, when: &str) {
-    for tool in TOOLS {
-        let mut caller = Caller::new(server);
-        let mut late: Vec<u64> = (0..CALLS).map(|_| caller.call(tool)).collect();
+    let assert_median = |tool: &str, call: &mut dyn FnMut(usize) -> u64| {
+        let mut late: Vec<u64> = (0..CALLS).map(call).collect();
         late.sort_unstable();
         let median = Duration::from_micros(late[CALLS / 2]);
         assert!(median < LATE, "{tool} while the shard {when}: {late:?}");
+    };
+    for tool in TOOLS {
+        let mut caller = Caller::new(server);
+        assert_median(tool, &mut |_| caller.call(tool));
     }
+    let asked = Asked::new(server);
+    assert_median("asks_and_waits", &mut |_| asked.call("asks_and_waits", None));
+    // The pauses have nothing to do with any tick.
+    let pause = |number: usize| Duration::from_micros(11_300 * (number as u64 + 1));
+    assert_median("asks", &mut |number| asked.call("asks", Some(pause(number))));
 }
 
 /// Runs `test` while so many clients call `instant` all the time.
@@ -286,15 +394,11 @@ fn what_a_tool_awaits_is_not_late_however_the_shard_waits() {
         let server = start(spawns_no_tasks);
         assert_in_time(&server, "sleeps");
         with_load(&server, 4, || assert_in_time(&server, "is busy"));
-        // One call never gives the shard a rest. The executor sees its own events only when it preempts that, which
-        // takes a tenth of a second.
+        // One call never gives the shard a rest.
         ENDED.store(false, Ordering::SeqCst);
         thread::scope(|scope| {
             let yields = scope.spawn(|| Caller::new(&server).call("yields"));
-            let mut caller = Caller::new(&server);
-            for tool in TOOLS {
-                caller.call(tool);
-            }
+            assert_in_time(&server, "serves a tool that never waits");
             ENDED.store(true, Ordering::SeqCst);
             yields.join().unwrap();
         });

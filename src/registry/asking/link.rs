@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::ring::waker_of_shard;
+
 use super::capabilities::ClientCapabilities;
 use super::client::{Asking, ClientFacts};
 use super::emission::{Emission, Progress};
@@ -338,7 +340,8 @@ impl CallLink {
         QuestionState::Waiting(number)
     }
 
-    /// Takes the answer to a question on the stream, once; `waker` is woken when there is one.
+    /// Takes the answer to a question on the stream, once; `waker` is woken when there is one: the shard itself
+    /// says so.
     pub(super) fn poll_answer(&self, number: u32, waker: &Waker) -> Poll<Result<Value, ToolError>> {
         let mut state = self.lock();
         if let Some(result) = state.take_answer(number) {
@@ -350,10 +353,7 @@ impl CallLink {
         }
         match state.state_of(number) {
             Some(WaitState::Open(slot)) => {
-                match slot {
-                    Some(known) => known.clone_from(waker),
-                    None => *slot = Some(waker.clone()),
-                }
+                *slot = Some(waker_of_shard(waker));
                 Poll::Pending
             }
             _ => Poll::Ready(Err(ToolError::Cancelled)),

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::mcp::TaskId;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink};
-use crate::ring::ConnectionKey;
+use crate::ring::{ConnectionKey, wake_now};
 use crate::slab::Slab;
 
 use super::asker_key::AskerKey;
@@ -101,8 +101,10 @@ impl Askers {
         let Some((call, _)) = self.shelved_at(handler) else {
             return false;
         };
-        if let Run::Shelved(_, waker) = &call.run {
-            waker.wake_by_ref();
+        if let Run::Shelved(_, awaits) = &call.run
+            && let Some(task) = awaits.task()
+        {
+            wake_now(task);
         }
         true
     }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::mcp::{Batch, TaskId, Ticket};
@@ -42,8 +41,8 @@ pub(in crate::shard) enum Run {
     Polled,
     /// Pending; a waker tells its task that the call was taken away.
     Pending(CallFuture, Awaits),
-    /// Pending without a handler until its client answers.
-    Shelved(CallFuture, Waker),
+    /// Pending without a handler until its client answers, or whatever else it awaits comes.
+    Shelved(CallFuture, Awaits),
     /// On a worker thread.
     Working(JobHandle),
     /// It has its outcome; one that comes later is nobody's.

@@ -39,7 +39,7 @@ use crate::mcp::Era;
 use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
 use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle, Started};
-use crate::ring::ConnectionKey;
+use crate::ring::{ConnectionKey, wake_now};
 use crate::workers::{Job, Refused, Submitter};
 
 pub(super) use asker_key::AskerKey;
@@ -436,17 +436,13 @@ impl Calls {
     /// Ends what still runs of a call. A job on a worker is told to stop; if it does not, it counts as abandoned.
     fn stop(&mut self, run: Run) {
         match run {
-            Run::Pending(future, awaits) => {
+            Run::Pending(future, awaits) | Run::Shelved(future, awaits) => {
                 self.pending.remove(&awaits);
                 drop(future);
                 // Its task finds the call gone and ends.
-                if let Some(waker) = awaits.into_waker() {
-                    waker.wake();
+                if let Some(task) = awaits.task() {
+                    wake_now(task);
                 }
-            }
-            Run::Shelved(future, waker) => {
-                drop(future);
-                waker.wake();
             }
             Run::Working(job) => {
                 job.abandon();

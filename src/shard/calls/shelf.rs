@@ -139,13 +139,11 @@ impl Calls {
             return false;
         }
         match std::mem::replace(&mut call.run, Run::Polled) {
-            Run::Pending(future, awaits) if !matches!(awaits, Awaits::Turn(None)) => {
-                self.pending.remove(&awaits);
-                if let Some(waker) = awaits.into_waker() {
-                    call.run = Run::Shelved(future, waker);
-                }
+            // What it awaits is still counted: it may need the executor for it.
+            Run::Pending(future, awaits) if !matches!(awaits, Awaits::Turn(_)) => {
+                call.run = Run::Shelved(future, awaits);
             }
-            // On a worker, or not known to its task yet.
+            // On a worker, or about to be polled.
             other => {
                 call.run = other;
                 return false;
@@ -161,7 +159,8 @@ impl Calls {
     /// Takes the call from the shelf that gave up the handler `was`, ready to be polled.
     pub(in crate::shard) fn unshelve(&mut self, was: HandlerKey) -> Option<Unshelved> {
         let (asker, connection, mut call) = self.askers.take_returning(was)?;
-        if let Run::Shelved(future, _) = std::mem::replace(&mut call.run, Run::Polled) {
+        if let Run::Shelved(future, awaits) = std::mem::replace(&mut call.run, Run::Polled) {
+            self.pending.remove(&awaits);
             call.run = Run::Ready(future);
         }
         Some(Unshelved {
