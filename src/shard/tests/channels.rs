@@ -14,14 +14,15 @@ use crate::ring::simulated::Faults;
 
 const STEPS: usize = 120;
 
-fn opened(rig: &mut Rig) -> WebSocket {
+/// A WebSocket of the first shard.
+pub(super) fn opened(rig: &mut Rig) -> WebSocket {
     let mut socket = WebSocket::new(rig.connect());
     exchange(rig, &mut socket);
     socket
 }
 
 /// Sends all that is queued, and reads what comes of it.
-fn exchange(rig: &mut Rig, socket: &mut WebSocket) {
+pub(super) fn exchange(rig: &mut Rig, socket: &mut WebSocket) {
     socket.send(usize::MAX);
     rig.run();
     socket.read();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Shard, ShardEvent};
+use super::channels::{begin_session, exchange, opened};
 use super::client::{self, Client, Era};
 use super::rig::{Rig, Sizes, now};
 use super::websocket::{TEXT, WebSocket, call, frame};
@@ -20,20 +21,6 @@ const TWO: Sizes = Sizes {
     queue_depth_max: 16,
     ..Sizes::DEFAULT
 };
-
-/// A WebSocket of the first shard.
-fn opened(rig: &mut Rig) -> WebSocket {
-    let mut socket = WebSocket::new(rig.connect_to(0));
-    exchange(rig, &mut socket);
-    socket
-}
-
-/// Sends all that is queued, and reads what comes of it.
-fn exchange(rig: &mut Rig, socket: &mut WebSocket) {
-    socket.send(usize::MAX);
-    rig.run();
-    socket.read();
-}
 
 /// A client that keeps the one handler of a shard.
 fn holder(rig: &mut Rig, shard: usize, secret: &str) -> Client {
@@ -143,15 +130,7 @@ fn what_a_call_says_elsewhere_comes_in_order_and_before_its_answer() {
 /// A channel on which a client that can be asked has begun a legacy session.
 fn initialized(rig: &mut Rig) -> WebSocket {
     let mut socket = opened(rig);
-    socket.say(
-        &json!({"jsonrpc": "2.0", "id": 900, "method": "initialize", "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {"elicitation": {}},
-            "clientInfo": {"name": "a", "version": "1"},
-        }}),
-    );
-    socket.expect(900, "");
-    socket.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    begin_session(&mut socket);
     exchange(rig, &mut socket);
     assert_eq!(socket.waiting(), [0; 0]);
     socket
