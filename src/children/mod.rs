@@ -20,6 +20,7 @@
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
 //! | `piped` | a child with its pipes on a data ring |
 //! | `local` | the children of one server on one shard, and the calls that wait for them |
+//! | `mail` | what shards and the owner of the pools tell each other |
 //! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
 //! | `rate` | how much of what children say is logged |
 //!
@@ -53,6 +54,7 @@
 mod child;
 mod line;
 mod local;
+mod mail;
 mod piped;
 #[cfg(test)]
 mod played_process;
@@ -70,6 +72,7 @@ pub use line::{
     write_progress, write_request,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
+pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ServerParts, Supervisor};
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
     Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep, least_loaded,

@@ -164,7 +164,9 @@ pub use describing::uri_template::TemplateError;
 pub use describing::watch::{ListUpdates, Updates, Watch, WatchList};
 pub use info::caching::{CacheScope, Caching};
 pub use info::icon::{Icon, IconTheme};
-pub use info::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
+pub use info::index::{
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
+};
 pub use info::prompt_info::{PromptArgument, PromptInfo};
 pub use info::resource_info::ResourceInfo;
 pub use info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};

@@ -37,3 +37,14 @@ indices! {
     /// A completion function's index in its registry.
     CompleterIndex,
 }
+
+/// A server that is another program, by its place among those of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerIndex(pub u16);
+
+impl ServerIndex {
+    /// The index into a table with one row for each server.
+    pub fn as_usize(self) -> usize {
+        self.0.into()
+    }
+}
