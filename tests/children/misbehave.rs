@@ -7,6 +7,7 @@
 //! | action | does |
 //! |---|---|
 //! | `ignore-term` | survives SIGTERM from now on |
+//! | `tell-term` | survives SIGTERM, and writes a line for each |
 //! | `setsid` | leaves its session |
 //! | `child:ACTIONS` | starts a copy of itself that does these |
 //! | `daemon:ACTIONS` | starts a copy that has left the session and lost its parent |
@@ -58,6 +59,7 @@ fn act(mark: &str, action: &str) {
             let ignored = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal_hook::consts::SIGTERM, ignored).unwrap();
         }
+        "tell-term" => tell_term(),
         "setsid" => drop(setsid().unwrap()),
         "child" => start(mark, value),
         "daemon" => daemon(mark, value),
@@ -78,6 +80,11 @@ fn act(mark: &str, action: &str) {
         "exit" => process::exit(value.parse().unwrap()),
         _ => panic!("no action {action}"),
     }
+}
+
+fn tell_term() {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM]).unwrap();
+    thread::spawn(move || signals.forever().for_each(|_| say("term")));
 }
 
 fn copy(mark: &str, actions: &str) -> Command {

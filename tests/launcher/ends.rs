@@ -1,5 +1,7 @@
 //! What becomes of a child, and of what came of it.
 
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 use weir::internals::launcher::{ExitReason, ExitStatus, Limits};
@@ -86,6 +88,27 @@ fn what_an_ended_child_leaves_behind_is_ended() {
     (0..3).for_each(|_| drop(child.wait_for_line()));
     drop(child.pipes);
     assert_eq!(starter.exit(child.id).status, ExitStatus::Code(0));
+    wait_until_gone(&mark);
+}
+
+#[test]
+fn the_rest_of_a_tree_is_asked_once() {
+    let (starter, mark) = (Starter::new(), mark());
+    // As npx when it passes the end on: the first process ends before the server behind it, and both were asked.
+    let actions = ["child:[tell-term,say:x,hang]", "tell-term", "say:x", "eof"];
+    let child = starter.spawn(&sinner(&mark, &actions));
+    (0..2).for_each(|_| assert_eq!(child.wait_for_line(), "x"));
+    starter.launcher.terminate(child.id);
+    (0..2).for_each(|_| assert_eq!(child.wait_for_line(), "term"));
+    drop(child.pipes.stdin);
+    let exit = starter.exit(child.id);
+    assert_eq!(
+        (exit.status, exit.reason),
+        (ExitStatus::Code(0), ExitReason::Terminated)
+    );
+    let mut told = String::new();
+    File::from(child.pipes.stdout).read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
     wait_until_gone(&mark);
 }
 

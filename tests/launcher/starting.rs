@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::process::Resource;
 use weir::internals::launcher::{Launcher, LauncherOptions, ResourceLimit, SpawnError, SpawnStage};
 
-use super::harness::{Events, Scratch, Starter, program};
+use super::harness::{Events, Scratch, Starter, program, seen};
 
 #[test]
 fn a_program_that_is_no_launcher_has_no_children() {
@@ -87,4 +87,21 @@ fn errors_say_what_failed_and_why() {
     assert!(starter.launcher.spawn(&spec).is_err());
     let child = starter.spawn(&good);
     starter.exit(child.id);
+}
+
+#[test]
+fn the_server_forks_nothing() {
+    let starter = Starter::new();
+    let child = starter.spawn(&program("/bin/cat", &[]));
+    let launcher = seen(child.pid).unwrap().parent;
+    let guard = seen(launcher).unwrap().parent;
+    assert_eq!(
+        seen(guard).unwrap().parent,
+        i32::try_from(std::process::id()).unwrap()
+    );
+    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    assert_eq!(
+        (name(guard).as_str(), name(launcher).as_str()),
+        ("weir-guard\n", "weir-launcher\n")
+    );
 }

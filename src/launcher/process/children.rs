@@ -5,6 +5,11 @@
 //!      │ kill: SIGKILL to the group,    │ SIGTERM to who is left, SIGKILL two seconds later;
 //!      │ then to who left it            │ SIGKILL at once if it was killed
 //! ```
+//! Who is left has been asked already if the whole group was, and is still in it: a second SIGTERM would cut short what
+//! the first one began.
+//!
+//! Whose a process is, is told by its parents, its session, or its mark. Where there are no marks (see `tag`), one that
+//! left its session and lost its parent is nobody's: it is ended when the launcher ends.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -67,6 +72,12 @@ impl Managed {
         matches!(self.reason, Some(ExitReason::Killed | ExitReason::Memory { .. }))
     }
 
+    /// Whether a process got SIGTERM with the whole group.
+    fn has_asked(&self, member: &Member) -> bool {
+        self.reason == Some(ExitReason::Terminated)
+            && member.process.group == self.leader.as_raw_nonzero().get()
+    }
+
     /// Kills what can be killed without looking.
     fn kill(&mut self, reason: ExitReason) {
         if !self.is_killed() {
@@ -97,6 +108,7 @@ impl Managed {
             State::Ended => {
                 members
                     .iter()
+                    .filter(|member| !self.has_asked(member))
                     .for_each(|member| member.process.signal(Signal::TERM));
                 let kill_at = now + REST_GRACE;
                 self.state = State::Asked { kill_at };

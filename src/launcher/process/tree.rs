@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub(super) struct Process {
     pub(super) pid: i32,
     pub(super) parent: i32,
+    pub(super) group: i32,
     pub(super) session: i32,
     /// When it began; with the number it is unique.
     begun: u64,
@@ -76,6 +77,7 @@ impl Process {
         Some(Process {
             pid: pid.parse().ok()?,
             parent: signed(1)?,
+            group: signed(2)?,
             session: signed(3)?,
             begun: number(19)?,
             // Those that it waited for, too.
@@ -165,6 +167,7 @@ mod tests {
         Process {
             pid,
             parent,
+            group: session,
             session,
             begun: 0,
             resident_pages: 1,
@@ -202,8 +205,8 @@ mod tests {
         let line = "42 (a) R (b) S 7 42 41 0 -1 4194304 5 6 0 0 3 2 10 20 20 0 1 0 999 1000000 250 18446744073709551615 1";
         let read = Process::parse(line).unwrap();
         assert_eq!(
-            (read.pid, read.parent, read.session, read.begun),
-            (42, 7, 41, 999)
+            (read.pid, read.parent, read.group, read.session, read.begun),
+            (42, 7, 42, 41, 999)
         );
         assert_eq!(
             (read.cpu_ticks, read.resident_pages, read.is_zombie),
