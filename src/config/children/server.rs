@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::pool::PoolSettings;
+use super::pool::{PoolSettings, Rlimit};
+use crate::launcher::{ChildSpec, Limits, ResourceLimit, User, resource_named};
 
 /// Variables that a child gets of the server's own: those of the official clients, and what says how to write.
 const INHERITED: [&str; 9] = [
@@ -63,6 +64,32 @@ impl ChildServer {
         environment.into_iter().collect()
     }
 
+    /// What the launcher is told to start, from this program's own environment. `user` is whom the pool's `user` names:
+    /// names are looked up elsewhere.
+    pub fn spec(&self, own: impl IntoIterator<Item = (OsString, OsString)>, user: Option<User>) -> ChildSpec {
+        let limit = |(name, limit): (&String, &Rlimit)| {
+            Some(ResourceLimit {
+                resource: resource_named(name)?,
+                soft: limit.soft,
+                hard: limit.hard,
+            })
+        };
+        ChildSpec {
+            program: (&self.command).into(),
+            args: self.args.iter().map(OsString::from).collect(),
+            env: self.environment(own),
+            cwd: self.cwd.clone(),
+            limits: Limits {
+                umask: None,
+                rlimits: self.pool.rlimits.iter().filter_map(limit).collect(),
+                rss_max: self.pool.rss_bytes_max,
+                pids_max: self.pool.pids_max,
+                user,
+                cpus: Vec::new(),
+            },
+        }
+    }
+
     fn inherits(&self, name: &str) -> bool {
         self.pool.inherit.iter().any(|inherited| inherited == name)
     }
@@ -79,6 +106,38 @@ mod tests {
             format!("{}={}", name.to_str().unwrap(), value.to_str().unwrap())
         };
         environment.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_launcher_is_told_everything() {
+        let limit = Rlimit {
+            soft: Some(64),
+            hard: None,
+        };
+        let server = ChildServer {
+            name: "a".to_owned(),
+            command: "npx".to_owned(),
+            args: vec!["-y".to_owned()],
+            env: BTreeMap::from([("A".to_owned(), Some("1".to_owned()))]),
+            cwd: Some("/tmp".into()),
+            pool: PoolSettings {
+                rss_bytes_max: Some(7),
+                pids_max: Some(8),
+                rlimits: BTreeMap::from([("nofile".to_owned(), limit)]),
+                ..PoolSettings::default()
+            },
+        };
+        let user = User { uid: 1, gid: 2 };
+        let spec = server.spec([], Some(user));
+        assert_eq!((spec.program, spec.args), ("npx".into(), vec!["-y".into()]));
+        assert_eq!(spec.env.len(), 2);
+        assert_eq!(spec.cwd, Some("/tmp".into()));
+        let limits = spec.limits;
+        assert_eq!(
+            (limits.rss_max, limits.pids_max, limits.user),
+            (Some(7), Some(8), Some(user))
+        );
+        assert_eq!((limits.rlimits[0].soft, limits.rlimits[0].hard), (Some(64), None));
     }
 
     #[test]
