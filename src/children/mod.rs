@@ -68,8 +68,8 @@ pub use child::{
     PipeWrite, ServerCapabilities,
 };
 pub use line::{
-    Kind, Line, LineReader, Member, Message, Span, Unreadable, members, write_answer, write_cancelled,
-    write_progress, write_request,
+    Kind, Line, LineReader, Message, Unreadable, write_answer, write_cancelled, write_progress,
+    write_request,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ServerParts, Supervisor};

@@ -6,8 +6,8 @@
 //!
 //! `initialize` is sent once in a child's life. The lists of a server are read by its first child only.
 
-use crate::children::line::{Kind, members};
-use crate::jsonrpc::write_string;
+use crate::children::line::Kind;
+use crate::jsonrpc::{members, write_string};
 use crate::mcp::Revision;
 
 use super::handshake_error::HandshakeError;

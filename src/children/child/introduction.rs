@@ -1,6 +1,7 @@
 //! What a child says of itself in answer to `initialize`.
 
-use crate::children::line::{Member, members, write_without_breaks};
+use crate::children::line::write_without_breaks;
+use crate::jsonrpc::{Member, members};
 use crate::mcp::{Era, Revision};
 
 use super::handshake_error::HandshakeError;

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::children::line::{members, write_without_breaks};
-use crate::jsonrpc::element_spans;
+use crate::children::line::write_without_breaks;
+use crate::jsonrpc::{element_spans, members};
 
 /// Pages of a list that are read.
 const PAGES_MAX: usize = 64;

@@ -8,9 +8,7 @@
 
 use std::borrow::Cow;
 
-use crate::jsonrpc::{NotJson, Step, Token, Walk};
-
-use super::span::{Span, plain_text};
+use crate::jsonrpc::{NotJson, Span, Step, Token, Walk, plain_text};
 
 /// The kinds of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

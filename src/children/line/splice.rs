@@ -3,11 +3,9 @@
 //! Everything else stays as its sender wrote it, except for line breaks, which JSON allows only between tokens: on a
 //! line, and in an event of a stream, a space takes their place.
 
-use crate::jsonrpc::{Id, write_string};
+use crate::jsonrpc::{Id, Span, members, write_string};
 
-use super::members::members;
 use super::message::{Message, is_of_envelope};
-use super::span::Span;
 
 /// Appends a child's answer to a call, with the id under which the client knows it.
 pub fn write_answer(out: &mut Vec<u8>, line: &[u8], message: &Message, id: Id<'_>) {

@@ -26,7 +26,7 @@ impl From<Range<usize>> for Span {
 }
 
 /// A string token without quotes and escapes; empty if it has an unpaired surrogate.
-pub(super) fn plain_text(token: &[u8]) -> Cow<'_, str> {
+pub fn plain_text(token: &[u8]) -> Cow<'_, str> {
     let inside = token.get(1..token.len().saturating_sub(1)).unwrap_or_default();
     match std::str::from_utf8(inside) {
         Ok(text) if memchr::memchr(b'\\', inside).is_none() => Cow::Borrowed(text),

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::jsonrpc::{Token, Walk};
-
 use super::span::{Span, plain_text};
+use super::walk::{Token, Walk};
 
 /// One member of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
