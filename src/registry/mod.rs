@@ -152,6 +152,9 @@ pub use asking::tool_error::ToolError;
 pub use content::{ContentAnnotations, ContentBlock, ResourceContents, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;
+pub use describing::foreign::{
+    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
+};
 pub use describing::lister::ResourceLister;
 pub use describing::prompt::{Prompt, PromptArguments, PromptBuilder};
 pub use describing::registration::Registrable;

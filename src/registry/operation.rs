@@ -1,7 +1,9 @@
 //! Operations of registered things, and all that is told apart by their kind outside the code of a feature.
 
 use super::describing::catalog::Registry;
-use super::info::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
+use super::info::index::{
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
+};
 use crate::metrics::Method;
 
 /// Declares the kinds of operations, one row for each: the index of the registered thing, the method that asks for it,
@@ -78,7 +80,7 @@ operations! {
     Completion(CompleterIndex) {
         method: CompletionComplete,
         may_ask: false,
-        name: |registry, index| &registry.inner().completers[index.as_usize()].owner,
+        name: |registry, index| registry.completer_owner(index),
     }
 }
 
@@ -95,5 +97,38 @@ impl Operation {
     #[inline]
     pub(crate) fn asking_method(self) -> Option<&'static str> {
         self.may_ask().then(|| self.method().as_str())
+    }
+}
+
+impl Registry {
+    /// The server that an operation goes to, if that is another program.
+    #[allow(dead_code, reason = "no server has children yet")]
+    #[inline]
+    pub(crate) fn server_of(&self, operation: Operation) -> Option<ServerIndex> {
+        self.inner().foreign.as_ref()?;
+        self.foreign_server_of(operation)
+    }
+
+    fn foreign_server_of(&self, operation: Operation) -> Option<ServerIndex> {
+        let own = self.inner();
+        let foreign = own.foreign.as_deref()?;
+        let server = match operation {
+            Operation::Tool(index) => {
+                let at = index.as_usize().checked_sub(own.tools.len())?;
+                foreign.tools.server_at(at)?
+            }
+            Operation::Resource(index) => {
+                let at = index.as_usize().checked_sub(own.resources.len())?;
+                foreign.resources.server_at(at)?
+            }
+            Operation::Prompt(index) => {
+                let at = index.as_usize().checked_sub(own.prompts.len())?;
+                foreign.prompts.server_at(at)?
+            }
+            Operation::Template(index) => index.as_usize().checked_sub(own.templates.len())?,
+            Operation::Completion(index) => index.as_usize().checked_sub(own.completers.len())?,
+            Operation::ResourceList(_) => return None,
+        };
+        foreign.server(server).map(|server| server.server)
     }
 }

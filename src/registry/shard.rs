@@ -10,6 +10,7 @@ use std::sync::Arc;
 use simd_json::Node as RawNode;
 
 use crate::jsonrpc::Value;
+use crate::registry::asking::tool_error::ToolError;
 use crate::registry::describing::catalog::Registry;
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
@@ -108,12 +109,10 @@ impl ShardRegistry {
     /// refusals.
     ///
     /// A panic while the arguments or the future are made belongs to the call: it has started, and fails when polled.
+    /// So does a call of what another program serves.
     ///
     /// # Errors
     /// [`StartError::Violations`] names what is wrong with the arguments.
-    ///
-    /// # Panics
-    /// If `tool` comes from another, larger registry.
     pub fn start_tool(
         &self,
         tool: ToolIndex,
@@ -129,8 +128,10 @@ impl ShardRegistry {
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        let tool = &self.tools[index.as_usize()];
-        let registered = &self.registry.inner().tools[index.as_usize()];
+        let registered = self.registry.inner().tools.get(index.as_usize());
+        let (Some(tool), Some(registered)) = (self.tools.get(index.as_usize()), registered) else {
+            return Ok(not_run_here());
+        };
         self.checked(&registered.input, arguments, |node| {
             let started = tool.handler.start(node, context.for_tool(index, &tool.name))?;
             match &registered.known {
@@ -146,27 +147,31 @@ impl ShardRegistry {
     /// The same as [`ShardRegistry::start_tool`], except for faults that show only when the arguments are converted
     /// into the tool's own type.
     pub fn check_tool(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
-        // A check that panics is reported by the call, when it starts.
-        let schema = &self.registry.inner().tools[tool.as_usize()].input;
-        guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
+        match self.registry.inner().tools.get(tool.as_usize()) {
+            Some(tool) => self.check(&tool.input, arguments),
+            None => Ok(()),
+        }
     }
 
     /// Checks a prompt's arguments (`None` is `{}`) and makes an operation of them that has not run yet.
     ///
     /// # Errors
     /// [`StartError::Violations`] names what is wrong with the arguments.
-    ///
-    /// # Panics
-    /// If `prompt` comes from another, larger registry.
     pub fn start_prompt(
         &self,
         prompt: PromptIndex,
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        let schema = &self.registry.inner().prompts[prompt.as_usize()].arguments;
-        let handler = &self.prompts[prompt.as_usize()];
-        guarded(|| self.checked(schema, arguments, |node| handler.start(node, context)))
+        let registered = self.registry.inner().prompts.get(prompt.as_usize());
+        let (Some(handler), Some(registered)) = (self.prompts.get(prompt.as_usize()), registered) else {
+            return Ok(not_run_here());
+        };
+        guarded(|| {
+            self.checked(&registered.arguments, arguments, |node| {
+                handler.start(node, context)
+            })
+        })
     }
 
     /// Checks a prompt's arguments without starting anything.
@@ -179,45 +184,47 @@ impl ShardRegistry {
         prompt: PromptIndex,
         arguments: Option<Value<'_, '_>>,
     ) -> Result<(), StartError> {
-        let schema = &self.registry.inner().prompts[prompt.as_usize()].arguments;
-        guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
+        match self.registry.inner().prompts.get(prompt.as_usize()) {
+            Some(prompt) => self.check(&prompt.arguments, arguments),
+            None => Ok(()),
+        }
     }
 
     /// Makes an operation that reads a resource and has not run yet.
     ///
     /// # Errors
     /// Only those that the server's author asked for.
-    ///
-    /// # Panics
-    /// If `resource` comes from another, larger registry.
     pub fn start_resource(
         &self,
         resource: ResourceIndex,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        start_with(&self.resources[resource.as_usize()], &[], context)
+        match self.resources.get(resource.as_usize()) {
+            Some(handler) => start_with(handler, &[], context),
+            None => Ok(not_run_here()),
+        }
     }
 
     /// Makes an operation that reads `uri` through a template and has not run yet.
     ///
     /// # Errors
     /// Fails when the variables do not fit the type that the template's function takes.
-    ///
-    /// # Panics
-    /// If `template` comes from another, larger registry.
     pub fn start_template(
         &self,
         template: TemplateIndex,
         uri: &str,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        let entry = &self.registry.inner().templates[template.as_usize()];
+        let entry = self.registry.inner().templates.get(template.as_usize());
+        let (Some(handler), Some(entry)) = (self.templates.get(template.as_usize()), entry) else {
+            return Ok(not_run_here());
+        };
         let values = entry.template.values(uri).unwrap_or_default();
         let members: Vec<_> = values
             .iter()
             .map(|(name, value)| (*name, RawNode::String(value)))
             .collect();
-        start_with(&self.templates[template.as_usize()], &members, context)
+        start_with(handler, &members, context)
     }
 
     /// Makes an operation that lists resources, those behind `after`, and has not run yet.
@@ -242,9 +249,6 @@ impl ShardRegistry {
     ///
     /// # Errors
     /// [`StartError::Violations`] if one of `arguments` is no string, or stands twice.
-    ///
-    /// # Panics
-    /// If `completer` comes from another, larger registry.
     pub fn start_completion(
         &self,
         completer: CompleterIndex,
@@ -252,6 +256,9 @@ impl ShardRegistry {
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
+        let Some(handler) = self.completers.get(completer.as_usize()) else {
+            return Ok(not_run_here());
+        };
         let violation =
             |error: ArgumentError| StartError::Violations(Violations::one(error.into_violation()));
         let mut settled = ArgumentTape::new().lend();
@@ -266,7 +273,12 @@ impl ShardRegistry {
             RawNode::String("arguments"),
         ];
         nodes.append(&mut settled.0);
-        start_nodes(&self.completers[completer.as_usize()], &nodes, context)
+        start_nodes(handler, &nodes, context)
+    }
+
+    /// Checks arguments. A check that panics is reported by the call, when it starts.
+    fn check(&self, schema: &InputSchema, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
+        guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
     }
 
     /// Passes arguments that are valid by `schema` to `then`.
@@ -302,6 +314,14 @@ impl std::fmt::Debug for ShardRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ShardRegistry").field(&self.registry).finish()
     }
+}
+
+/// A call that has no function here, because another program serves it: it fails when it is polled.
+#[cold]
+fn not_run_here() -> Started {
+    Started::Future(CallFuture::failed(ToolError::internal(
+        "another program serves this",
+    )))
 }
 
 /// A panic while the arguments or the future are made belongs to the operation: it has started, and fails when polled.

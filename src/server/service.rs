@@ -23,12 +23,12 @@ use super::start_error::StartError;
 
 /// The service of `protocol` with these `settings`.
 pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
-    let names = protocol.registry().tools().map(|(_, tool)| tool.name());
+    let names = protocol.registry().tool_names();
     let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
     Ok(Service {
         tool_rows: {
-            let tools = protocol.registry().tools();
-            tools.map(|(tool, _)| labels.row(tool.as_usize())).collect()
+            let tools = protocol.registry().tool_names().enumerate();
+            tools.map(|(tool, _)| labels.row(tool)).collect()
         },
         labels,
         store: Arc::new(store(settings)?),

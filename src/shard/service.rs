@@ -51,9 +51,9 @@ impl Service {
     /// The same service of something else.
     #[must_use]
     pub fn with_protocol(&self, protocol: Arc<Protocol>) -> Service {
-        let tools = protocol.registry().tools();
+        let tools = protocol.registry().tool_names();
         Service {
-            tool_rows: tools.map(|(_, tool)| self.labels.row_of(tool.name())).collect(),
+            tool_rows: tools.map(|tool| self.labels.row_of(tool)).collect(),
             protocol,
             ..self.clone()
         }

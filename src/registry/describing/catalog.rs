@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::entries::{Entries, ListChanged};
+use super::foreign::{ForeignFeatures, ForeignServer};
+use super::foreign_entries::ForeignEntries;
 use super::watch::{Watch, WatchList};
 use crate::registry::info::index::{
-    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
 };
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
@@ -20,7 +22,11 @@ pub struct Registry {
 impl Registry {
     /// The tool of this name. Does not allocate.
     pub fn find(&self, name: &str) -> Option<ToolIndex> {
-        self.inner.tools_by_name.get(name).copied()
+        let own = self.inner.tools_by_name.get(name).copied();
+        own.or_else(|| {
+            let at = self.foreign()?.tools.find(name)?;
+            Some(ToolIndex::after(self.inner.tools.len() + at))
+        })
     }
 
     /// A tool's description.
@@ -28,7 +34,11 @@ impl Registry {
     /// # Panics
     /// If `index` comes from another, larger registry.
     pub fn tool(&self, index: ToolIndex) -> &ToolInfo {
-        &self.inner.tools[index.as_usize()].info
+        let (own, at) = (&self.inner.tools, index.as_usize());
+        match own.get(at) {
+            Some(entry) => &entry.info,
+            None => self.foreign_info(at - own.len(), |foreign, at| foreign.tools.info(at)),
+        }
     }
 
     /// Whether it was promised that none of this leaves a task behind in a shard's executor.
@@ -36,7 +46,7 @@ impl Registry {
         self.inner.spawns_no_tasks
     }
 
-    /// All tools in the order they were registered.
+    /// All tools in the order they were registered, without those of other programs.
     pub fn tools(&self) -> impl ExactSizeIterator<Item = (ToolIndex, &ToolInfo)> {
         self.inner
             .tools
@@ -45,7 +55,17 @@ impl Registry {
             .map(|(at, tool)| (ToolIndex::after(at), &tool.info))
     }
 
-    /// The resource of exactly this URI. Does not allocate.
+    /// The names of all tools, those of other programs too, in the order of [`ToolIndex`].
+    pub(crate) fn tool_names(&self) -> impl Iterator<Item = &str> {
+        let foreign = self
+            .foreign()
+            .into_iter()
+            .flat_map(|foreign| foreign.tools.infos());
+        let own = self.inner.tools.iter().map(|tool| &tool.info);
+        own.chain(foreign).map(ToolInfo::name)
+    }
+
+    /// The resource of exactly this URI, unless it is another program's. Does not allocate.
     pub fn find_resource(&self, uri: &str) -> Option<ResourceIndex> {
         self.inner.resources_by_uri.get(uri).copied()
     }
@@ -66,7 +86,11 @@ impl Registry {
     /// # Panics
     /// If `index` comes from another, larger registry.
     pub fn resource(&self, index: ResourceIndex) -> &ResourceInfo {
-        &self.inner.resources[index.as_usize()].info
+        let (own, at) = (&self.inner.resources, index.as_usize());
+        match own.get(at) {
+            Some(entry) => &entry.info,
+            None => self.foreign_info(at - own.len(), |foreign, at| foreign.resources.info(at)),
+        }
     }
 
     /// A template's description.
@@ -74,15 +98,19 @@ impl Registry {
     /// # Panics
     /// If `index` comes from another, larger registry.
     pub fn template(&self, index: TemplateIndex) -> &ResourceInfo {
-        &self.inner.templates[index.as_usize()].info
+        let (own, at) = (&self.inner.templates, index.as_usize());
+        match own.get(at) {
+            Some(entry) => &entry.info,
+            None => self.foreign_info(at - own.len(), |foreign, at| foreign.unlisted(at)),
+        }
     }
 
-    /// All resources in the order they were registered.
+    /// All resources in the order they were registered, without those of other programs.
     pub fn resources(&self) -> impl ExactSizeIterator<Item = &ResourceInfo> {
         self.inner.resources.iter().map(|entry| &entry.info)
     }
 
-    /// All resource templates in the order they were registered.
+    /// All resource templates in the order they were registered, without those of other programs.
     pub fn templates(&self) -> impl ExactSizeIterator<Item = &ResourceInfo> {
         self.inner.templates.iter().map(|entry| &entry.info)
     }
@@ -94,7 +122,11 @@ impl Registry {
 
     /// The prompt of this name. Does not allocate.
     pub fn find_prompt(&self, name: &str) -> Option<PromptIndex> {
-        self.inner.prompts_by_name.get(name).copied()
+        let own = self.inner.prompts_by_name.get(name).copied();
+        own.or_else(|| {
+            let at = self.foreign()?.prompts.find(name)?;
+            Some(PromptIndex::after(self.inner.prompts.len() + at))
+        })
     }
 
     /// A prompt's description.
@@ -102,10 +134,14 @@ impl Registry {
     /// # Panics
     /// If `index` comes from another, larger registry.
     pub fn prompt(&self, index: PromptIndex) -> &PromptInfo {
-        &self.inner.prompts[index.as_usize()].info
+        let (own, at) = (&self.inner.prompts, index.as_usize());
+        match own.get(at) {
+            Some(entry) => &entry.info,
+            None => self.foreign_info(at - own.len(), |foreign, at| foreign.prompts.info(at)),
+        }
     }
 
-    /// All prompts in the order they were registered.
+    /// All prompts in the order they were registered, without those of other programs.
     pub fn prompts(&self) -> impl ExactSizeIterator<Item = &PromptInfo> {
         self.inner.prompts.iter().map(|entry| &entry.info)
     }
@@ -116,7 +152,9 @@ impl Registry {
         index: PromptIndex,
         argument: &str,
     ) -> Result<Option<CompleterIndex>, NoSuchArgument> {
-        let entry = &self.inner.prompts[index.as_usize()];
+        let Some(entry) = self.inner.prompts.get(index.as_usize()) else {
+            return Ok(self.foreign_prompt_completer(index));
+        };
         if !entry.info.arguments.iter().any(|known| known.name == argument) {
             return Err(NoSuchArgument);
         }
@@ -140,7 +178,10 @@ impl Registry {
                 Some(Ok(entry.completers.place(variable, *begin)))
             }
             Some(_) => Some(Err(NoSuchArgument)),
-            None => self.find_resource(uri).map(|_| Err(NoSuchArgument)),
+            None => match self.find_resource(uri) {
+                Some(_) => Some(Err(NoSuchArgument)),
+                None => self.foreign_template_completer(uri).map(Ok),
+            },
         }
     }
 
@@ -156,15 +197,18 @@ impl Registry {
 
     /// Whether anything can be completed.
     pub fn has_completers(&self) -> bool {
-        !self.inner.completers.is_empty()
+        !self.inner.completers.is_empty() || self.foreign_features().completions
     }
 
-    /// The lists of which clients are promised to hear when they change. A lister that is watched promises for itself.
+    /// The lists of which clients are promised to hear when they change. A lister that is watched promises for itself,
+    /// and what other programs serve may always change.
     pub(crate) fn list_changed(&self) -> ListChanged {
         let is_watched = self.inner.listers.iter().any(|lister| lister.watch.is_some());
+        let (declared, foreign) = (self.inner.list_changed, self.foreign_features());
         ListChanged {
-            resources: self.inner.list_changed.resources || is_watched,
-            ..self.inner.list_changed
+            tools: declared.tools || foreign.tools,
+            resources: declared.resources || is_watched || foreign.resources,
+            prompts: declared.prompts || foreign.prompts,
         }
     }
 
@@ -184,6 +228,107 @@ impl Registry {
             .filter(|not_ready| (not_ready.is_so)())
             .map(|not_ready| not_ready.reason.as_str())
             .next()
+    }
+
+    /// Whether nothing is registered but what other programs serve.
+    pub(crate) fn is_all_foreign(&self) -> bool {
+        let Entries {
+            tools,
+            resources,
+            templates,
+            listers,
+            prompts,
+            ..
+        } = self.inner();
+        let own = [
+            tools.len(),
+            resources.len(),
+            templates.len(),
+            listers.len(),
+            prompts.len(),
+        ];
+        self.foreign().is_some() && own == [0; 5]
+    }
+
+    /// The servers that are other programs.
+    pub(crate) fn foreign_servers(&self) -> &[Arc<ForeignServer>] {
+        self.foreign().map_or(&[], ForeignEntries::servers)
+    }
+
+    /// One of them.
+    #[allow(dead_code, reason = "no server has children yet")]
+    pub(crate) fn foreign_server(&self, server: ServerIndex) -> Option<&ForeignServer> {
+        let mut servers = self.foreign_servers().iter();
+        servers.find(|other| other.server == server).map(Arc::as_ref)
+    }
+
+    /// What at least one of them declares.
+    pub(crate) fn foreign_features(&self) -> ForeignFeatures {
+        self.foreign().map(ForeignEntries::features).unwrap_or_default()
+    }
+
+    /// The resource of exactly this URI that another program lists.
+    pub(crate) fn find_foreign_resource(&self, uri: &str) -> Option<ResourceIndex> {
+        let at = self.foreign()?.resources.find(uri)?;
+        Some(ResourceIndex::after(self.inner.resources.len() + at))
+    }
+
+    /// The reading of a resource that nobody lists, by the program that is asked for it.
+    pub(crate) fn find_unlisted(&self, uri: &str) -> Option<TemplateIndex> {
+        let at = self.foreign()?.reader_of(uri)?;
+        Some(TemplateIndex::after(self.inner.templates.len() + at))
+    }
+
+    /// The completion of another program's prompt, if that program completes anything.
+    fn foreign_prompt_completer(&self, prompt: PromptIndex) -> Option<CompleterIndex> {
+        let foreign = self.foreign()?;
+        let at = prompt.as_usize().checked_sub(self.inner.prompts.len())?;
+        self.foreign_completer(foreign.prompts.server_at(at)?)
+    }
+
+    /// The completion of another program's template, if there is such a template; `None` inside if that program
+    /// completes nothing.
+    fn foreign_template_completer(&self, uri: &str) -> Option<Option<CompleterIndex>> {
+        let server = self.foreign()?.template_server(uri)?;
+        Some(self.foreign_completer(server))
+    }
+
+    fn foreign_completer(&self, server: usize) -> Option<CompleterIndex> {
+        let features = self.foreign()?.server(server)?.features;
+        let index = CompleterIndex::after(self.inner.completers.len() + server);
+        features.completions.then_some(index)
+    }
+
+    /// The name of the prompt or template whose argument is completed, or of the program that completes it.
+    pub(in crate::registry) fn completer_owner(&self, index: CompleterIndex) -> &str {
+        let (own, at) = (&self.inner.completers, index.as_usize());
+        match own.get(at) {
+            Some(entry) => &entry.owner,
+            None => {
+                let server = self.foreign_info(at - own.len(), ForeignEntries::server);
+                &server.name
+            }
+        }
+    }
+
+    fn foreign(&self) -> Option<&ForeignEntries> {
+        self.inner.foreign.as_deref()
+    }
+
+    /// # Panics
+    /// If there is no such entry: its index comes from another, larger registry.
+    #[allow(
+        clippy::expect_used,
+        reason = "an index of another registry is a fault of ours"
+    )]
+    fn foreign_info<'r, I>(
+        &'r self,
+        at: usize,
+        info: impl FnOnce(&'r ForeignEntries, usize) -> Option<&'r I>,
+    ) -> &'r I {
+        self.foreign()
+            .and_then(|foreign| info(foreign, at))
+            .expect("the index is of this registry")
     }
 
     pub(super) fn from_entries(entries: Entries) -> Self {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::completers::Completers;
+use super::foreign::ForeignKind;
+use super::foreign_entries::ForeignEntries;
 use super::lister::ResourceLister;
 use super::names::Names;
 use super::uri_template::UriTemplate;
@@ -36,6 +38,8 @@ pub(in crate::registry) struct Entries {
     /// It was promised that none of this spawns tasks.
     pub(super) spawns_no_tasks: bool,
     pub(super) not_ready: Vec<Arc<NotReady>>,
+    /// What other programs serve, if there are any.
+    pub(in crate::registry) foreign: Option<Arc<ForeignEntries>>,
 }
 
 /// The lists that change while they are served, as clients are promised to hear.
@@ -95,6 +99,22 @@ pub(in crate::registry) struct RegisteredCompleter {
 }
 
 impl Entries {
+    /// Whether an item has this name: one with a function of ours.
+    pub(super) fn has_own(&self, kind: ForeignKind, name: &str) -> bool {
+        match kind {
+            ForeignKind::Tool => self.tools_by_name.contains_key(name),
+            ForeignKind::Prompt => self.prompts_by_name.contains_key(name),
+            ForeignKind::Resource => self.resources_by_uri.contains_key(name),
+            ForeignKind::Template => self.templates.iter().any(|entry| entry.info.address() == name),
+        }
+    }
+
+    /// Whether any item has this name.
+    pub(super) fn has(&self, kind: ForeignKind, name: &str) -> bool {
+        let foreign = self.foreign.as_deref();
+        self.has_own(kind, name) || foreign.is_some_and(|foreign| foreign.has(kind, name))
+    }
+
     /// Lays all completion functions out in one row.
     pub(super) fn place_completers(&mut self) {
         let mut all = Vec::new();

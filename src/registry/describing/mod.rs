@@ -5,6 +5,10 @@ pub(super) mod catalog;
 mod completers;
 mod editing;
 mod entries;
+pub(super) mod foreign;
+pub(super) mod foreign_entries;
+#[cfg(test)]
+mod foreign_tests;
 pub(super) mod lister;
 mod names;
 pub(super) mod prompt;

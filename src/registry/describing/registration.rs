@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::completers::Completers;
 use super::entries::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate};
+use super::foreign::ForeignKind;
 use super::lister::ResourceLister;
 use super::prompt::Prompt;
 use super::registry_builder::RegistryBuilder;
@@ -54,7 +55,7 @@ impl Registrable for Tool {
             handler,
         } = self;
         let name = checked_name(&info.name)?;
-        if to.inner.tools_by_name.contains_key(&name) {
+        if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
         let checked = checked_input.as_ref().unwrap_or(&info.input_schema);
@@ -103,7 +104,7 @@ impl Registrable for Resource {
         if !is_absolute_uri(&uri) {
             return Err(RegistryError::Uri(uri));
         }
-        if to.inner.resources_by_uri.contains_key(&uri) {
+        if to.inner.has(ForeignKind::Resource, &uri) {
             return Err(RegistryError::DuplicateUri(uri));
         }
         let index = ResourceIndex::after(to.inner.resources.len());
@@ -130,12 +131,7 @@ impl Registrable for ResourceTemplate {
             template: text.clone(),
             source,
         })?;
-        if to
-            .inner
-            .templates
-            .iter()
-            .any(|other| other.info.address() == text)
-        {
+        if to.inner.has(ForeignKind::Template, &text) {
             return Err(RegistryError::DuplicateTemplate(text));
         }
         variables(&template.variables(), &[]).map_err(|source| RegistryError::Variables {
@@ -174,7 +170,7 @@ impl Registrable for Prompt {
             completers,
         } = self;
         let name = checked_name(&info.name)?;
-        if to.inner.prompts_by_name.contains_key(&name) {
+        if to.inner.has(ForeignKind::Prompt, &name) {
             return Err(RegistryError::DuplicatePrompt(name));
         }
         let names = || info.arguments.iter().map(|argument| &argument.name);

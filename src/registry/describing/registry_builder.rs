@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::catalog::Registry;
 use super::entries::{Entries, NotReady};
+use super::foreign::{ForeignFault, ForeignServer};
+use super::foreign_entries::ForeignEntries;
 
 /// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
 pub struct RegistryBuilder {
@@ -100,6 +102,15 @@ impl RegistryBuilder {
             other.0 -= u32::from(*other > index);
         }
         true
+    }
+
+    /// Lets these servers, which are other programs, serve what they have, and no others any more. An item whose name
+    /// is taken, by ours or by one that comes before it, is left out; the faults name it.
+    #[allow(dead_code, reason = "no server has children yet")]
+    pub(crate) fn replace_foreign(&mut self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
+        let (entries, faults) = ForeignEntries::new(servers, |kind, name| self.inner.has_own(kind, name));
+        self.inner.foreign = (!entries.servers().is_empty()).then(|| Arc::new(entries));
+        faults
     }
 
     /// The finished registry.

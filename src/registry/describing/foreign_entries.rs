@@ -1,0 +1,273 @@
+//! The entries of a registry that other programs serve.
+//!
+//! They come behind all in-process entries of their kind, whose number is not known here: an index into these tables
+//! counts from the first of them. A URI that nobody lists may be a resource all the same, so each server has one more
+//! entry for those, and one for completions.
+//!
+//! Names come from other programs, which could pick some that share a place in a table: the maps have a secret.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::foreign::{
+    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
+};
+use crate::jsonrpc::members;
+use crate::registry::info::prompt_info::PromptInfo;
+use crate::registry::info::resource_info::{Address, ResourceInfo};
+use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
+use crate::registry::schemas::param_header::{self, ParamHeader, ParamHeaderError};
+
+/// All entries that other programs serve.
+#[derive(Default)]
+pub(in crate::registry) struct ForeignEntries {
+    /// The servers, with those of their items that are served.
+    servers: Vec<Arc<ForeignServer>>,
+    /// What at least one of them declares.
+    features: ForeignFeatures,
+    pub(in crate::registry) tools: Rows<ToolInfo>,
+    pub(in crate::registry) prompts: Rows<PromptInfo>,
+    pub(in crate::registry) resources: Rows<ResourceInfo>,
+    /// For each server, its resources that nobody lists.
+    unlisted: Vec<ResourceInfo>,
+    templates: Templates,
+}
+
+/// The places of the servers that have templates, by the templates' texts.
+#[derive(Default)]
+struct Templates {
+    by_text: HashMap<String, usize>,
+}
+
+impl Templates {
+    /// Adds a template; false if there is one.
+    fn insert_if_new(&mut self, text: &str, server: usize) -> bool {
+        let is_new = !self.by_text.contains_key(text);
+        if is_new {
+            self.by_text.insert(text.to_owned(), server);
+        }
+        is_new
+    }
+}
+
+/// Entries of one kind, by index and by name.
+pub(in crate::registry) struct Rows<I> {
+    rows: Vec<Row<I>>,
+    by_name: HashMap<String, usize>,
+}
+
+struct Row<I> {
+    info: I,
+    /// The place of its server.
+    server: usize,
+}
+
+impl<I> Default for Rows<I> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            by_name: HashMap::new(),
+        }
+    }
+}
+
+impl<I> Rows<I> {
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn info(&self, at: usize) -> Option<&I> {
+        self.rows.get(at).map(|row| &row.info)
+    }
+
+    pub(super) fn infos(&self) -> impl Iterator<Item = &I> {
+        self.rows.iter().map(|row| &row.info)
+    }
+
+    /// The place of the entry's server.
+    pub(in crate::registry) fn server_at(&self, at: usize) -> Option<usize> {
+        self.rows.get(at).map(|row| row.server)
+    }
+
+    /// Adds an entry; false if its name is taken.
+    fn add(&mut self, name: &str, server: usize, info: I) -> bool {
+        if self.by_name.contains_key(name) {
+            return false;
+        }
+        self.by_name.insert(name.to_owned(), self.rows.len());
+        self.rows.push(Row { info, server });
+        true
+    }
+}
+
+impl ForeignEntries {
+    /// The entries of these servers, without those items whose name `is_taken`; and what is wrong with their items.
+    pub(super) fn new(
+        servers: Vec<Arc<ForeignServer>>,
+        is_taken: impl Fn(ForeignKind, &str) -> bool,
+    ) -> (Self, Vec<ForeignFault>) {
+        let (mut entries, mut faults) = (Self::default(), Vec::new());
+        for mut server in servers {
+            for kind in ForeignKind::ALL {
+                let mut left_out = Vec::new();
+                for (index, item) in server.items(kind).iter().enumerate() {
+                    let added = if is_taken(kind, &item.name) {
+                        Err(ForeignFaultKind::Taken)
+                    } else {
+                        entries.add(kind, item)
+                    };
+                    if let Err(what) = added {
+                        left_out.extend((what == ForeignFaultKind::Taken).then_some(index));
+                        faults.push(ForeignFault {
+                            server: server.server,
+                            kind,
+                            name: item.name.clone(),
+                            what,
+                        });
+                    }
+                }
+                if !left_out.is_empty() {
+                    Arc::make_mut(&mut server).leave_out(kind, &left_out);
+                }
+            }
+            entries.features = entries.features.or(server.features);
+            let unlisted = ResourceInfo::new(Address::UriTemplate(String::new()), server.name.as_str());
+            entries.unlisted.push(unlisted);
+            entries.servers.push(server);
+        }
+        (entries, faults)
+    }
+
+    /// Adds an item of the server that comes next.
+    ///
+    /// # Errors
+    /// Something is wrong with it; it is added all the same unless its name is taken.
+    fn add(&mut self, kind: ForeignKind, item: &ForeignItem) -> Result<(), ForeignFaultKind> {
+        let (name, server) = (item.name.as_str(), self.servers.len());
+        let mut headers = Ok(Vec::new());
+        let is_added = match kind {
+            ForeignKind::Tool => {
+                headers = param_headers(&item.text);
+                let headers = headers.clone().unwrap_or_default();
+                self.tools.add(name, server, tool(name, headers))
+            }
+            ForeignKind::Prompt => self.prompts.add(name, server, prompt(name)),
+            ForeignKind::Resource => {
+                let info = ResourceInfo::new(Address::Uri(name.to_owned()), resource_name(item));
+                self.resources.add(name, server, info)
+            }
+            ForeignKind::Template => self.templates.insert_if_new(name, server),
+        };
+        match headers {
+            _ if !is_added => Err(ForeignFaultKind::Taken),
+            Ok(_) => Ok(()),
+            Err(error) => Err(ForeignFaultKind::ParamHeader(error)),
+        }
+    }
+
+    /// The servers, with those of their items that are served.
+    pub(super) fn servers(&self) -> &[Arc<ForeignServer>] {
+        &self.servers
+    }
+
+    /// What at least one server declares.
+    pub(super) fn features(&self) -> ForeignFeatures {
+        self.features
+    }
+
+    /// The server at this place.
+    pub(in crate::registry) fn server(&self, at: usize) -> Option<&ForeignServer> {
+        self.servers.get(at).map(Arc::as_ref)
+    }
+
+    /// The description of the resources that the server at this place has without listing them.
+    pub(super) fn unlisted(&self, at: usize) -> Option<&ResourceInfo> {
+        self.unlisted.get(at)
+    }
+
+    /// The place of the server that is asked for a resource which nobody lists. Of several servers with resources it is
+    /// the one with the template that begins like the URI for longest, else the first.
+    pub(super) fn reader_of(&self, uri: &str) -> Option<usize> {
+        let mut with_resources = (0..self.servers.len()).filter(|at| {
+            let server = self.server(*at);
+            server.is_some_and(|server| server.features.resources)
+        });
+        let first = with_resources.next()?;
+        if with_resources.next().is_none() {
+            return Some(first);
+        }
+        let templates = self.templates.by_text.iter();
+        let fitting = templates.filter_map(|(text, at)| {
+            let fixed = text.split('{').next().unwrap_or_default();
+            uri.starts_with(fixed)
+                .then_some((fixed.len(), std::cmp::Reverse(*at)))
+        });
+        fitting.max().map_or(Some(first), |(_, at)| Some(at.0))
+    }
+
+    /// The place of the server that completes the variables of this template, or of the resource at this URI.
+    pub(super) fn template_server(&self, uri: &str) -> Option<usize> {
+        let template = self.templates.by_text.get(uri).copied();
+        template.or_else(|| self.resources.server_at(self.resources.find(uri)?))
+    }
+
+    /// Whether an item has this name.
+    pub(super) fn has(&self, kind: ForeignKind, name: &str) -> bool {
+        match kind {
+            ForeignKind::Tool => self.tools.find(name).is_some(),
+            ForeignKind::Prompt => self.prompts.find(name).is_some(),
+            ForeignKind::Resource => self.resources.find(name).is_some(),
+            ForeignKind::Template => self.templates.by_text.contains_key(name),
+        }
+    }
+}
+
+/// A tool as far as calls of it need. Its arguments are not checked here, and it is listed in its own bytes.
+fn tool(name: &str, param_headers: Vec<ParamHeader>) -> ToolInfo {
+    ToolInfo {
+        name: name.to_owned(),
+        title: None,
+        description: None,
+        input_schema: json!({"type": "object"}),
+        output_schema: None,
+        annotations: Annotations::default(),
+        icons: Vec::new(),
+        execution: Execution::Shard,
+        param_headers,
+        task_support: TaskSupport::Forbidden,
+        asked_before_task: Vec::new(),
+    }
+}
+
+fn prompt(name: &str) -> PromptInfo {
+    PromptInfo {
+        name: name.to_owned(),
+        title: None,
+        description: None,
+        arguments: Vec::new(),
+        icons: Vec::new(),
+    }
+}
+
+/// The name of a resource, for logs: that of the object that describes it, or its URI.
+fn resource_name(item: &ForeignItem) -> String {
+    let name = value(&item.text, "name").and_then(|name| serde_json::from_slice(name).ok());
+    name.unwrap_or_else(|| item.name.clone())
+}
+
+/// The headers that a tool's schema declares. A schema that cannot be read here, because of a number perhaps, declares
+/// none.
+fn param_headers(tool: &[u8]) -> Result<Vec<ParamHeader>, ParamHeaderError> {
+    let schema = value(tool, "inputSchema").and_then(|schema| serde_json::from_slice::<Value>(schema).ok());
+    schema.map_or(Ok(Vec::new()), |schema| param_header::of_schema(&schema))
+}
+
+/// The last member of this name, as most parsers read it.
+fn value<'t>(object: &'t [u8], name: &str) -> Option<&'t [u8]> {
+    let found = members(object)
+        .filter(|member| member.name(object) == name)
+        .last();
+    found.map(|member| member.value.of(object))
+}
