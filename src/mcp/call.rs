@@ -357,7 +357,7 @@ impl Ticket {
     }
 
     /// The token under which the client follows the call's progress.
-    pub(super) fn progress_token(&self) -> Option<Id<'_>> {
+    pub fn progress_token(&self) -> Option<Id<'_>> {
         self.progress_token.as_ref().map(ProgressToken::as_id)
     }
 
@@ -385,6 +385,12 @@ impl Ticket {
     /// The URI that a template reads.
     pub(super) fn uri(&self) -> Option<&str> {
         self.uri.as_deref()
+    }
+
+    /// Whether the call reads a resource.
+    #[allow(dead_code, reason = "no server has children yet")]
+    pub(super) fn reads_resource(&self) -> bool {
+        matches!(self.operation, Operation::Resource(_) | Operation::Template(_))
     }
 
     /// Whether the resources that a lister finds follow registered ones, on the last page of those.

@@ -381,6 +381,19 @@ pub(super) fn write_internal_error(out: &mut Vec<u8>, id: Id<'_>, message: &str)
     write_error(out, Some(id), code::INTERNAL_ERROR, message);
 }
 
+/// Appends the answer to a call that another program had and did not answer.
+#[allow(dead_code, reason = "no server has children yet")]
+pub(super) fn write_server_fault(out: &mut Vec<u8>, id: Id<'_>, server: &str, reason: &str) {
+    let message = format!("server {server:?} gave no answer: {reason}");
+    write_error_with_data(out, Some(id), code::INTERNAL_ERROR, &message, |out| {
+        out.extend_from_slice(br#"{"server":"#);
+        write_string(out, server);
+        out.extend_from_slice(br#","reason":"#);
+        write_string(out, reason);
+        out.push(b'}');
+    });
+}
+
 /// Appends the protocol error for arguments that break the tool's schema; it names each place.
 pub(super) fn write_violations(out: &mut Vec<u8>, id: Id<'_>, violations: &Violations) {
     write_error_with_data(out, Some(id), code::INVALID_PARAMS, &violations.text(), |out| {
@@ -398,6 +411,26 @@ pub(super) fn write_violations(out: &mut Vec<u8>, id: Id<'_>, violations: &Viola
 
 /// Appends the overload error.
 pub(super) fn write_overload(out: &mut Vec<u8>, id: Option<Id<'_>>, overload: &Overload) {
+    write_overload_at(out, id, overload, None);
+}
+
+/// Appends the overload error of one server that is another program, with the reason why.
+#[allow(dead_code, reason = "no server has children yet")]
+pub(super) fn write_server_overload(
+    out: &mut Vec<u8>,
+    id: Id<'_>,
+    overload: &Overload,
+    server_and_why: (&str, &str),
+) {
+    write_overload_at(out, Some(id), overload, Some(server_and_why));
+}
+
+fn write_overload_at(
+    out: &mut Vec<u8>,
+    id: Option<Id<'_>>,
+    overload: &Overload,
+    server_and_why: Option<(&str, &str)>,
+) {
     let number = |out: &mut Vec<u8>, number: u64| {
         out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     };
@@ -413,6 +446,12 @@ pub(super) fn write_overload(out: &mut Vec<u8>, id: Option<Id<'_>>, overload: &O
             number(out, overload.queue_depth as u64);
             out.extend_from_slice(br#","reason":"#);
             write_string(out, overload.reason.as_str());
+            if let Some((server, why)) = server_and_why {
+                out.extend_from_slice(br#","server":"#);
+                write_string(out, server);
+                out.extend_from_slice(br#","why":"#);
+                write_string(out, why);
+            }
             out.push(b'}');
         },
     );

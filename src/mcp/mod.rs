@@ -54,7 +54,7 @@ pub use eras::get_stream::{NoStream, Opening, StreamRequest};
 pub use eras::sse_post::{NoChannel, SsePost};
 pub use features::listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::announce::{Announced, Announcement, write_announcement};
-pub use lists::prepared::Identity;
+pub use lists::introduction::{Identity, SERVER_INFO_KEY};
 pub use overload::{Overload, OverloadReason};
 pub use protocol::{Options, Protocol};
 pub use reply::{Labels, Reply, ReplyKind};
@@ -69,3 +69,4 @@ pub use task::{
 };
 pub use tasks::{write_task_end, write_task_notification};
 pub use time::{UnixMillis, UnixSeconds};
+pub use writing::foreign::ServerFault;

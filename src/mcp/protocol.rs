@@ -3,7 +3,9 @@
 use crate::registry::Registry;
 
 use crate::mcp::lists::announce::Announcement;
-use crate::mcp::lists::prepared::{Identity, Lists};
+use crate::mcp::lists::has::Has;
+use crate::mcp::lists::introduction::Identity;
+use crate::mcp::lists::prepared::Lists;
 
 /// The operator's choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,18 @@ impl Protocol {
     /// The announcements for clients that know `before`.
     pub fn changes_since(&self, before: &Protocol) -> Vec<Announcement> {
         self.lists.changes_since(&before.lists)
+    }
+
+    /// The value of `_meta` in every modern result: an object that says which server this is.
+    #[allow(dead_code, reason = "no server has children yet")]
+    pub fn meta(&self) -> &[u8] {
+        self.lists.meta()
+    }
+
+    /// The features of which there is something.
+    #[inline]
+    pub(super) fn has(&self) -> Has {
+        self.lists.has()
     }
 
     pub(super) fn lists(&self) -> &Lists {

@@ -8,8 +8,7 @@
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
 use crate::mcp::eras::session_context::Context;
 use crate::mcp::error::Failure;
-use crate::mcp::features::methods::{leads_to_resource, resource_uri};
-use crate::mcp::lists::prepared::Has;
+use crate::mcp::features::methods::{is_watched, leads_elsewhere, resource_uri};
 use crate::mcp::params::members;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::sessions::{OpenSession, SessionToken};
@@ -19,6 +18,9 @@ use crate::registry::{AnswerError, LogLevel};
 /// Bytes of a client's error message that are kept.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
 
+const NOT_WATCHED: Failure<'static> =
+    Failure::Parameter("the resource at `params.uri`, if there is one, is not watched");
+
 /// Whether the request was one of these; its result is empty.
 pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
@@ -26,9 +28,9 @@ pub(in crate::mcp) fn request<'s>(
     request: &Request<'_, 's>,
     state: &dyn State,
 ) -> Result<bool, Failure<'s>> {
-    let has_resources = || Has::of(protocol.registry()).resources;
+    let has = protocol.has();
     match request.method {
-        "logging/setLevel" => {
+        "logging/setLevel" if has.logging => {
             let level = log_level(request.params)?;
             // Without a session there is nothing to remember the level by; a call then sends its messages on its own
             // stream.
@@ -36,16 +38,21 @@ pub(in crate::mcp) fn request<'s>(
                 state.set_log_level(session, level).map_err(refused)?;
             }
         }
-        "resources/subscribe" if has_resources() => {
+        "resources/subscribe" if has.subscriptions => {
             let uri = resource_uri(request.params)?;
             let session = session(&context)?;
-            if !leads_to_resource(protocol.registry(), uri) {
-                return Err(Failure::UnknownResource(uri));
+            if !is_watched(protocol.registry(), uri) {
+                let is_foreign = leads_elsewhere(protocol.registry(), uri);
+                return Err(if is_foreign {
+                    NOT_WATCHED
+                } else {
+                    Failure::UnknownResource(uri)
+                });
             }
             state.subscribe(session, uri).map_err(refused)?;
         }
         // A client can unsubscribe from a URI that is no longer a resource, too.
-        "resources/unsubscribe" if has_resources() => {
+        "resources/unsubscribe" if has.subscriptions => {
             let uri = resource_uri(request.params)?;
             state.unsubscribe(session(&context)?, uri);
         }

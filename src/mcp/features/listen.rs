@@ -8,9 +8,8 @@ use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_str
 use crate::registry::ClientCapabilities;
 
 use crate::mcp::error::Failure;
-use crate::mcp::features::methods::{URI_BYTES_MAX, leads_to_resource};
+use crate::mcp::features::methods::{URI_BYTES_MAX, is_watched};
 use crate::mcp::lists::announce::write_subscription;
-use crate::mcp::lists::prepared::Has;
 use crate::mcp::params::{members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::{Labels, Reply};
@@ -64,7 +63,7 @@ pub(in crate::mcp) struct Listener {
 
 /// Whether the server has anything to announce.
 pub(in crate::mcp) fn is_offered(protocol: &Protocol) -> bool {
-    let has = Has::of(protocol.registry());
+    let has = protocol.has();
     has.tools || has.prompts || has.resources
 }
 
@@ -76,7 +75,7 @@ pub(in crate::mcp) fn listen<'s>(
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Listen, Failure<'s>> {
-    let has = Has::of(protocol.registry());
+    let has = protocol.has();
     let [wanted] = members(request.params, ["notifications"])?;
     let wanted = wanted
         .filter(|value| value.is_object())
@@ -102,7 +101,7 @@ pub(in crate::mcp) fn listen<'s>(
         tasks: accepted_tasks(listener, tasks, state)?,
     };
     let named = Named {
-        uris: uris.is_some() && has.resources,
+        uris: uris.is_some() && has.subscriptions,
         tasks: tasks.is_some(),
     };
     write_acknowledgement(request.id, &interest, named, out);
@@ -143,7 +142,7 @@ fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result
     }
     // Keeps every URI once, in the order of the request.
     let mut seen = std::collections::HashSet::with_capacity(asked.len());
-    asked.retain(|uri| seen.insert(*uri) && leads_to_resource(protocol.registry(), uri));
+    asked.retain(|uri| seen.insert(*uri) && is_watched(protocol.registry(), uri));
     Ok(asked.into_iter().map(Box::from).collect())
 }
 

@@ -9,7 +9,7 @@ use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
 use crate::mcp::call::{Call, CallParams, Requester};
 use crate::mcp::error::Failure;
 use crate::mcp::lists::cursor::Cursor;
-use crate::mcp::lists::prepared::{Has, Listed};
+use crate::mcp::lists::prepared::Listed;
 use crate::mcp::params::{members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
@@ -48,7 +48,7 @@ impl<'s> FeatureRequest<'s> {
     /// # Errors
     /// Fails when it is another method, or when its parameters are wrong.
     pub(in crate::mcp) fn read(protocol: &Protocol, request: &Request<'_, 's>) -> Result<Self, Failure<'s>> {
-        let has = Has::of(protocol.registry());
+        let has = protocol.has();
         let params = request.params;
         match request.method {
             "tools/call" if has.tools => CallParams::read(params).map(Self::CallTool),
@@ -118,15 +118,27 @@ impl<'s> FeatureRequest<'s> {
     }
 }
 
-/// The operation that reads the resource at a URI, if there is one.
+/// The operation that reads the resource at a URI, if there may be one: ours before those of other programs.
 fn resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
-    let resource = registry.find_resource(uri).map(Operation::Resource);
-    resource.or_else(|| registry.find_template(uri).map(Operation::Template))
+    let own = registry.find_resource(uri).map(Operation::Resource);
+    own.or_else(|| registry.find_template(uri).map(Operation::Template))
+        .or_else(|| foreign_resource_at(registry, uri))
 }
 
-/// Whether there may be a resource at a URI.
-pub(in crate::mcp) fn leads_to_resource(registry: &Registry, uri: &str) -> bool {
-    resource_at(registry, uri).is_some()
+/// Another program may have resources that it does not list.
+fn foreign_resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
+    let listed = registry.find_foreign_resource(uri).map(Operation::Resource);
+    listed.or_else(|| registry.find_unlisted(uri).map(Operation::Template))
+}
+
+/// Whether there may be a resource at a URI whose updates clients can hear of.
+pub(in crate::mcp) fn is_watched(registry: &Registry, uri: &str) -> bool {
+    registry.find_resource(uri).is_some() || registry.find_template(uri).is_some()
+}
+
+/// Whether another program may have a resource at a URI.
+pub(in crate::mcp) fn leads_elsewhere(registry: &Registry, uri: &str) -> bool {
+    foreign_resource_at(registry, uri).is_some()
 }
 
 /// The operation that lists what is asked for, if the list is not prepared.

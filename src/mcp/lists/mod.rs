@@ -3,4 +3,7 @@
 pub(in crate::mcp) mod announce;
 pub(in crate::mcp) mod cursor;
 pub(in crate::mcp) mod describe;
+mod foreign;
+pub(in crate::mcp) mod has;
+pub(in crate::mcp) mod introduction;
 pub(in crate::mcp) mod prepared;

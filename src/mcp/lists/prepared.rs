@@ -5,49 +5,23 @@
 //! text with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the
 //! order in a list is the order of registration, for every client and every time.
 
-use std::time::Duration;
+use serde_json::Value;
 
-use serde_json::{Value, json};
-
-use crate::registry::{CacheScope, Caching, Registry, TASKS_EXTENSION, TaskSupport};
+use crate::jsonrpc::write_string;
+use crate::registry::{Caching, ForeignKind, Registry};
 
 use crate::mcp::lists::announce::Announcement;
 use crate::mcp::lists::cursor::Cursor;
 use crate::mcp::lists::describe;
+use crate::mcp::lists::foreign;
+use crate::mcp::lists::has::Has;
+use crate::mcp::lists::introduction::{self, Identity, Introduction};
 use crate::mcp::revision::{Era, Revision};
-
-/// How long a client may keep a list. A client that listens hears of a change at once; five minutes bound how long the
-/// others go on with the old list.
-const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// Items on one page of a list. The number is large because clients that do not know pages see only the first one.
 pub(in crate::mcp) const PAGE_ITEMS_MAX: usize = 1_000;
-
-const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
-
-/// How a server introduces itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The name that programs read.
-    pub name: String,
-    /// The version of the server.
-    pub version: String,
-    /// The name that people read.
-    pub title: Option<String>,
-    /// Instructions for models: how to use this server.
-    pub instructions: Option<String>,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self {
-            name: "weir".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            title: Some("Weir".to_owned()),
-            instructions: None,
-        }
-    }
-}
+/// Bytes of the items on one page, unless it has only one: what is sent to a client that asks for a few bytes.
+pub(in crate::mcp) const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The things that can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +55,29 @@ impl Listed {
         self == Self::Resources && registry.listers().len() > 0
     }
 
+    /// The kind of its items that other programs have.
+    const fn kind(self) -> ForeignKind {
+        match self {
+            Self::Tools => ForeignKind::Tool,
+            Self::Resources => ForeignKind::Resource,
+            Self::ResourceTemplates => ForeignKind::Template,
+            Self::Prompts => ForeignKind::Prompt,
+        }
+    }
+
+    /// All items, each an object: ours, then those of other programs, server by server.
+    fn items(self, registry: &Registry, revision: Revision) -> Vec<Vec<u8>> {
+        let servers = registry.foreign_servers().iter();
+        let foreign = servers.flat_map(|server| server.items(self.kind())).map(|item| {
+            let mut out = Vec::with_capacity(item.text.len());
+            foreign::write_item(self.kind(), &item.text, revision, &mut out);
+            out
+        });
+        let own = self.describe(registry, revision);
+        let own = own.into_iter().map(|item| item.to_string().into_bytes());
+        own.chain(foreign).collect()
+    }
+
     fn describe(self, registry: &Registry, revision: Revision) -> Vec<Value> {
         match self {
             Self::Tools => registry
@@ -104,26 +101,6 @@ impl Listed {
     }
 }
 
-/// The features of which something is registered. The methods of the others do not exist.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::mcp) struct Has {
-    pub(in crate::mcp) tools: bool,
-    pub(in crate::mcp) resources: bool,
-    pub(in crate::mcp) prompts: bool,
-    pub(in crate::mcp) completions: bool,
-}
-
-impl Has {
-    pub(in crate::mcp) fn of(registry: &Registry) -> Self {
-        Self {
-            tools: registry.tools().len() > 0,
-            resources: registry.resources().len() + registry.templates().len() + registry.listers().len() > 0,
-            prompts: registry.prompts().len() > 0,
-            completions: registry.has_completers(),
-        }
-    }
-}
-
 /// The prepared texts, each a JSON value.
 pub(in crate::mcp) struct Lists {
     pages: [[Vec<Vec<u8>>; Revision::ALL.len()]; Listed::ALL.len()],
@@ -131,19 +108,22 @@ pub(in crate::mcp) struct Lists {
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
     meta: Vec<u8>,
+    has: Has,
     has_tasks: bool,
 }
 
 impl Lists {
     pub(in crate::mcp) fn new(registry: &Registry, identity: &Identity) -> Self {
+        let introduction = Introduction::new(registry, identity);
         Self {
             pages: Listed::ALL
-                .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, identity, revision))),
+                .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, introduction, revision))),
             tails: Revision::ALL.map(|revision| tail(registry, revision)),
-            initialize: Revision::ALL.map(|revision| text(&initialize(registry, identity, revision))),
-            discover: text(&discover(registry, identity)),
-            meta: text(&meta(identity)),
-            has_tasks: has_tasks(registry),
+            initialize: Revision::ALL.map(|revision| introduction.initialize(revision)),
+            discover: introduction.discover(),
+            meta: introduction.meta(),
+            has: Has::of(registry),
+            has_tasks: introduction::has_tasks(registry),
         }
     }
 
@@ -191,6 +171,12 @@ impl Lists {
         &self.discover
     }
 
+    /// The features of the server.
+    #[inline]
+    pub(in crate::mcp) fn has(&self) -> Has {
+        self.has
+    }
+
     /// Whether there are tools whose calls may go on as tasks.
     pub(in crate::mcp) fn has_tasks(&self) -> bool {
         self.has_tasks
@@ -202,121 +188,57 @@ impl Lists {
     }
 }
 
-fn has_tasks(registry: &Registry) -> bool {
-    registry
-        .tools()
-        .any(|(_, tool)| tool.task_support() != TaskSupport::Forbidden)
-}
-
-fn text(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
-fn server_info(identity: &Identity, revision: Revision) -> Value {
-    let mut info = json!({"name": identity.name, "version": identity.version});
-    if let Some(title) = identity.title.as_ref().filter(|_| revision.has_titles()) {
-        info["title"] = json!(title);
-    }
-    info
-}
-
-fn meta(identity: &Identity) -> Value {
-    json!({SERVER_INFO_KEY: server_info(identity, Revision::V2026_07_28)})
-}
-
-/// Only capabilities that work are declared.
-fn capabilities(registry: &Registry, revision: Revision) -> Value {
-    let has = Has::of(registry);
-    let changed = registry.list_changed();
-    let declared = [
-        ("tools", has.tools, with_list_changed(json!({}), changed.tools)),
-        (
-            "resources",
-            has.resources,
-            with_list_changed(json!({"subscribe": true}), changed.resources),
-        ),
-        (
-            "prompts",
-            has.prompts,
-            with_list_changed(json!({}), changed.prompts),
-        ),
-        (
-            "completions",
-            has.completions && revision.has_completions_capability(),
-            json!({}),
-        ),
-        // Any tool may log.
-        ("logging", true, json!({})),
-        (
-            "tasks",
-            revision.has_requested_tasks() && has_tasks(registry),
-            json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}),
-        ),
-        (
-            "extensions",
-            revision.era() == Era::Modern && has_tasks(registry),
-            json!({TASKS_EXTENSION: {}}),
-        ),
-    ];
-    let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);
-    Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())
-}
-
-/// The capability of a list that never changes promises no announcements.
-fn with_list_changed(mut capability: Value, is_promised: bool) -> Value {
-    if is_promised {
-        capability["listChanged"] = json!(true);
-    }
-    capability
-}
-
-fn initialize(registry: &Registry, identity: &Identity, revision: Revision) -> Value {
-    let mut result = json!({
-        "protocolVersion": revision.as_str(),
-        "capabilities": capabilities(registry, revision),
-        "serverInfo": server_info(identity, revision),
-    });
-    if let Some(instructions) = &identity.instructions {
-        result["instructions"] = json!(instructions);
-    }
-    result
-}
-
-fn discover(registry: &Registry, identity: &Identity) -> Value {
-    let mut result = json!({
-        "resultType": "complete",
-        "supportedVersions": [Revision::V2026_07_28.as_str()],
-        "capabilities": capabilities(registry, Revision::V2026_07_28),
-    });
-    if let Some(instructions) = &identity.instructions {
-        result["instructions"] = json!(instructions);
-    }
-    cacheable(result, Caching::new(LIST_TTL, CacheScope::Public), identity)
-}
-
 /// The prepared pages of a list. There is at least one, unless listers end the list: then they fill the last page, and
 /// [`tail`] goes in front of it.
-fn pages(listed: Listed, registry: &Registry, identity: &Identity, revision: Revision) -> Vec<Vec<u8>> {
-    let items = listed.describe(registry, revision);
-    let mut pages: Vec<&[Value]> = items.chunks(PAGE_ITEMS_MAX).collect();
+fn pages(
+    listed: Listed,
+    registry: &Registry,
+    introduction: Introduction<'_>,
+    revision: Revision,
+) -> Vec<Vec<u8>> {
+    let items = listed.items(registry, revision);
+    let mut pages = chunks(&items);
     let has_tail = listed.has_tail(registry);
     if has_tail {
         pages.pop();
     } else if pages.is_empty() {
         pages.push(&[]);
     }
-    let page = |(at, items): (usize, &&[Value])| {
-        let mut result = json!({listed.member(): items});
+    let page = |(at, items): (usize, &&[Vec<u8>])| {
+        let mut out = b"{".to_vec();
+        write_string(&mut out, listed.member());
+        out.extend_from_slice(b":[");
+        out.extend_from_slice(&items.join(&b','));
+        out.push(b']');
         if has_tail || at + 1 < pages.len() {
-            result["nextCursor"] = json!(Cursor::Page(at + 1).to_string());
+            out.extend_from_slice(br#","nextCursor":"#);
+            write_string(&mut out, &Cursor::Page(at + 1).to_string());
         }
         if revision.era() == Era::Modern {
-            result["resultType"] = json!("complete");
-            result = cacheable(result, list_caching(listed, registry), identity);
+            out.extend_from_slice(br#","resultType":"complete""#);
+            introduction.write_cacheable(list_caching(listed, registry), &mut out);
         }
-        text(&result)
+        out.push(b'}');
+        out
     };
     pages.iter().enumerate().map(page).collect()
+}
+
+/// The items of each page.
+fn chunks(items: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
+    let (mut pages, mut rest) = (Vec::new(), items);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |item: &&Vec<u8>| {
+            bytes += item.len() + 1;
+            bytes <= PAGE_BYTES_MAX
+        };
+        let count = rest.iter().take(PAGE_ITEMS_MAX).take_while(fits).count();
+        let (page, behind) = rest.split_at(count.max(1));
+        pages.push(page);
+        rest = behind;
+    }
+    pages
 }
 
 /// The registered resources on the page that the first lister goes on with: items, each with a comma behind it.
@@ -324,11 +246,12 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
     if !Listed::Resources.has_tail(registry) {
         return Vec::new();
     }
-    let items = Listed::Resources.describe(registry, revision);
-    let last = items.chunks(PAGE_ITEMS_MAX).last().unwrap_or_default();
+    let items = Listed::Resources.items(registry, revision);
+    let last = chunks(&items).pop().unwrap_or_default();
     last.iter()
-        .flat_map(|item| [text(item), b",".to_vec()])
+        .flat_map(|item| [item.as_slice(), b","])
         .flatten()
+        .copied()
         .collect()
 }
 
@@ -338,14 +261,6 @@ pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Cachi
     if listed.has_tail(registry) {
         Caching::default()
     } else {
-        Caching::new(LIST_TTL, CacheScope::Public)
+        introduction::caching(registry)
     }
-}
-
-/// Adds the members of every modern result that may be kept for a while.
-fn cacheable(mut result: Value, caching: Caching, identity: &Identity) -> Value {
-    result["ttlMs"] = json!(caching.ttl_ms());
-    result["cacheScope"] = json!(caching.scope().as_str());
-    result["_meta"] = meta(identity);
-    result
 }

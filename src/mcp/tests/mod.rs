@@ -6,6 +6,7 @@ mod channels;
 mod cost;
 mod emissions;
 mod eras;
+mod foreign;
 mod fuzz;
 mod get_stream;
 mod legacy;

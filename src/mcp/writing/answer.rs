@@ -140,7 +140,7 @@ impl Protocol {
     }
 
     /// The URI that a resource's operation reads.
-    fn uri_of<'a>(&'a self, ticket: &'a Ticket) -> &'a str {
+    pub(in crate::mcp) fn uri_of<'a>(&'a self, ticket: &'a Ticket) -> &'a str {
         match ticket.operation() {
             Operation::Resource(index) => self.registry().resource(index).address(),
             _ => ticket.uri().unwrap_or_default(),
