@@ -21,6 +21,7 @@
 //! | `piped` | a child with its pipes on a data ring |
 //! | `local` | the children of one server on one shard, and the calls that wait for them |
 //! | `mail` | what shards and the owner of the pools tell each other |
+//! | `foreign` | what a child has, as entries of a registry |
 //! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
 //! | `rate` | how much of what children say is logged |
 //!
@@ -52,6 +53,7 @@
 //! - Everything a child can make us keep has a bound: a line, the lists, what it has not read, what is logged.
 
 mod child;
+mod foreign;
 mod line;
 mod local;
 mod mail;
@@ -67,9 +69,10 @@ pub use child::{
     HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX, Outgoing,
     PipeWrite, ServerCapabilities,
 };
+pub use foreign::foreign_server;
 pub use line::{
-    Kind, Line, LineReader, Message, Unreadable, write_answer, write_cancelled, write_progress,
-    write_request,
+    Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, outcome_of, write_answer,
+    write_cancelled, write_legacy_answer, write_modern_answer, write_progress, write_request,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ServerParts, Supervisor};

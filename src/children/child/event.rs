@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use crate::children::line::{Message, Unreadable, write_answer, write_progress};
+use crate::children::line::{
+    Message, ModernTerms, Unreadable, outcome_of, write_answer, write_legacy_answer, write_modern_answer,
+    write_progress,
+};
 use crate::jsonrpc::Id;
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, Era, Protocol, Reply, Ticket};
 
 use super::handshake_error::HandshakeError;
 use super::introduction::Introduction;
@@ -23,6 +26,26 @@ impl Answer<'_> {
     /// Appends the answer to a call under the client's id.
     pub fn write(&self, out: &mut Vec<u8>, id: Id<'_>) {
         write_answer(out, self.line, &self.message, id);
+    }
+
+    /// Appends the answer of a legacy child to a call as its client's revision has it.
+    pub fn write_for(&self, protocol: &Protocol, ticket: &Ticket, out: &mut Vec<u8>) -> Reply {
+        let id = ticket.id().as_id();
+        let outcome = match ticket.revision().era() {
+            Era::Legacy => {
+                write_legacy_answer(out, self.line, &self.message, id, ticket.revision());
+                outcome_of(self.line, &self.message)
+            }
+            Era::Modern => {
+                let terms = ModernTerms {
+                    id,
+                    meta: protocol.meta(),
+                    uri: protocol.uri_read(ticket),
+                };
+                write_modern_answer(out, self.line, &self.message, &terms)
+            }
+        };
+        Reply::passed_on(ticket, outcome)
     }
 
     /// Appends the word on a call's progress under the client's token.

@@ -66,6 +66,26 @@ pub struct Message {
     pub request_id: Option<Span>,
     /// Whether `params._meta` has members that only a modern server knows.
     pub has_envelope: bool,
+    /// What `result` has, if it is an object.
+    pub result: ResultParts,
+}
+
+/// The members of a result that matter. A result is passed on whatever it is, so each may stand more than once: then
+/// the last one counts, as for most parsers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResultParts {
+    /// The value of `_meta`, whatever it is.
+    pub meta: Option<Span>,
+    /// The value of `structuredContent`.
+    pub structured: Option<Span>,
+    /// Whether `isError` is true.
+    pub is_error: bool,
+    /// Whether there is `resultType`.
+    pub has_type: bool,
+    /// Whether there is `ttlMs`.
+    pub has_ttl: bool,
+    /// Whether there is `cacheScope`.
+    pub has_scope: bool,
 }
 
 impl Message {
@@ -126,6 +146,33 @@ enum Name {
     RequestId,
     /// A key of the modern envelope.
     Envelope,
+    /// Members of a result.
+    OfResult(OfResult),
+}
+
+/// The members of a result that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OfResult {
+    Meta,
+    Structured,
+    IsError,
+    Type,
+    Ttl,
+    Scope,
+}
+
+impl OfResult {
+    fn named(name: &str) -> Option<OfResult> {
+        match name {
+            "_meta" => Some(OfResult::Meta),
+            "structuredContent" => Some(OfResult::Structured),
+            "isError" => Some(OfResult::IsError),
+            "resultType" => Some(OfResult::Type),
+            "ttlMs" => Some(OfResult::Ttl),
+            "cacheScope" => Some(OfResult::Scope),
+            _ => None,
+        }
+    }
 }
 
 /// Levels at which names are looked at: the message, its parameters, their `_meta`.
@@ -163,6 +210,7 @@ struct Parts {
     progress_token: Option<Span>,
     progress_of: Option<Span>,
     request_id: Option<Span>,
+    of_result: ResultParts,
 }
 
 impl Parts {
@@ -185,10 +233,10 @@ impl Parts {
             }
             Token::Close => {
                 if let Some(&start) = depth.checked_sub(1).and_then(|at| self.begins.get(at)) {
-                    self.end_value(depth, Span { start, end: span.end });
+                    self.end_value(depth, Span { start, end: span.end }, line);
                 }
             }
-            Token::Plain | Token::Number => self.end_value(depth, span),
+            Token::Plain | Token::Number => self.end_value(depth, span, line),
         }
     }
 
@@ -213,6 +261,7 @@ impl Parts {
                 "requestId" => Name::RequestId,
                 _ => Name::Other,
             },
+            2 if top == Name::Result => OfResult::named(name).map_or(Name::Other, Name::OfResult),
             3 if top == Name::Params && param == Name::Meta => match name {
                 "progressToken" => Name::ProgressToken,
                 _ if is_of_envelope(name) => Name::Envelope,
@@ -226,7 +275,7 @@ impl Parts {
     }
 
     /// A value is over that stands at this level.
-    fn end_value(&mut self, level: usize, span: Span) {
+    fn end_value(&mut self, level: usize, span: Span, line: &[u8]) {
         let Some(&name) = level.checked_sub(1).and_then(|at| self.names.get(at)) else {
             return;
         };
@@ -244,9 +293,23 @@ impl Parts {
                 self.has_envelope = true;
                 return;
             }
+            (2, Name::OfResult(member)) => return self.end_of_result(member, span, line),
             _ => return,
         };
         self.is_ambiguous |= place.replace(span).is_some();
+    }
+
+    /// A member of the result is over.
+    fn end_of_result(&mut self, member: OfResult, value: Span, line: &[u8]) {
+        let found = &mut self.of_result;
+        match member {
+            OfResult::Meta => found.meta = Some(value),
+            OfResult::Structured => found.structured = Some(value),
+            OfResult::IsError => found.is_error = value.of(line) == b"true",
+            OfResult::Type => found.has_type = true,
+            OfResult::Ttl => found.has_ttl = true,
+            OfResult::Scope => found.has_scope = true,
+        }
     }
 
     fn into_message(self, line: &[u8]) -> Result<Message, Unreadable> {
@@ -286,6 +349,7 @@ impl Parts {
             progress_of: self.progress_of,
             request_id: self.request_id,
             has_envelope: self.has_envelope,
+            result: self.of_result,
         })
     }
 }

@@ -1,10 +1,16 @@
 //! The lines of a child: JSON-RPC messages, one to a line.
 
 mod message;
+mod modern;
+mod older;
+mod outcome;
 mod reader;
 mod splice;
 
-pub use message::{Kind, Message, Unreadable};
+pub use message::{Kind, Message, ResultParts, Unreadable};
+pub use modern::{ModernTerms, write_modern_answer};
+pub use older::write_legacy_answer;
+pub use outcome::outcome_of;
 pub use reader::{Line, LineReader};
 pub(super) use splice::write_without_breaks;
 pub use splice::{write_answer, write_cancelled, write_progress, write_request};

@@ -1,0 +1,326 @@
+//! A child's answer for a client of an older revision: content that the client cannot know becomes content that says
+//! the same.
+//!
+//! | a child's | for clients before | becomes |
+//! |---|---|---|
+//! | audio | 2025-03-26 | an embedded resource with the same data |
+//! | link to a resource | 2025-06-18 | a text with its name and its URI |
+//! | structured content that is no object | 2026-07-28 | a text, if the result has none |
+//!
+//! Every other byte stays as the child wrote it.
+
+use memchr::memmem;
+
+use crate::jsonrpc::{Id, Member, Span, element_spans, members, write_string};
+use crate::mcp::Revision;
+
+use super::message::{Kind, Message};
+use super::splice::{write_answer, write_without_breaks};
+
+/// A place in a line, and what takes its place.
+type Edit = (Span, Vec<u8>);
+
+/// Appends a child's answer for a client of this revision, with the id under which the client knows the request.
+pub fn write_legacy_answer(
+    out: &mut Vec<u8>,
+    line: &[u8],
+    message: &Message,
+    id: Id<'_>,
+    revision: Revision,
+) {
+    if !may_need_edits(line, message, revision) {
+        return write_answer(out, line, message, id);
+    }
+    let mut edits = result_edits(line, message, revision);
+    if let Some(place) = message.id {
+        let mut written = Vec::new();
+        id.write(&mut written);
+        edits.push((place, written));
+    }
+    edits.sort_by_key(|(place, _)| place.start);
+    let mut at = 0;
+    for (place, written) in edits {
+        write_without_breaks(out, line.get(at..place.start).unwrap_or_default());
+        write_without_breaks(out, &written);
+        at = at.max(place.end);
+    }
+    write_without_breaks(out, line.get(at..).unwrap_or_default());
+}
+
+/// Whether an answer may have something that the revision lacks. Most have not, and are looked into no further.
+fn may_need_edits(line: &[u8], message: &Message, revision: Revision) -> bool {
+    let has = |text: &str| memmem::find(line, text.as_bytes()).is_some();
+    let structured = message.result.structured;
+    message.kind == Kind::Result
+        && (!revision.has_any_structured_result()
+            && structured.is_some_and(|value| !is_object(value.of(line)))
+            || !revision.has_resource_links() && has("resource_link")
+            || !revision.has_audio() && has("audio"))
+}
+
+fn result_edits(line: &[u8], message: &Message, revision: Revision) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let Some(result) = message.outcome else {
+        return edits;
+    };
+    let text = result.of(line);
+    let all: Vec<Member> = members(text).collect();
+    for member in &all {
+        match &*member.name(text) {
+            "content" => edit_blocks(text, member.value, revision, &mut edits),
+            "messages" => edit_messages(text, member.value, revision, &mut edits),
+            _ => {}
+        }
+    }
+    let is_lost =
+        |member: &Member| member.name(text) == "structuredContent" && !is_object(member.value.of(text));
+    edits.extend(without(&all, is_lost).map(|place| (place, Vec::new())));
+    let lost = all.iter().rfind(|member| is_lost(member));
+    let content = all.iter().rfind(|member| member.name(text) == "content");
+    if let (Some(lost), Some(content)) = (lost, content) {
+        edits.extend(text_instead(text, content.value, lost.value));
+    }
+    for (place, _) in &mut edits {
+        *place = inside(result, *place);
+    }
+    edits
+}
+
+/// Edits the blocks of an array of content.
+fn edit_blocks(text: &[u8], array: Span, revision: Revision, edits: &mut Vec<Edit>) {
+    for block in elements(text, array) {
+        edits.extend(stand_in(block.of(text), revision).map(|written| (block, written)));
+    }
+}
+
+/// Edits the one block of each of a prompt's messages.
+fn edit_messages(text: &[u8], array: Span, revision: Revision, edits: &mut Vec<Edit>) {
+    for message in elements(text, array) {
+        let value = message.of(text);
+        for member in members(value).filter(|member| member.name(value) == "content") {
+            let block = inside(message, member.value);
+            edits.extend(stand_in(block.of(text), revision).map(|written| (block, written)));
+        }
+    }
+}
+
+/// What says the same as a block that the revision does not know.
+fn stand_in(block: &[u8], revision: Revision) -> Option<Vec<u8>> {
+    let value = |name: &str| {
+        let found = members(block).filter(|member| member.name(block) == name).last();
+        found.map(|member| member.value.of(block))
+    };
+    let text = |name: &str| value(name).and_then(|value| serde_json::from_slice::<String>(value).ok());
+    let mut out = Vec::new();
+    match text("type")?.as_str() {
+        "audio" if !revision.has_audio() => {
+            out.extend_from_slice(br#"{"type":"resource","resource":{"uri":"data:,audio","mimeType":"#);
+            out.extend_from_slice(value("mimeType")?);
+            out.extend_from_slice(br#","blob":"#);
+            out.extend_from_slice(value("data")?);
+            out.push(b'}');
+        }
+        "resource_link" if !revision.has_resource_links() => {
+            let name = text("title").or_else(|| text("name")).unwrap_or_default();
+            out.extend_from_slice(br#"{"type":"text","text":"#);
+            write_string(&mut out, &format!("{name}: {}", text("uri")?));
+        }
+        _ => return None,
+    }
+    if let Some(annotations) = value("annotations") {
+        out.extend_from_slice(br#","annotations":"#);
+        out.extend_from_slice(annotations);
+    }
+    out.push(b'}');
+    Some(out)
+}
+
+/// The structured content at `lost` as a block at the end of the content, unless that has a text already.
+fn text_instead(text: &[u8], content: Span, lost: Span) -> Option<Edit> {
+    let is_text = |block: &[u8]| {
+        members(block).any(|member| member.name(block) == "type" && member.value.of(block) == b"\"text\"")
+    };
+    let blocks = elements(text, content);
+    if content.of(text).first() != Some(&b'[') || blocks.iter().any(|block| is_text(block.of(text))) {
+        return None;
+    }
+    let mut written = if blocks.is_empty() { Vec::new() } else { vec![b','] };
+    written.extend_from_slice(br#"{"type":"text","text":"#);
+    write_string(&mut written, &String::from_utf8_lossy(lost.of(text)));
+    written.push(b'}');
+    let end = content.end - 1;
+    Some((Span { start: end, end }, written))
+}
+
+/// The places to be taken out of an object so that it lacks some members, with the commas that go with them. Those
+/// behind the last member that stays begin at the same place.
+fn without(all: &[Member], is_lost: impl Fn(&Member) -> bool) -> impl Iterator<Item = Span> {
+    let last_kept = all.iter().rposition(|member| !is_lost(member));
+    let lost = all.iter().enumerate().filter(move |(_, member)| is_lost(member));
+    lost.map(move |(at, member)| match (last_kept, all.get(at + 1)) {
+        (Some(kept), _) if kept < at => Span {
+            start: all.get(kept).map_or(member.name.start, |kept| kept.value.end),
+            end: member.value.end,
+        },
+        (_, Some(next)) => Span {
+            start: member.name.start,
+            end: next.name.start,
+        },
+        (_, None) => member.whole(),
+    })
+}
+
+/// The elements of the array at this place; none if it is something else.
+fn elements(text: &[u8], array: Span) -> Vec<Span> {
+    if array.of(text).first() != Some(&b'[') {
+        return Vec::new();
+    }
+    let spans = element_spans(array.of(text)).into_iter();
+    spans.map(|span| inside(array, Span::from(span))).collect()
+}
+
+/// The place in the text of what lies at `part` of the value at `whole`.
+fn inside(whole: Span, part: Span) -> Span {
+    Span {
+        start: whole.start + part.start,
+        end: whole.start + part.end,
+    }
+}
+
+fn is_object(value: &[u8]) -> bool {
+    value.first() == Some(&b'{')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn written(line: &str, revision: Revision) -> String {
+        let message = Message::read(line.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        write_legacy_answer(&mut out, line.as_bytes(), &message, Id::Text("c"), revision);
+        String::from_utf8(out).unwrap()
+    }
+
+    const MEDIA: &str = r#"{"id":7,"result":{"content":[{"type":"text","text":"a","n":1.10}, {"type":"audio","data":"QQ==","mimeType":"audio/wav","annotations":{"priority":1.0}} ,{"name":"n","title":"T","uri":"a:b","type":"resource_link"}],"x":1e400}}"#;
+
+    #[test]
+    fn content_that_a_revision_lacks_is_replaced() {
+        let link = r#"{"type":"text","text":"T: a:b"}"#;
+        let original = r#"{"name":"n","title":"T","uri":"a:b","type":"resource_link"}"#;
+        let audio = r#"{"type":"resource","resource":{"uri":"data:,audio","mimeType":"audio/wav","blob":"QQ=="},"annotations":{"priority":1.0}}"#;
+        let sound = r#"{"type":"audio","data":"QQ==","mimeType":"audio/wav","annotations":{"priority":1.0}}"#;
+        let renamed = MEDIA.replace(":7", ":\"c\"");
+        for (revision, expected) in [
+            (
+                Revision::V2024_11_05,
+                renamed.replace(original, link).replace(sound, audio),
+            ),
+            (Revision::V2025_03_26, renamed.replace(original, link)),
+            (Revision::V2025_06_18, renamed.clone()),
+            (Revision::V2025_11_25, renamed.clone()),
+        ] {
+            assert_eq!(written(MEDIA, revision), expected, "{revision:?}");
+        }
+    }
+
+    #[test]
+    fn a_prompts_messages_are_looked_into() {
+        let line = r#"{"result":{"messages":[{"role":"user","content":{"type":"resource_link","name":"n","uri":"a:b"}},{"content":"audio"},7]},"id":7}"#;
+        assert_eq!(
+            written(line, Revision::V2025_03_26),
+            r#"{"result":{"messages":[{"role":"user","content":{"type":"text","text":"n: a:b"}},{"content":"audio"},7]},"id":"c"}"#
+        );
+    }
+
+    #[test]
+    fn structure_that_is_no_object_becomes_text() {
+        for (line, expected) in [
+            (
+                r#"{"id":7,"result":{"content":[],"structuredContent":[1.10,"x"]}}"#,
+                r#"{"id":"c","result":{"content":[{"type":"text","text":"[1.10,\"x\"]"}]}}"#,
+            ),
+            (
+                r#"{"id":7,"result":{"structuredContent" : 7 , "content":[{"type":"image"}]}}"#,
+                r#"{"id":"c","result":{"content":[{"type":"image"},{"type":"text","text":"7"}]}}"#,
+            ),
+            (
+                r#"{"id":7,"result":{"content":[{"type":"text","text":"7"}] , "structuredContent":7,"x":1}}"#,
+                r#"{"id":"c","result":{"content":[{"type":"text","text":"7"}] , "x":1}}"#,
+            ),
+            (
+                r#"{"id":7,"result":{"structuredContent":7}}"#,
+                r#"{"id":"c","result":{}}"#,
+            ),
+            (
+                r#"{"id":7,"result":{"content":[],"structuredContent":{"a":1}}}"#,
+                r#"{"id":"c","result":{"content":[],"structuredContent":{"a":1}}}"#,
+            ),
+        ] {
+            assert_eq!(written(line, Revision::V2025_11_25), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn odd_content_is_left_as_it_is() {
+        for line in [
+            r#"{"id":7,"result":{"content":"audio"}}"#,
+            r#"{"id":7,"result":{"content":{"type":"audio"}}}"#,
+            r#"{"id":7,"result":{"content":[{"type":"audio"}]}}"#,
+            r#"{"id":7,"result":{"content":[{"type":"resource_link"},["audio"],null]}}"#,
+            r#"{"id":7,"result":["audio"]}"#,
+            r#"{"id":7,"error":{"code":1,"message":"audio resource_link"}}"#,
+        ] {
+            assert_eq!(written(line, Revision::V2024_11_05), line.replace(":7", ":\"c\""));
+        }
+    }
+
+    /// Seeded: whatever the result, the client gets JSON, and nothing that its revision lacks.
+    #[test]
+    fn replacing_gives_json() {
+        const BLOCKS: [&str; 6] = [
+            r#"{"type":"text","text":"audio"}"#,
+            r#"{"data":"QQ==","type":"audio","mimeType":"audio/wav"}"#,
+            r#"{"type" : "resource_link","uri":"a:b","name":"\ud83d\ude00"}"#,
+            r#"{"type":"image"}"#,
+            "7",
+            "[]",
+        ];
+        const MEMBERS: [&str; 5] = [
+            r#""structuredContent":[7]"#,
+            r#""structuredContent":{}"#,
+            r#""x":1.10"#,
+            r#""isError":true"#,
+            r#""content":null"#,
+        ];
+        let seed = fastrand::u64(..);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..5_000 {
+            let blocks: Vec<&str> = (0..rng.usize(..4))
+                .map(|_| BLOCKS[rng.usize(..BLOCKS.len())])
+                .collect();
+            let mut parts = vec![format!(r#""content":[{}]"#, blocks.join(" , "))];
+            parts.extend((0..rng.usize(..4)).map(|_| MEMBERS[rng.usize(..MEMBERS.len())].to_owned()));
+            rng.shuffle(&mut parts);
+            let line = format!(r#"{{"result":{{{}}},"id":7}}"#, parts.join(" ,"));
+            for revision in Revision::ALL {
+                let text = written(&line, revision);
+                let value: Value = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("seed {seed}: {line}: {text}: {error}"));
+                let shown = format!("seed {seed}: {revision:?}: {line}: {text}");
+                assert_eq!(value["id"], "c", "{shown}");
+                assert!(
+                    revision.has_audio() || !text.contains(r#""type":"audio""#),
+                    "{shown}"
+                );
+                let is_link = text.contains("resource_link");
+                assert!(revision.has_resource_links() || !is_link, "{shown}");
+                let structured = value["result"].get("structuredContent");
+                let is_known = structured.is_none_or(Value::is_object);
+                assert!(revision.has_any_structured_result() || is_known, "{shown}");
+            }
+        }
+    }
+}
