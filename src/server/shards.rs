@@ -22,8 +22,8 @@ use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket};
 use crate::shard::{
-    self, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
-    Spread, UnixPeers,
+    self, Clients, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts,
+    ShardSizes, Spread, UnixPeers,
 };
 use crate::units::ShardId;
 use crate::workers::Submitter;
@@ -345,16 +345,16 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         Ok(ring) => ring,
         Err(failure) => return Err(tell(failure, ready)),
     };
-    let stdio = match setup.source {
+    let clients = match setup.source {
         Source::Listeners(listeners) => {
             for listener in listeners {
                 ring.listen(listener);
             }
-            None
+            Clients::Listeners
         }
-        Source::Stdio(pipes) => Some(pipes),
+        Source::Stdio(pipes) => Clients::One(pipes),
     };
-    let has_one_client = stdio.is_some();
+    let has_one_client = matches!(clients, Clients::One(_));
     let inbox = Inbox::new(Box::new(ring.waker()));
     let parts = ShardParts {
         served: setup.served,
@@ -366,7 +366,7 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         inbox: inbox.clone(),
         mesh: setup.mesh,
         workers: setup.workers,
-        stdio,
+        clients,
         metrics: setup.metrics,
         clock: now,
     };

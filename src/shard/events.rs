@@ -56,6 +56,7 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::PlaceFree => self.handle_accept(&AcceptEvent::PlaceFree),
             ShardEvent::Spoke(handler) => self.emit(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
+            ShardEvent::Open(clients) => self.open(clients),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
             ShardEvent::Abort => self.abort_all(),
             ShardEvent::Report(to) => {

@@ -21,7 +21,7 @@
 //!
 //! | owner | of what |
 //! |---|---|
-//! | `acceptor` | the listener, and the caps over all shards on who comes in |
+//! | `acceptor`, `clients` | the listener, and the caps over all shards on who comes in, and since when |
 //! | `connections` | the table of connections, of messages on channels, and of tasks |
 //! | `intake` | where bytes are kept until they are served |
 //! | `admission` | who runs, who waits, who moves to another shard, and who is refused |
@@ -41,6 +41,7 @@ mod access;
 mod admission;
 mod calls;
 mod channels;
+mod clients;
 mod clock;
 mod connections;
 mod drain;
@@ -68,6 +69,7 @@ pub use acceptor::{ConnectionCap, Newcomer, Spread, UnixPeers};
 pub use admission::Mesh;
 pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;
+pub use clients::Clients;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, MessageEnd, Moved, MovedMessage, Relayed, ShardEvent, Waker};
 pub use pump::run;

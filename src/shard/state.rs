@@ -14,6 +14,7 @@ use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
 use super::channels::Channels;
+use super::clients::Clients;
 use super::clock::Clock;
 use super::connections::Table;
 use super::drain::Drain;
@@ -66,8 +67,8 @@ pub struct ShardParts<S> {
     pub mesh: Arc<Mesh<S>>,
     /// Where blocking calls go.
     pub workers: Submitter,
-    /// The one client of a process that serves no others: its pipes. No listener is watched then.
-    pub stdio: Option<S>,
+    /// Where its clients come from.
+    pub clients: Clients<S>,
     /// Its counters.
     pub metrics: Arc<ShardMetrics>,
     /// The clock; a test's may stand still.
@@ -75,7 +76,7 @@ pub struct ShardParts<S> {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Makes everything the shard will need, and begins to accept on `ring`.
+    /// Makes everything the shard will need, and begins to accept on `ring`, unless it is to wait.
     pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
         let ShardParts {
             served,
@@ -87,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
             inbox,
             mesh,
             workers,
-            stdio,
+            clients,
             metrics,
             clock,
         } = parts;
@@ -147,10 +148,7 @@ impl<R: ShardRing> Shard<R> {
         }
         shard.clock.reserve_calls(sizes.handlers);
         shard.ring.arm_wake();
-        match stdio {
-            Some(pipes) => shard.serve_stdio(pipes),
-            None => shard.ring.watch_listener(),
-        }
+        shard.open(clients);
         shard
     }
 }

@@ -28,8 +28,8 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    Awaits, ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes,
-    Spread, UnixPeers,
+    Awaits, ChannelLimits, Clients, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts,
+    ShardSizes, Spread, UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -95,7 +95,7 @@ impl Rig {
             inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
             workers: workers.submitter(),
-            stdio: None,
+            clients: Clients::Listeners,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: steady_clock,

@@ -8,7 +8,7 @@
 //! descriptors again.
 //!
 //! ```text
-//! Watching ─ ready ─► take, take, … ─ queue empty ─► Watching
+//! Closed ─ opened ─► Watching ─ ready ─► take, take, … ─ queue empty ─► Watching
 //!     no place ─► Full ─ told ─► take …            failed ─► Paused ─ a moment ─► Watching
 //! drain: any ─► Stopping ─ watch over ─► Emptying ─ queue empty ─► Over (the listener is closed)
 //! ```
@@ -46,6 +46,8 @@ const LISTENER: &str = "mcp";
 /// Where accepting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Nobody is let in yet.
+    Closed,
     /// The ring tells when a connection waits.
     Watching,
     /// Connections may wait, and there is no place: the shard that frees one tells this one.
@@ -100,15 +102,22 @@ pub(super) struct Acceptor<S> {
 }
 
 impl<S> Acceptor<S> {
-    /// The listeners are to be watched from now on, which is the caller's to begin.
+    /// Nobody is let in until it is opened.
     pub(super) fn new(cap: ShardCap, spread: ShardSpread<S>, unix_peers: UnixPeers) -> Acceptor<S> {
         Acceptor {
-            state: State::Watching,
+            state: State::Closed,
             cap,
             spread,
             unix_peers: UnixPeerRule::new(unix_peers),
             outage: AcceptOutage::default(),
             looks: 0,
+        }
+    }
+
+    /// Begins to watch the listeners, unless it is to stop already.
+    pub(super) fn open<R: ShardRing>(&mut self, ring: &mut R) {
+        if self.state == State::Closed {
+            self.watch(ring);
         }
     }
 
@@ -338,13 +347,17 @@ mod tests {
         fn new(connections_max: usize) -> Rig {
             let network = SimulatedNetwork::new(7);
             let ring = network.ring(RingOptions::default());
+            let acceptor = Acceptor::new(
+                ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ())),
+                ShardSpread::join(Spread::new(1), ShardId(0), Box::new(|_| ())),
+                UnixPeers::Any,
+            );
             Rig {
                 network,
-                acceptor: Acceptor::new(
-                    ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ())),
-                    ShardSpread::join(Spread::new(1), ShardId(0), Box::new(|_| ())),
-                    UnixPeers::Any,
-                ),
+                acceptor: Acceptor {
+                    state: State::Watching,
+                    ..acceptor
+                },
                 ring,
                 metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
                 now: Instant::now(),
@@ -376,6 +389,28 @@ mod tests {
             self.ring.flush().unwrap();
             self.ring.next_completion()
         }
+    }
+
+    #[test]
+    fn a_closed_acceptor_is_opened_once_and_not_when_it_stops() {
+        let mut rig = Rig::new(100);
+        rig.acceptor.state = State::Closed;
+        rig.connect(1);
+        assert!(rig.completion().is_none(), "nobody watches");
+        for event in [AcceptEvent::Ready, AcceptEvent::PlaceFree, AcceptEvent::Tick] {
+            assert!(rig.handle(&event).is_empty());
+        }
+        rig.acceptor.open(&mut rig.ring);
+        rig.acceptor.open(&mut rig.ring);
+        assert!(matches!(rig.completion(), Some(Completion::AcceptReady)));
+        let mut stopped = Rig::new(100);
+        stopped.acceptor.state = State::Closed;
+        stopped.acceptor.stop(&mut stopped.ring);
+        stopped.acceptor.open(&mut stopped.ring);
+        stopped.connect(1);
+        assert!(matches!(stopped.completion(), Some(Completion::AcceptStopped)));
+        assert_eq!(stopped.handle(&AcceptEvent::Stopped).len(), 1);
+        assert!(stopped.acceptor.is_over());
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | [`LiveEvent::Message`] | `backlog_messages_max` for each HTTP+SSE connection | the connection's count |
 //! | [`LiveEvent::Answer`], [`LiveEvent::TaskAnswer`] | 1 for each open question | the question, which is removed |
 //! | [`LiveEvent::CancelTask`] | 1 for each task | the task's status |
-//! | [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
+//! | [`ShardEvent::Open`], [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
 //! | [`LiveEvent::Cancel`], [`ShardEvent::Report`] | [`DROPPABLE_MAX`] together | a count; more are dropped |
 //!
 //! What adds to these while the shard does not look (polls, sends that end) is the shard's own doing, and it looks at
@@ -48,6 +48,7 @@ use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::acceptor::{Deliver, Newcomer};
+use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
 pub use moved::{Moved, MovedMessage};
 pub use relayed::{MessageEnd, Relayed};
@@ -110,6 +111,8 @@ pub enum ShardEvent<S> {
     Spoke(HandlerKey),
     /// Something has happened in the live store.
     Live(LiveEvent),
+    /// Take clients in from now on, who come from there.
+    Open(Clients<S>),
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
     /// End now: nothing more is accepted, answered or finished.

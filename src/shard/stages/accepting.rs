@@ -7,7 +7,7 @@ use crate::ring::ConnectionKey;
 
 use crate::shard::acceptor::{AcceptEvent, Newcomer, Verdict};
 use crate::shard::connections::Waiting;
-use crate::shard::{Shard, ShardRing};
+use crate::shard::{Clients, Shard, ShardRing};
 
 /// How long a client beyond its address's cap may take to send what is then refused. A refusal of a request
 /// is understood; one that comes before it looks like a broken connection to some clients.
@@ -26,8 +26,18 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// Begins to take clients in.
+    pub(in crate::shard) fn open(&mut self, clients: Clients<R::Socket>) {
+        match clients {
+            Clients::Listeners => self.acceptor.open(&mut self.ring),
+            // A shard that is about to end begins nothing.
+            Clients::One(pipes) if !self.drain.is_begun() => self.serve_stdio(pipes),
+            Clients::One(_) | Clients::Later => {}
+        }
+    }
+
     /// Serves the one client of a process that has no listener.
-    pub(in crate::shard) fn serve_stdio(&mut self, pipes: R::Socket) {
+    fn serve_stdio(&mut self, pipes: R::Socket) {
         self.acceptor.close_for_one();
         self.metrics.on_accepted();
         let key = self.table.insert_connection(pipes, None, self.clock.now());

@@ -38,6 +38,49 @@ fn accepting_that_finds_nobody_or_comes_late_goes_on() {
     }
 }
 
+/// A shard that waits, with a client that has asked something.
+fn closed() -> (Rig, Client) {
+    let sizes = Sizes {
+        opens_later: true,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut client = Client::new(rig.connect());
+    client.request(ping(1));
+    rig.live(Duration::from_secs(30));
+    client.read();
+    assert_eq!((client.answers.len(), client.peer.view()), (0, PeerView::Open));
+    (rig, client)
+}
+
+#[test]
+fn who_comes_before_the_shard_is_opened_waits() {
+    let (mut rig, mut client) = closed();
+    rig.open();
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 1);
+    rig.leave(&[client]);
+}
+
+#[test]
+fn a_shard_that_was_never_opened_ends_as_others_do() {
+    for is_aborted in [false, true] {
+        let (mut rig, client) = closed();
+        if is_aborted {
+            rig.abort();
+        } else {
+            rig.drain();
+        }
+        rig.open();
+        rig.turn();
+        rig.live(Duration::from_secs(10));
+        assert!(rig.shard.is_finished());
+        rig.assert_nothing_left();
+        drop(client);
+    }
+}
+
 #[test]
 fn a_drain_that_begins_at_the_cap_takes_who_is_queued_and_ends() {
     for turns in 0..4 {

@@ -67,6 +67,8 @@ pub(super) struct Sizes {
     pub heap_bytes_max: usize,
     pub ring_buffers: u16,
     pub ring_buffer_bytes: usize,
+    /// Whether nobody is let in before the shards are opened.
+    pub opens_later: bool,
     pub connections_max: usize,
     pub connections_per_ip: Option<u32>,
     /// The only user whose processes are served, if not all are.
@@ -88,6 +90,7 @@ impl Sizes {
             heap_bytes_max: 1 << 20,
             ring_buffers: 16,
             ring_buffer_bytes: 1024,
+            opens_later: false,
             connections_max: 1000,
             connections_per_ip: None,
             unix_peer: None,
@@ -205,7 +208,11 @@ impl Rig {
                 inbox: inbox.clone(),
                 mesh: Arc::clone(&mesh),
                 workers: workers.submitter(),
-                stdio: None,
+                clients: if sizes.opens_later {
+                    Clients::Later
+                } else {
+                    Clients::Listeners
+                },
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };
@@ -353,6 +360,13 @@ impl Rig {
     pub(super) fn announce(&self, announcement: Announcement) {
         let live = self.shard.service.store.live();
         live.broadcast(&announcement);
+    }
+
+    /// Lets clients in, who connect to the listeners.
+    pub(super) fn open(&self) {
+        for driver in &self.drivers {
+            driver.inbox.post(ShardEvent::Open(Clients::Listeners));
+        }
     }
 
     pub(super) fn drain(&self) {
