@@ -19,6 +19,14 @@
 //! | `hang` | never ends by itself |
 //! | `signal:NUMBER` | sends itself a signal |
 //! | `exit:CODE` | ends |
+//! | `sleep:MS` | waits so long |
+//! | `stderr:BYTES` | writes lines of so many bytes in all to stderr |
+//! | `note:FILE` | adds a line with its process id to a file |
+//! | `once:FILE:ACTION` | does this unless the file exists, which it makes |
+//! | `mcp:OPTIONS` | is an MCP server on stdio until its input ends, which sins when it is told to: `mcp/mod.rs` |
+//!
+//! What comes before `mcp` happens at the start, what comes after it at the end of input: `misbehave x mcp hang` does
+//! not end then.
 //!
 //! `misbehave serve MARK CHILD…` has children: each argument is one's ACTIONS. It says `ready` when
 //! all run, and stays. `misbehave storm N` starts and ends so many, and says what is left of them.
@@ -28,6 +36,8 @@
     reason = "it is a child, no shard runs here"
 )]
 #![allow(clippy::unwrap_used, reason = "a test's program may panic")]
+
+mod mcp;
 
 use std::env;
 use std::fs;
@@ -78,6 +88,16 @@ fn act(mark: &str, action: &str) {
             kill_process(getpid(), signal).unwrap();
         }
         "exit" => process::exit(value.parse().unwrap()),
+        "sleep" => thread::sleep(Duration::from_millis(value.parse().unwrap())),
+        "stderr" => fill_stderr(value.parse().unwrap()),
+        "note" => note(value),
+        "once" => {
+            let (file, action) = value.split_once(':').unwrap();
+            if fs::File::create_new(file).is_ok() {
+                act(mark, action);
+            }
+        }
+        "mcp" => mcp::serve(mark, split(value)),
         _ => panic!("no action {action}"),
     }
 }
@@ -133,6 +153,17 @@ fn burn(time: Duration) {
     while begun.elapsed() < time {
         std::hint::black_box(fs::read("/proc/self/stat").unwrap());
     }
+}
+
+fn fill_stderr(bytes: usize) {
+    let line = format!("{}\n", "x".repeat(127));
+    let lines = line.repeat(bytes.div_ceil(line.len()));
+    io::stderr().write_all(&lines.as_bytes()[..bytes]).unwrap();
+}
+
+fn note(file: &str) {
+    let mut file = fs::File::options().create(true).append(true).open(file).unwrap();
+    file.write_all(format!("{}\n", process::id()).as_bytes()).unwrap();
 }
 
 fn say(text: &str) {

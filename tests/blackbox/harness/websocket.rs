@@ -49,6 +49,8 @@ pub(crate) struct WebSocket {
     asked: HashMap<String, Revision>,
     /// The number of pings answered so far.
     pub(crate) pings: usize,
+    /// The last message, byte for byte.
+    pub(crate) text: String,
 }
 
 impl WebSocket {
@@ -94,6 +96,7 @@ impl WebSocket {
             revision: Revision::MODERN,
             asked: HashMap::new(),
             pings: 0,
+            text: String::new(),
         }
     }
 
@@ -321,7 +324,7 @@ impl WebSocket {
     }
 
     fn judge_message(&mut self, text: &[u8]) -> Value {
-        let message: Value = serde_json::from_slice(text).unwrap_or_else(|error| {
+        let message = specification::parse(text).unwrap_or_else(|error| {
             let text = String::from_utf8_lossy(text);
             panic!("{error}: {text}")
         });
@@ -329,6 +332,7 @@ impl WebSocket {
             None => self.asked.remove(&message["id"].to_string()),
             Some(_) => None,
         };
+        self.text = String::from_utf8_lossy(text).into_owned();
         specification::read(text, asked.unwrap_or(self.revision))
     }
 }

@@ -102,6 +102,11 @@ impl Conversation {
         self.transport.receive()
     }
 
+    /// The last message as it came, byte for byte.
+    pub(crate) fn text(&self) -> &str {
+        self.transport.text()
+    }
+
     /// The next message, which must be this notification; its parameters.
     #[track_caller]
     pub(crate) fn notification(&mut self, method: &str) -> Value {
@@ -146,9 +151,14 @@ impl Conversation {
     /// The same under an id of the caller's choice.
     #[track_caller]
     pub(crate) fn ask_as(&mut self, id: &Value, method: &str, params: Value) -> Value {
+        self.send_as(id, method, params);
+        self.result(id)
+    }
+
+    /// Sends a request under an id of the caller's choice.
+    pub(crate) fn send_as(&mut self, id: &Value, method: &str, params: Value) {
         self.transport
             .send(&self.dialect.request(id.clone(), method, params));
-        self.result(id)
     }
 
     /// A call and the text of its answer, which must not be an error.

@@ -25,6 +25,8 @@ pub(super) struct Http {
     has_get_stream: bool,
     idle: Vec<Client>,
     under_way: Vec<Exchange>,
+    /// The last message.
+    text: String,
 }
 
 /// A request and the part of its answer that has come.
@@ -50,6 +52,7 @@ impl Http {
             has_get_stream: false,
             idle: Vec::new(),
             under_way: Vec::new(),
+            text: String::new(),
         }
     }
 
@@ -114,7 +117,9 @@ impl Http {
                 if !response.closes() {
                     self.idle.push(client);
                 }
-                Some(response.json().clone())
+                let message = response.json().clone();
+                self.text = String::from_utf8(response.body).unwrap();
+                Some(message)
             }
             Reply::Stream(ref mut stream) => match stream.try_frame() {
                 Ok(Some(Frame::Event(event))) => {
@@ -124,6 +129,7 @@ impl Http {
                             "{message}"
                         );
                         exchange.may_end |= exchange.is_answered_by(message);
+                        self.text = event.data.unwrap_or_default();
                     }
                     self.under_way.insert(at, exchange);
                     event.message
@@ -203,6 +209,10 @@ impl Transport for Http {
                 return message;
             }
         }
+    }
+
+    fn text(&self) -> &str {
+        &self.text
     }
 
     /// A modern client closes the reply's connection; a legacy one sends a notification.

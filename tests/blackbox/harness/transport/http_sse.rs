@@ -22,6 +22,8 @@ pub(super) struct HttpSse {
     revision: Revision,
     /// Errors about a body that is no message and has no id are answered only where it was posted.
     refusals: VecDeque<Value>,
+    /// The last message of the stream.
+    text: String,
 }
 
 impl HttpSse {
@@ -36,6 +38,7 @@ impl HttpSse {
             endpoint,
             revision,
             refusals: VecDeque::new(),
+            text: String::new(),
         }
     }
 }
@@ -75,7 +78,12 @@ impl Transport for HttpSse {
         }
         let event = self.stream.next_event();
         let event = event.expect("the stream of a session goes on until its client leaves");
+        self.text = event.data.unwrap_or_default();
         event.message.expect("no event is empty here")
+    }
+
+    fn text(&self) -> &str {
+        &self.text
     }
 
     fn close(self: Box<Self>) {

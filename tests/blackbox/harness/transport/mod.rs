@@ -33,6 +33,9 @@ pub(crate) trait Transport: Send {
     /// The next message, from any of the client's connections.
     fn receive(&mut self) -> Value;
 
+    /// The same message as it came, byte for byte.
+    fn text(&self) -> &str;
+
     /// Cancels a request of this client.
     fn cancel(&mut self, dialect: &Dialect, id: &Value) {
         self.send(&dialect.cancelled(id.clone()));

@@ -23,6 +23,8 @@ pub(crate) struct Stdio {
     revision: Revision,
     /// The bytes that have come and were not taken.
     came: Vec<u8>,
+    /// The last message.
+    line: String,
 }
 
 impl Stdio {
@@ -35,6 +37,7 @@ impl Stdio {
             output,
             revision,
             came: Vec::new(),
+            line: String::new(),
         }
     }
 
@@ -64,7 +67,9 @@ impl Transport for Stdio {
         loop {
             if let Some(end) = self.came.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.came.drain(..=end).collect();
-                return specification::read(&line[..end], self.revision);
+                let message = specification::read(&line[..end], self.revision);
+                self.line = String::from_utf8(line).unwrap().trim_end().to_owned();
+                return message;
             }
             assert!(
                 self.read_some(),
@@ -72,6 +77,10 @@ impl Transport for Stdio {
                 self.process.stderr()
             );
         }
+    }
+
+    fn text(&self) -> &str {
+        &self.line
     }
 
     fn close(mut self: Box<Self>) {

@@ -18,6 +18,10 @@ impl Transport for WebSocket {
         self.message()
     }
 
+    fn text(&self) -> &str {
+        &self.text
+    }
+
     fn close(self: Box<Self>) {
         WebSocket::close(*self, NORMAL);
     }
