@@ -159,7 +159,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod admin;
-#[cfg(any(test, feature = "internals"))]
 mod children;
 #[cfg(feature = "cli")]
 pub mod cli;

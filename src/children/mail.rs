@@ -7,6 +7,8 @@
 //!
 //! Nothing of it is on a call's way.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mcp::Announcement;
@@ -14,6 +16,7 @@ use crate::registry::ServerIndex;
 
 use super::child::{ChildFailure, ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction};
 use super::local::{LocalLimits, LocalRefusal};
+use super::mesh::ChildMesh;
 use super::piped::PipeSockets;
 use super::pool::MemberKey;
 
@@ -129,4 +132,23 @@ pub struct ServerParts {
     pub name: String,
     /// What its calls may take on one shard.
     pub limits: LocalLimits,
+}
+
+/// What every shard is given about children.
+#[derive(Clone)]
+pub struct ChildrenParts {
+    /// The servers, by their index.
+    pub servers: Vec<ServerParts>,
+    /// What shards know of each other's children.
+    pub mesh: Arc<ChildMesh>,
+    /// Who hears of what happens to them.
+    pub supervisor: Arc<dyn Supervisor>,
+}
+
+impl fmt::Debug for ChildrenParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildrenParts")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
 }

@@ -20,6 +20,7 @@
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
 //! | `piped` | a child with its pipes on a data ring |
 //! | `local` | the children of one server on one shard, and the calls that wait for them |
+//! | `mesh` | what shards know of each other's children |
 //! | `mail` | what shards and the owner of the pools tell each other |
 //! | `foreign` | what a child has, as entries of a registry |
 //! | `pool` | the children of one server: when to start one, whether it fails too often, which one is next |
@@ -35,14 +36,14 @@
 //! errors come back as lines with the places of their parts, and the client's half puts its own id in.
 //!
 //! A [`Pool`] decides for one server, for all shards at once, so exactly one thread has it: the one that hears of
-//! processes from the launcher. Shards tell it by mail what happened to a child, and how many calls wait; it tells a
-//! shard to adopt a child's pipes, or to end one. Nothing of it is on a call's way.
+//! processes from the launcher. Shards tell it by mail what happened to a child, and how many calls wait
+//! ([`ChildNews`]); it tells a shard to adopt a child's pipes, or to end one ([`ChildOrder`]). Nothing of it is on a
+//! call's way.
 //!
 //! On a shard [`LocalChildren`] has the children of one server and its part of the server's queue: a call goes to a
-//! local child with room or waits there. To reach a child of another shard, each shard publishes for each server how
-//! many calls its children have room for ([`LocalChildren::room`]), as permits ([`crate::pool::Credit`] is that): who
-//! wants to send a call over takes a permit first, so it is never turned back. A shard with room and nobody waiting
-//! tells a shard with waiters, as with handlers.
+//! local child with room or waits there. Each shard publishes for each server how many calls its children have room for
+//! ([`ChildMesh`]): who has none takes some of another's and sends the call over. A shard with room tells a shard with
+//! waiters, as with handlers.
 //!
 //! # Invariants
 //!
@@ -57,9 +58,10 @@ mod foreign;
 mod line;
 mod local;
 mod mail;
+mod mesh;
 mod piped;
 #[cfg(test)]
-mod played_process;
+pub(crate) mod played_process;
 mod pool;
 mod rate;
 
@@ -75,7 +77,8 @@ pub use line::{
     write_cancelled, write_legacy_answer, write_modern_answer, write_progress, write_request,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
-pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ServerParts, Supervisor};
+pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};
+pub use mesh::ChildMesh;
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
     Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep, least_loaded,

@@ -9,20 +9,20 @@ use crate::config::PoolSettings;
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedSocket};
 
 /// The process: it echoes what it is asked, in an order of its own.
-pub(super) struct Process {
-    pub(super) stdin: SimulatedPeer,
-    pub(super) stdout: SimulatedPeer,
-    pub(super) stderr: SimulatedPeer,
-    pub(super) reader: LineReader,
+pub(crate) struct Process {
+    pub(crate) stdin: SimulatedPeer,
+    pub(crate) stdout: SimulatedPeer,
+    pub(crate) stderr: SimulatedPeer,
+    pub(crate) reader: LineReader,
     /// Everything that it has read.
-    pub(super) seen: Vec<u8>,
-    pub(super) questions: Vec<String>,
-    pub(super) is_reading: bool,
+    pub(crate) seen: Vec<u8>,
+    pub(crate) questions: Vec<String>,
+    pub(crate) is_reading: bool,
 }
 
 impl Process {
     /// One whose pipes are new; our ends of them.
-    pub(super) fn start(network: &SimulatedNetwork) -> (Process, PipeSockets<SimulatedSocket>) {
+    pub(crate) fn start(network: &SimulatedNetwork) -> (Process, PipeSockets<SimulatedSocket>) {
         let (input, stdin) = network.pipe();
         let (output, stdout) = network.pipe();
         let (errors, stderr) = network.pipe();
@@ -46,13 +46,13 @@ impl Process {
     }
 
     /// It is gone: nobody holds its ends.
-    pub(super) fn die(&self) {
+    pub(crate) fn die(&self) {
         self.stdin.close();
         self.stdout.finish();
         self.stderr.finish();
     }
 
-    pub(super) fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         if !self.is_reading {
             return;
         }
@@ -66,7 +66,7 @@ impl Process {
     }
 
     /// Answers one question.
-    pub(super) fn answer(&mut self, at: usize) {
+    pub(crate) fn answer(&mut self, at: usize) {
         let question = self.questions.remove(at);
         let message = Message::read(question.as_bytes()).unwrap();
         let Some(id) = message.call_id(question.as_bytes()) else {
@@ -88,19 +88,35 @@ impl Process {
         self.say(&format!("{{\"id\":{id},\"result\":{params}}}\n"));
     }
 
-    pub(super) fn say(&self, text: &str) {
+    /// Answers one that is no call, or drops it if it wants no answer.
+    pub(crate) fn answer_other(&mut self, at: usize) {
+        if self
+            .questions
+            .get(at)
+            .is_some_and(|question| question.contains("\"initialize\""))
+        {
+            return self.answer(at);
+        }
+        let question = self.questions.remove(at);
+        let message = Message::read(question.as_bytes()).unwrap();
+        if let Some(id) = message.call_id(question.as_bytes()) {
+            self.say(&format!("{{\"id\":{id},\"result\":{{}}}}\n"));
+        }
+    }
+
+    pub(crate) fn say(&self, text: &str) {
         self.stdout.write(text.as_bytes());
     }
 
     /// Whether it has read a call of this caller.
-    pub(super) fn saw(&self, caller: u32) -> bool {
+    pub(crate) fn saw(&self, caller: u32) -> bool {
         let name = format!("\"caller\":{caller},");
         String::from_utf8_lossy(&self.seen).contains(&name)
     }
 }
 
 /// A call that tells its caller.
-pub(super) fn request(caller: u32, bytes: usize) -> String {
+pub(crate) fn request(caller: u32, bytes: usize) -> String {
     let filler = "x".repeat(bytes);
     format!(
         r#"{{"id":"c","method":"tools/call","params":{{"_meta":{{"progressToken":7}},"caller":{caller},"x":"{filler}"}}}}"#
@@ -108,7 +124,7 @@ pub(super) fn request(caller: u32, bytes: usize) -> String {
 }
 
 /// The limits of a child under default settings.
-pub(super) fn limits_by_default() -> ChildLimits {
+pub(crate) fn limits_by_default() -> ChildLimits {
     let half_a_minute = Duration::from_secs(30);
     ChildLimits::of(&PoolSettings::default(), half_a_minute, half_a_minute)
 }

@@ -90,9 +90,13 @@ impl<'s> Work<'s> {
     }
 
     /// The operation to run.
-    #[cfg(any(test, feature = "internals"))]
     pub fn operation(&self) -> Operation {
         self.call.operation
+    }
+
+    /// The request as its client sent it.
+    pub fn message(&self) -> &'s [u8] {
+        self.document.text()
     }
 
     /// The revision the client speaks.

@@ -367,6 +367,7 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         mesh: setup.mesh,
         workers: setup.workers,
         clients,
+        children: None,
         metrics: setup.metrics,
         clock: now,
     };

@@ -57,6 +57,14 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::Spoke(handler) => self.emit(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Open(clients) => self.open(clients),
+            ShardEvent::Children(order) => self.handle_child_order(order),
+            ShardEvent::Forwarded(call) => self.take_in_call(&call),
+            ShardEvent::ForwardedWord(said) => {
+                self.handle_forwarded_word(*said);
+                self.send_queued();
+            }
+            ShardEvent::Withdrawn { server, caller } => self.handle_withdrawn(server, caller),
+            ShardEvent::ChildRoom(server) => self.move_waiting(server),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
             ShardEvent::Abort => self.abort_all(),
             ShardEvent::Report(to) => {

@@ -29,6 +29,7 @@
 //! | `writer` | bytes on their way out, and the buffers for them |
 //! | `streams` | streams of events that have something to send |
 //! | `channels` | connections that carry messages both ways, many at once |
+//! | `children` | child processes whose pipes are on this shard's ring, and calls that are with them |
 //! | `tasks` | calls that go on as tasks |
 //! | `service` | what is served, and its replacement |
 //! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
@@ -41,6 +42,7 @@ mod access;
 mod admission;
 mod calls;
 mod channels;
+mod children;
 mod clients;
 mod clock;
 mod connections;
@@ -69,6 +71,7 @@ pub use acceptor::{ConnectionCap, Newcomer, Spread, UnixPeers};
 pub use admission::Mesh;
 pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;
+pub use children::{Caller, ChildWord, ForwardedCall, ForwardedWord};
 pub use clients::Clients;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, MessageEnd, Moved, MovedMessage, Relayed, ShardEvent, Waker};

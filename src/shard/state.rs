@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::children::ChildrenParts;
 pub use crate::config::ShardSizes;
 use crate::metrics::ShardMetrics;
 use crate::pool::{AssemblySizes, HeapBudget};
@@ -14,6 +15,7 @@ use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
 use super::channels::Channels;
+use super::children::Children;
 use super::clients::Clients;
 use super::clock::Clock;
 use super::connections::Table;
@@ -41,7 +43,7 @@ pub struct Shard<R: ShardRing> {
     pub(super) writer: Writer,
     pub(super) tasks: Tasks,
     pub(super) acceptor: Acceptor<R::Socket>,
-    pub(super) access: Access,
+    pub(super) children: Children<R::Socket>,
     pub(super) drain: Drain,
     pub(super) inbox: Inbox<R::Socket>,
     pub(super) metrics: Telemetry,
@@ -69,6 +71,8 @@ pub struct ShardParts<S> {
     pub workers: Submitter,
     /// Where its clients come from.
     pub clients: Clients<S>,
+    /// The servers whose children it talks to, if there are any.
+    pub children: Option<ChildrenParts>,
     /// Its counters.
     pub metrics: Arc<ShardMetrics>,
     /// The clock; a test's may stand still.
@@ -89,6 +93,7 @@ impl<R: ShardRing> Shard<R> {
             mesh,
             workers,
             clients,
+            children,
             metrics,
             clock,
         } = parts;
@@ -133,10 +138,10 @@ impl<R: ShardRing> Shard<R> {
                 ShardSpread::join(spread, metrics.shard, inbox.on_handed_over()),
                 unix_peers,
             ),
-            access: Access::new(&service.output, now),
+            children: Children::new(children, metrics.shard.0),
             drain: Drain::default(),
             streams: Streams::new(metrics.shard),
-            metrics: Telemetry::new(metrics, &service.labels),
+            metrics: Telemetry::new(metrics, &service.labels, Access::new(&service.output, now)),
             service,
             ring,
             inbox,

@@ -1,5 +1,5 @@
-//! What a shard counts and measures: its counters, which are summed on scrape, and its histograms, which it keeps to
-//! itself until a report is asked for.
+//! What a shard counts, measures and logs of requests: its counters, which are summed on scrape, its histograms, which
+//! it keeps to itself until a report is asked for, and the access log.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 use crate::mcp::Reply;
 use crate::metrics::{Eviction, Operation, ShardHistograms, ShardMetrics, Stage, ToolLabels, ToolRow};
 
-/// Counters and histograms of one shard. It dereferences to the counters.
+use super::access::Access;
+
+/// Counters, histograms and access log of one shard. It dereferences to the counters.
 pub(super) struct Telemetry {
     counters: Arc<ShardMetrics>,
     histograms: ShardHistograms,
+    pub(super) access: Access,
 }
 
 impl Telemetry {
-    pub(super) fn new(counters: Arc<ShardMetrics>, labels: &ToolLabels) -> Telemetry {
+    pub(super) fn new(counters: Arc<ShardMetrics>, labels: &ToolLabels, access: Access) -> Telemetry {
         Telemetry {
             counters,
             histograms: ShardHistograms::new(labels),
+            access,
         }
     }
 

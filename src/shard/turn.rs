@@ -36,6 +36,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn begin_flush(&mut self) {
+        self.flush_children();
         self.intake.rearm_starved(&mut self.table, &mut self.ring);
         if self.writer.has_pieces() {
             self.send_pieces();
@@ -132,6 +133,7 @@ impl<R: ShardRing> Shard<R> {
         self.admission.take_back(self.clock.now());
         self.serve_waiters();
         self.offer_waiters();
+        self.tick_children();
         self.advance_drain();
         self.handle_accept(&AcceptEvent::Tick);
         self.log().left_out();

@@ -96,6 +96,7 @@ impl Rig {
             mesh: Mesh::new(1, 4, Instant::now()),
             workers: workers.submitter(),
             clients: Clients::Listeners,
+            children: None,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: steady_clock,

@@ -130,6 +130,9 @@ pub enum ChildFailure {
     /// It has not read what was written to it.
     #[error("it does not read its input")]
     InputStuck,
+    /// There is no memory for what it says, or does not read.
+    #[error("there was no memory for what it says")]
+    OutOfMemory,
     /// It has not answered a ping.
     #[error("it does not answer")]
     Unresponsive,

@@ -10,15 +10,19 @@ use crate::children::pool::MemberKey;
 use crate::mcp::Announcement;
 
 /// Why a call is not taken in, or waits no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum LocalRefusal {
     /// As many calls wait as may.
+    #[error("its queue is full")]
     QueueFull,
     /// It has waited for as long as it may.
+    #[error("no child had room in time")]
     QueueTimeout,
     /// The server's children fail too often.
+    #[error("its children fail too often")]
     Quarantined,
     /// The server is about to end.
+    #[error("it is about to end")]
     Draining,
 }
 
@@ -38,6 +42,12 @@ pub enum CallFailure {
     AnsweredTooLong,
     /// It took longer than it may.
     TimedOut,
+}
+
+impl From<LocalRefusal> for CallFailure {
+    fn from(refusal: LocalRefusal) -> CallFailure {
+        CallFailure::Refused(refusal)
+    }
 }
 
 /// Something that concerns others.
@@ -117,6 +127,8 @@ pub enum LocalEvent<'e, C> {
         member: MemberKey,
         /// Why it was of no more use; `None` if it was ended on purpose.
         failure: Option<ChildFailure>,
+        /// The last lines of its stderr, oldest first.
+        last_errors: Vec<String>,
     },
 }
 

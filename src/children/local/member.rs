@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::children::child::{Abandoned, ChildFailure, EndingStep};
 use crate::children::piped::PipedChild;
 use crate::children::pool::{Load, MemberKey};
-use crate::ring::DataRing;
+
+use super::event::LocalEvent;
 
 /// How long what a process has said is read after its end, if somebody else holds its pipes open.
 const READ_AFTER_EXIT: Duration = Duration::from_millis(500);
@@ -53,38 +54,33 @@ impl<C, S> Member<C, S> {
 
     /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is
     /// being ended fails no more, but its calls are over when its process is.
-    pub(super) fn fail<R: DataRing<Socket = S>>(
-        &mut self,
-        failure: Option<ChildFailure>,
-        ring: &mut R,
-        now: Instant,
-    ) {
+    pub(super) fn fail(&mut self, failure: Option<ChildFailure>, now: Instant) {
         let Some(failure) = failure else { return };
         if !self.is_ending {
             self.failure.get_or_insert(failure);
             self.is_ending = true;
             self.piped.child_mut().begin_ending(now);
         }
-        self.piped.close(ring);
+        self.piped.close();
     }
 
     /// Begins the end of one that was retired and has nothing to do.
-    pub(super) fn end_if_retired<R: DataRing<Socket = S>>(&mut self, ring: &mut R, now: Instant) {
+    pub(super) fn end_if_retired(&mut self, now: Instant) {
         if self.is_retired && !self.is_ending && self.piped.child().is_idle() {
             self.is_ending = true;
             self.piped.child_mut().begin_ending(now);
-            self.step(ring, now);
+            self.step(now);
         }
     }
 
     /// The step of its end that is due, as far as others have to do it.
-    pub(super) fn step<R: DataRing<Socket = S>>(&mut self, ring: &mut R, now: Instant) -> Option<EndingStep> {
+    pub(super) fn step(&mut self, now: Instant) -> Option<EndingStep> {
         if self.exited_at.is_some() {
             return None;
         }
         match self.piped.child_mut().ending_step(now)? {
             EndingStep::CloseInput => {
-                self.piped.close_input(ring);
+                self.piped.close_input();
                 None
             }
             step => Some(step),
@@ -111,5 +107,14 @@ impl<C, S> Member<C, S> {
     /// Whether nothing of it is left.
     pub(super) fn is_gone(&self) -> bool {
         self.is_abandoned && self.exited_at.is_some() && self.piped.is_closed()
+    }
+
+    /// What is told of one of which nothing is left.
+    pub(super) fn take_gone<'e>(&mut self) -> LocalEvent<'e, C> {
+        LocalEvent::Gone {
+            member: self.key,
+            failure: self.failure.take(),
+            last_errors: self.piped.child().last_errors().map(str::to_owned).collect(),
+        }
     }
 }

@@ -9,8 +9,9 @@
 //! A call holds its place in the queue, or an entry of a child, and nothing else. When a child is of no more use, the
 //! calls that it may have seen fail at once, and those whose bytes never left us go before all that wait.
 //!
-//! The shard hands in the completions of the pipes, by member, and the time; it calls [`LocalChildren::flush`] once a
-//! pass. What has to be done by others (the client's shard, the launcher, the pool) comes out as events.
+//! The shard hands in the completions of the pipes, by member, and the time; once a pass it calls
+//! [`LocalChildren::advance`] and then [`LocalChildren::flush`], the only one that has the ring. What has to be done by
+//! others (the client's shard, the launcher, the pool) comes out as events.
 //!
 //! Invariant: a call that was taken in ends in exactly one event, or is handed back by [`LocalChildren::cancel`].
 
@@ -79,6 +80,11 @@ impl<C, S> LocalChildren<C, S> {
         self.refusal = refusal;
     }
 
+    /// Whether calls are refused at once.
+    pub fn is_refusing(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// Takes a call in: it goes to a child with room, or waits. `text` is the client's request and `message` the
     /// places of its parts.
     ///
@@ -130,6 +136,25 @@ impl<C, S> LocalChildren<C, S> {
         self.waiting.len()
     }
 
+    /// Memory that its children hold: lines that are not whole, and what is to be written. Those that are of no more
+    /// use are about to give theirs back.
+    pub fn held_bytes(&self) -> usize {
+        let in_use = self.members.iter().filter(|member| member.failure.is_none());
+        in_use.map(|member| member.piped.child().held_bytes()).sum()
+    }
+
+    /// There is no memory for what its children hold: the one that holds most is given up.
+    pub fn give_up_largest(&mut self, now: Instant) {
+        let largest = self
+            .members
+            .iter_mut()
+            .filter(|member| member.failure.is_none())
+            .max_by_key(|member| member.piped.child().held_bytes());
+        if let Some(member) = largest {
+            member.fail(Some(ChildFailure::OutOfMemory), now);
+        }
+    }
+
     /// Whether no call is here.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.members.iter().all(|member| member.piped.child().is_idle())
@@ -138,6 +163,11 @@ impl<C, S> LocalChildren<C, S> {
     /// Whether no child is here, and none of their processes.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Takes the oldest call out that waits and is one that `may_go`: its text, and who waits for it.
+    pub fn take_waiting(&mut self, may_go: impl Fn(&C) -> bool) -> Option<(Vec<u8>, C)> {
+        self.waiting.take_first(may_go)
     }
 
     /// A child gets no more calls, and ends when it has answered those it has.
@@ -155,36 +185,42 @@ impl<C, S> LocalChildren<C, S> {
         }
     }
 
-    /// Gives waiting calls to children with room, goes on with the ends of those that are of no more use, and begins
-    /// what is to be read and written.
-    pub fn flush<R: DataRing<Socket = S>>(
-        &mut self,
-        ring: &mut R,
-        now: Instant,
-        mut tell: impl FnMut(LocalEvent<'_, C>),
-    ) {
-        self.end_idle(ring, now);
-        self.take_abandoned(&mut tell);
+    /// Gives everything up: the calls that are here are nobody's, and the pipes are closed whatever their processes do.
+    pub fn abort(&mut self, now: Instant) {
+        self.refusal = Some(LocalRefusal::Draining);
+        while self.waiting.take_first(|_| true).is_some() {}
+        for member in &mut self.members {
+            member.fail(Some(ChildFailure::Exited), now);
+            member.exited_at.get_or_insert(now);
+        }
+    }
+
+    /// Gives waiting calls to children with room, and goes on with the ends of those that are of no more use.
+    pub fn advance(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
+        self.end_idle(now);
+        self.take_abandoned(tell);
         self.serve_waiting(now);
         self.members.retain_mut(|member| {
-            member.piped.flush(ring);
             let is_gone = member.is_gone();
             if is_gone {
-                tell(LocalEvent::Gone {
-                    member: member.key,
-                    failure: member.failure.take(),
-                });
+                tell(member.take_gone());
             }
             !is_gone
         });
     }
 
+    /// Begins what is to be read, written and closed.
+    pub fn flush<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
+        for member in &mut self.members {
+            member.piped.flush(ring);
+        }
+    }
+
     /// A receive on a pipe of a child is over.
-    pub fn on_received<R: DataRing<Socket = S>>(
+    pub fn on_received(
         &mut self,
         key: (MemberKey, ConnectionKey),
         outcome: Received,
-        ring: &mut R,
         now: Instant,
         tell: &mut impl FnMut(LocalEvent<'_, C>),
     ) {
@@ -198,18 +234,15 @@ impl<C, S> LocalChildren<C, S> {
             event::pass_on(key, event, &mut failure, &mut **tell.borrow_mut());
         };
         let on_line = |line: ErrorLine<'_>| (tell.borrow_mut())(LocalEvent::ErrorLine { member: key, line });
-        member
-            .piped
-            .on_received(pipe, outcome, ring, now, on_event, on_line);
-        member.fail(failure, ring, now);
+        member.piped.on_received(pipe, outcome, now, on_event, on_line);
+        member.fail(failure, now);
     }
 
     /// A write to a child's stdin is over.
-    pub fn on_sent<R: DataRing<Socket = S>>(
+    pub fn on_sent(
         &mut self,
         key: MemberKey,
         written: (Vec<u8>, io::Result<usize>),
-        ring: &mut R,
         now: Instant,
         tell: &mut impl FnMut(LocalEvent<'_, C>),
     ) {
@@ -218,8 +251,8 @@ impl<C, S> LocalChildren<C, S> {
         };
         let mut failure = None;
         let on_event = |event: ChildEvent<'_, C>| event::pass_on(key, event, &mut failure, tell);
-        member.piped.on_sent(written.0, written.1, ring, now, on_event);
-        member.fail(failure, ring, now);
+        member.piped.on_sent(written.0, written.1, now, on_event);
+        member.fail(failure, now);
     }
 
     /// A pipe of a child is closed.
@@ -238,12 +271,7 @@ impl<C, S> LocalChildren<C, S> {
     }
 
     /// What time brings: calls that waited or took too long, children that fail, and the steps of their ends.
-    pub fn on_time<R: DataRing<Socket = S>>(
-        &mut self,
-        ring: &mut R,
-        now: Instant,
-        tell: &mut impl FnMut(LocalEvent<'_, C>),
-    ) {
+    pub fn on_time(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
         while let Some(caller) = self.waiting.expire(now) {
             tell(LocalEvent::Failed {
                 caller,
@@ -257,8 +285,8 @@ impl<C, S> LocalChildren<C, S> {
             if member.is_over(now) {
                 failure.get_or_insert(ChildFailure::Exited);
             }
-            member.fail(failure, ring, now);
-            if let Some(step) = member.step(ring, now) {
+            member.fail(failure, now);
+            if let Some(step) = member.step(now) {
                 tell(LocalEvent::Step { member: key, step });
             }
         }
@@ -293,13 +321,13 @@ impl<C, S> LocalChildren<C, S> {
     }
 
     /// Ends children that are to end and have nothing to do.
-    fn end_idle<R: DataRing<Socket = S>>(&mut self, ring: &mut R, now: Instant) {
+    fn end_idle(&mut self, now: Instant) {
         let nobody_waits = self.waiting.is_empty();
         for member in &mut self.members {
             if member.ends_when_idle && nobody_waits {
                 member.retire();
             }
-            member.end_if_retired(ring, now);
+            member.end_if_retired(now);
         }
     }
 

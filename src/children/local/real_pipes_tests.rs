@@ -140,21 +140,22 @@ impl Rig {
             }
             LocalEvent::Failed { caller, .. } => failed.push(caller),
             LocalEvent::ErrorLine { .. } => *lines += 1,
-            LocalEvent::Gone { member, failure } => gone.push((member.0, failure.is_some())),
+            LocalEvent::Gone { member, failure, .. } => gone.push((member.0, failure.is_some())),
             LocalEvent::Ready { .. } | LocalEvent::Rubbish { .. } => {}
             other => panic!("{other:?}"),
         };
-        local.flush(ring, now, &mut *tell);
+        local.advance(now, tell);
+        local.flush(ring);
         ring.flush().unwrap();
         while let Some(completion) = ring.next_completion() {
             match completion {
                 Completion::Received { key, outcome } => {
                     let member = MemberKey(u64::from(key.slot) / 3);
-                    local.on_received((member, key), outcome, ring, now, tell);
+                    local.on_received((member, key), outcome, now, tell);
                 }
                 Completion::Sent { key, buffer, result } => {
                     let member = MemberKey(u64::from(key.slot) / 3);
-                    local.on_sent(member, (buffer, result), ring, now, tell);
+                    local.on_sent(member, (buffer, result), now, tell);
                 }
                 Completion::Closed { key } => local.on_closed(MemberKey(u64::from(key.slot) / 3), key),
                 other => panic!("{other:?}"),

@@ -52,7 +52,7 @@ impl Told {
             LocalEvent::Progress { .. } | LocalEvent::ErrorLine { .. } | LocalEvent::Rubbish { .. } => return,
             LocalEvent::Ready { member, .. } => format!("{} is ready", member.0),
             LocalEvent::Step { member, step } => format!("{}: {step:?}", member.0),
-            LocalEvent::Gone { member, failure } => {
+            LocalEvent::Gone { member, failure, .. } => {
                 let why = failure.map_or("as it should".to_owned(), |failure| failure.to_string());
                 format!("{} is gone: {why}", member.0)
             }
@@ -147,19 +147,20 @@ impl Rig {
     fn pass(&mut self) {
         let told = &mut self.told;
         self.local
-            .flush(&mut self.ring, self.now, |event| told.take(event));
+            .advance(self.now, &mut |event: LocalEvent<'_, u32>| told.take(event));
+        self.local.flush(&mut self.ring);
         self.ring.flush().unwrap();
         while let Some(completion) = self.ring.next_completion() {
-            let (ring, now) = (&mut self.ring, self.now);
+            let now = self.now;
             let tell = &mut |event: LocalEvent<'_, u32>| told.take(event);
             match completion {
                 Completion::Received { key, outcome } => {
                     let member = self.members[&key.slot];
-                    self.local.on_received((member, key), outcome, ring, now, tell);
+                    self.local.on_received((member, key), outcome, now, tell);
                 }
                 Completion::Sent { key, buffer, result } => {
                     let member = self.members[&key.slot];
-                    self.local.on_sent(member, (buffer, result), ring, now, tell);
+                    self.local.on_sent(member, (buffer, result), now, tell);
                 }
                 Completion::Closed { key } => self.local.on_closed(self.members[&key.slot], key),
                 other => panic!("{other:?}"),
@@ -175,7 +176,7 @@ impl Rig {
         self.now += Duration::from_millis(millis);
         let told = &mut self.told;
         let tell = &mut |event: LocalEvent<'_, u32>| told.take(event);
-        self.local.on_time(&mut self.ring, self.now, tell);
+        self.local.on_time(self.now, tell);
     }
 
     fn call(&mut self, caller: u32) -> Result<(), LocalRefusal> {

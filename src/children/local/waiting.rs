@@ -103,6 +103,20 @@ impl<C> Waiting<C> {
         self.take(key?)
     }
 
+    /// Takes the oldest call out that `is_it`, with its text.
+    pub(super) fn take_first(&mut self, is_it: impl Fn(&C) -> bool) -> Option<(Vec<u8>, C)> {
+        if let Some(at) = self.returned.iter().position(|(_, caller)| is_it(caller)) {
+            return self.returned.remove(at);
+        }
+        let key = self
+            .queue
+            .iter()
+            .find(|(_, call)| is_it(&call.caller))
+            .map(|(key, _)| key);
+        let call = self.queue.remove(key?)?;
+        Some((call.text, call.caller))
+    }
+
     /// Takes the oldest call out if its time is over.
     pub(super) fn expire(&mut self, now: Instant) -> Option<C> {
         let (key, call) = self.queue.front()?;

@@ -46,9 +46,9 @@ impl<C, S> PipedChild<C, S> {
         &mut self.child
     }
 
-    /// Arms what is to be read, and writes what was gathered.
+    /// Closes what is to be closed, arms what is to be read, and writes what was gathered.
     pub fn flush<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
-        self.pipes.arm(ring);
+        self.pipes.flush(ring);
         if self.pipes.can_write()
             && let Some(write) = self.child.next_write()
         {
@@ -57,11 +57,10 @@ impl<C, S> PipedChild<C, S> {
     }
 
     /// A receive on one of its pipes is over.
-    pub fn on_received<R: DataRing<Socket = S>>(
+    pub fn on_received(
         &mut self,
         key: ConnectionKey,
         outcome: Received,
-        ring: &mut R,
         now: Instant,
         tell: impl FnMut(ChildEvent<'_, C>),
         log: impl FnMut(ErrorLine<'_>),
@@ -69,7 +68,7 @@ impl<C, S> PipedChild<C, S> {
         let Some(end) = self.pipes.end_of(key) else {
             return;
         };
-        self.pipes.on_over(end, ring);
+        self.pipes.on_over(end);
         match outcome {
             Received::Bytes(bytes) => match end {
                 PipeEnd::Output => self.child.on_output(&bytes, now, tell),
@@ -79,7 +78,7 @@ impl<C, S> PipedChild<C, S> {
             // The next flush tries again.
             Received::Starved | Received::Cancelled => {}
             Received::End | Received::Failed(_) => {
-                self.pipes.close(end, ring);
+                self.pipes.close(end);
                 match end {
                     PipeEnd::Output => self.child.on_output_end(now, tell),
                     PipeEnd::Errors => self.child.on_error_output_end(now, log),
@@ -90,16 +89,15 @@ impl<C, S> PipedChild<C, S> {
     }
 
     /// A write to its stdin is over.
-    pub fn on_sent<R: DataRing<Socket = S>>(
+    pub fn on_sent(
         &mut self,
         buffer: Vec<u8>,
         result: io::Result<usize>,
-        ring: &mut R,
         now: Instant,
         tell: impl FnMut(ChildEvent<'_, C>),
     ) {
         self.child.on_written(buffer, result, now, tell);
-        self.pipes.on_over(PipeEnd::Input, ring);
+        self.pipes.on_over(PipeEnd::Input);
     }
 
     /// One of its pipes is closed.
@@ -108,14 +106,14 @@ impl<C, S> PipedChild<C, S> {
     }
 
     /// Closes its stdin, which asks it to end. What it says is still read.
-    pub fn close_input<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
-        self.pipes.close(PipeEnd::Input, ring);
+    pub fn close_input(&mut self) {
+        self.pipes.close(PipeEnd::Input);
     }
 
     /// Closes all its pipes: nothing that it says is of interest any more.
-    pub fn close<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
+    pub fn close(&mut self) {
         for end in PipeEnd::ALL {
-            self.pipes.close(end, ring);
+            self.pipes.close(end);
         }
     }
 

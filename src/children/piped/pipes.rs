@@ -3,6 +3,9 @@
 //! ```text
 //! Open ─ close ─► (under way: cancelled, then) Closing ─ closed ─► Closed
 //! ```
+//!
+//! Nothing is done to the ring but by [`Pipes::flush`] and [`Pipes::write`]: whoever looks at what a child said
+//! needs no ring.
 
 use std::net::Shutdown;
 
@@ -60,6 +63,8 @@ struct Pipe<S> {
     is_busy: bool,
     /// Whether it is to be closed once that is over.
     is_closing: bool,
+    /// Whether what is under way was told to end.
+    is_cut: bool,
     is_closed: bool,
 }
 
@@ -70,6 +75,7 @@ impl<S> Pipe<S> {
             socket: Some(socket),
             is_busy: false,
             is_closing: false,
+            is_cut: false,
             is_closed: false,
         }
     }
@@ -78,13 +84,20 @@ impl<S> Pipe<S> {
         self.socket.is_some() && !self.is_busy && !self.is_closing
     }
 
-    /// Closes it, if that is wanted and nothing is under way.
+    /// Closes it if that is wanted; what is under way is told to end first.
     fn close_if_due<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
-        if self.is_closing
-            && !self.is_busy
-            && let Some(socket) = self.socket.take()
+        if !self.is_closing {
+            return;
+        }
+        if !self.is_busy {
+            if let Some(socket) = self.socket.take() {
+                ring.close(self.key, socket);
+            }
+        } else if !self.is_cut
+            && let Some(socket) = &self.socket
         {
-            ring.close(self.key, socket);
+            self.is_cut = true;
+            ring.shutdown(socket, Shutdown::Both);
         }
     }
 }
@@ -102,8 +115,11 @@ impl<S> Pipes<S> {
         PipeEnd::ALL.into_iter().find(|end| self.pipe(*end).key == key)
     }
 
-    /// Reads on the pipes that are not being read.
-    pub(super) fn arm<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
+    /// Closes the pipes that are to be closed, and reads on those that are not being read.
+    pub(super) fn flush<R: DataRing<Socket = S>>(&mut self, ring: &mut R) {
+        for pipe in &mut self.0 {
+            pipe.close_if_due(ring);
+        }
         for end in [PipeEnd::Output, PipeEnd::Errors] {
             let pipe = self.pipe_mut(end);
             if pipe.is_usable()
@@ -129,25 +145,13 @@ impl<S> Pipes<S> {
     }
 
     /// What was under way on a pipe is over.
-    pub(super) fn on_over<R: DataRing<Socket = S>>(&mut self, end: PipeEnd, ring: &mut R) {
-        let pipe = self.pipe_mut(end);
-        pipe.is_busy = false;
-        pipe.close_if_due(ring);
+    pub(super) fn on_over(&mut self, end: PipeEnd) {
+        self.pipe_mut(end).is_busy = false;
     }
 
-    /// Closes a pipe, as soon as what is under way on it is over; that is cancelled.
-    pub(super) fn close<R: DataRing<Socket = S>>(&mut self, end: PipeEnd, ring: &mut R) {
-        let pipe = self.pipe_mut(end);
-        if pipe.is_closing {
-            return;
-        }
-        pipe.is_closing = true;
-        if pipe.is_busy
-            && let Some(socket) = &pipe.socket
-        {
-            ring.shutdown(socket, Shutdown::Both);
-        }
-        pipe.close_if_due(ring);
+    /// From now on a pipe is to be closed, as soon as what is under way on it is over; that is cancelled.
+    pub(super) fn close(&mut self, end: PipeEnd) {
+        self.pipe_mut(end).is_closing = true;
     }
 
     pub(super) fn on_closed(&mut self, key: ConnectionKey) {

@@ -132,14 +132,13 @@ impl Rig {
                 Completion::Received { key, outcome } => self.piped.on_received(
                     key,
                     outcome,
-                    &mut self.ring,
                     self.now,
                     |event| told.take(event),
                     |line| lines.push(line.text.to_owned()),
                 ),
                 Completion::Sent { buffer, result, .. } => {
                     self.piped
-                        .on_sent(buffer, result, &mut self.ring, self.now, |event| told.take(event));
+                        .on_sent(buffer, result, self.now, |event| told.take(event));
                 }
                 Completion::Closed { key } => self.piped.on_closed(key),
                 other => panic!("{other:?}"),
@@ -158,7 +157,7 @@ impl Rig {
     /// Closes the pipes and waits until nothing is with the ring.
     fn close(&mut self) -> Vec<Abandoned<u32>> {
         self.piped.child_mut().begin_ending(self.now);
-        self.piped.close(&mut self.ring);
+        self.piped.close();
         for _ in 0..100 {
             if self.piped.is_closed() {
                 break;
@@ -231,7 +230,7 @@ fn the_end_of_a_childs_input_lets_it_finish() {
         rig.piped.child_mut().ending_step(rig.now),
         Some(EndingStep::CloseInput)
     );
-    rig.piped.close_input(&mut rig.ring);
+    rig.piped.close_input();
     rig.pass();
     assert_eq!(rig.process.stdin.view(), PeerView::Ended);
     rig.process.read();

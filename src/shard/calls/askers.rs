@@ -70,6 +70,11 @@ impl Askers {
         }
     }
 
+    /// The number of calls that may ask at once.
+    pub(super) fn len_max(&self) -> u32 {
+        self.places.slots_max()
+    }
+
     /// Whether no call lies on the shelf.
     pub(super) fn is_shelf_empty(&self) -> bool {
         self.by_handler.is_empty()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::registry::{CallFuture, CallLink, Operation};
+use crate::registry::{CallFuture, CallLink, Operation, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
@@ -45,8 +45,20 @@ pub(in crate::shard) enum Run {
     Shelved(CallFuture, Awaits),
     /// On a worker thread.
     Working(JobHandle),
+    /// With a child, or waiting for one.
+    Forwarded(Forwarding),
     /// It has its outcome; one that comes later is nobody's.
     Ended,
+}
+
+/// Where a call is that was given to a server's children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) struct Forwarding {
+    pub server: ServerIndex,
+    /// The shard that has it.
+    pub shard: u16,
+    /// Heap bytes charged for its text.
+    pub charged: usize,
 }
 
 impl Call {

@@ -21,13 +21,16 @@
 //! | `call_waker` | what wakes a pending call, and what it waits for |
 //! | `links` | what calls speak into |
 //! | `shelf` | calls that wait for their client without a handler, and come back |
+//! | `places`, `elsewhere` | calls that others work for, without a handler |
 //! | `askers`, `asker_key` | what is known of a call that has asked its client something |
 
 mod asker_key;
 mod askers;
 mod call;
 mod call_waker;
+mod elsewhere;
 mod links;
+mod places;
 mod shelf;
 
 use std::collections::VecDeque;
@@ -45,15 +48,17 @@ use crate::workers::{Job, Refused, Submitter};
 pub(super) use asker_key::AskerKey;
 use askers::Askers;
 pub use call::Call;
-pub(super) use call::{Batched, Run};
+pub(super) use call::{Batched, Forwarding, Run};
 pub use call_waker::Awaits;
 pub(super) use call_waker::CallWaker;
 use links::Links;
+use places::Places;
 
 /// The calls of one shard.
 pub(super) struct Calls {
     pool: Pool<Call, ConnectionKey>,
     askers: Askers,
+    places: Places,
     links: Links,
     /// Calls to be polled for the first time, oldest first.
     started: VecDeque<HandlerKey>,
@@ -112,9 +117,12 @@ impl Calls {
         server: ServerHandle,
         workers: Submitter,
     ) -> Calls {
+        let askers = Askers::new(handlers);
         Calls {
             pool: Pool::new(handlers, buffer_bytes),
-            askers: Askers::new(handlers),
+            // The slots of their deadlines, if they ever get one, are those behind the others'.
+            places: Places::new(handlers.saturating_add(askers.len_max())),
+            askers,
             links: Links::new(listener, server),
             started: VecDeque::with_capacity(handlers as usize),
             pending: Pending::default(),
@@ -124,23 +132,31 @@ impl Calls {
         }
     }
 
-    /// The call that a handler works for.
+    /// The call that a handler works for, or one without a handler.
     #[inline]
     pub(super) fn at(&mut self, handler: HandlerKey) -> Option<&mut Call> {
-        self.pool.call_mut(handler)
+        if self.places.is_one(handler) {
+            self.places.call_mut(handler)
+        } else {
+            self.pool.call_mut(handler)
+        }
     }
 
     /// The entry that a handler works for: a connection, a message of a channel, or a task.
     #[inline]
     pub(super) fn holder(&self, handler: HandlerKey) -> Option<ConnectionKey> {
-        self.pool.holder(handler)
+        if self.places.is_one(handler) {
+            self.places.holder(handler)
+        } else {
+            self.pool.holder(handler)
+        }
     }
 
     /// The call that a handler works for, or that had this one before it was shelved; and the connection, message or
     /// task that it is the call of.
     pub(super) fn speaker(&mut self, handler: HandlerKey) -> Option<(&mut Call, ConnectionKey)> {
-        match self.pool.holder(handler) {
-            Some(holder) => self.pool.call_mut(handler).map(|call| (call, holder)),
+        match self.holder(handler) {
+            Some(holder) => self.at(handler).map(|call| (call, holder)),
             None => self.askers.shelved_at(handler),
         }
     }
@@ -176,10 +192,10 @@ impl Calls {
         self.pending.anything > 0
     }
 
-    /// The handlers that work for the calls that are as `matches` says.
+    /// The keys of the calls that are as `matches` says, with a handler or without.
     pub(super) fn handlers_where(&mut self, matches: impl Fn(&Call) -> bool) -> Vec<HandlerKey> {
         let keys = (0..self.pool.size()).filter_map(|index| self.pool.key_at(index));
-        let keys: Vec<HandlerKey> = keys.collect();
+        let keys: Vec<HandlerKey> = keys.chain(self.places.keys()).collect();
         keys.into_iter()
             .filter(|handler| self.at(*handler).is_some_and(|call| matches(call)))
             .collect()
@@ -219,7 +235,7 @@ impl Calls {
 
     /// Whether no call runs or waits, and no handler lingers.
     pub(super) fn is_empty(&self) -> bool {
-        self.pool.idle() == self.pool.size() && self.askers.is_shelf_empty()
+        self.pool.idle() == self.pool.size() && self.askers.is_shelf_empty() && self.places.is_empty()
     }
 
     /// Leases a handler to a call, which is made where it stays: the one that its holder `held`, or an idle one; and
@@ -417,7 +433,7 @@ impl Calls {
 
     /// Ends what still runs of the call in a handler, which is about to lose it.
     pub(super) fn end(&mut self, handler: HandlerKey) {
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.at(handler) else {
             return;
         };
         let run = std::mem::replace(&mut call.run, Run::Ended);
@@ -447,7 +463,8 @@ impl Calls {
             Run::Working(job) => {
                 job.abandon();
             }
-            Run::Ready(_) | Run::Polled | Run::Ended => {}
+            // A child was told, if it has the call.
+            Run::Forwarded(_) | Run::Ready(_) | Run::Polled | Run::Ended => {}
         }
     }
 
@@ -469,6 +486,7 @@ impl Calls {
         assert_eq!(self.pool.idle(), self.pool.size(), "idle handlers");
         assert_eq!(self.pending, Pending::default(), "pending calls");
         assert_eq!(self.started.len(), 0, "calls never polled");
+        assert!(self.places.is_empty(), "calls that others work for");
         assert!(self.askers.is_shelf_empty(), "calls that wait for their clients");
     }
 }

@@ -1,4 +1,5 @@
-//! Everything that a request can come from, in one slab: connections, messages of channels, and tasks.
+//! Everything that a request can come from, in one slab: connections, messages of channels, and tasks; and the pipes of
+//! children, because the ring knows them by such keys, too.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -21,7 +22,9 @@ mod task;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::children::MemberKey;
 use crate::pool::{HandlerKey, WaitKey};
+use crate::registry::ServerIndex;
 use crate::ring::{ConnectionKey, DataRing};
 use crate::session::live::Stream;
 use crate::slab::Slab;
@@ -46,6 +49,15 @@ enum Entry<S> {
     Task(Task),
     /// A connection whose descriptor is with the ring to be closed; until then it counts.
     Closing(Option<AddressPlace>),
+    /// A pipe of a child, whose socket the child has.
+    Pipe(Pipe),
+}
+
+/// The child that a pipe leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pipe {
+    pub(super) server: ServerIndex,
+    pub(super) member: MemberKey,
 }
 
 /// The entries, by their keys.
@@ -80,6 +92,11 @@ impl<S> Table<S> {
         self.insert(Entry::Task(task))
     }
 
+    /// Enters a pipe of a child.
+    pub(super) fn insert_pipe(&mut self, pipe: Pipe) -> ConnectionKey {
+        self.insert(Entry::Pipe(pipe))
+    }
+
     /// # Panics
     /// With as many entries as slots can be numbered, for which there are neither descriptors nor memory.
     fn insert(&mut self, entry: Entry<S>) -> ConnectionKey {
@@ -93,7 +110,7 @@ impl<S> Table<S> {
     pub(super) fn connection(&mut self, key: ConnectionKey) -> Option<&mut Connection<S>> {
         match self.entries.get_mut(key)? {
             Entry::Connection(connection) => Some(connection),
-            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -101,7 +118,7 @@ impl<S> Table<S> {
     pub(super) fn exchange(&mut self, key: ConnectionKey) -> Option<&mut Exchange> {
         match self.entries.get_mut(key)? {
             Entry::Exchange(exchange) => Some(exchange),
-            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -109,8 +126,23 @@ impl<S> Table<S> {
     pub(super) fn task(&mut self, key: ConnectionKey) -> Option<&mut Task> {
         match self.entries.get_mut(key)? {
             Entry::Task(task) => Some(task),
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
+    }
+
+    /// The pipe of this key, until it is closed.
+    pub(super) fn pipe(&self, key: ConnectionKey) -> Option<Pipe> {
+        match self.entries.get(key)? {
+            Entry::Pipe(pipe) => Some(*pipe),
+            _ => None,
+        }
+    }
+
+    /// Takes a pipe out that is closed.
+    pub(super) fn remove_pipe(&mut self, key: ConnectionKey) -> Option<Pipe> {
+        let pipe = self.pipe(key)?;
+        self.entries.remove(key);
+        Some(pipe)
     }
 
     /// The channel that a connection was made.
@@ -124,7 +156,7 @@ impl<S> Table<S> {
         match self.entries.get_mut(key)? {
             Entry::Connection(connection) => Some(&mut connection.request),
             Entry::Exchange(exchange) => Some(&mut exchange.request),
-            Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -177,7 +209,11 @@ impl<S> Table<S> {
                 away: Some(away),
                 ..
             }) => away.shard,
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => return None,
+            Entry::Connection(_)
+            | Entry::Exchange(_)
+            | Entry::Task(_)
+            | Entry::Closing(_)
+            | Entry::Pipe(_) => return None,
         };
         Some(shard.into())
     }
@@ -199,7 +235,7 @@ impl<S> Table<S> {
                 Some((request.began, request.waited_micros))
             }
             Entry::Task(task) => Some((task.began, task.waited_micros)),
-            Entry::Closing(_) => None,
+            Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -210,7 +246,7 @@ impl<S> Table<S> {
                 Some(&mut request.waited_micros)
             }
             Entry::Task(task) => Some(&mut task.waited_micros),
-            Entry::Closing(_) => None,
+            Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -239,7 +275,7 @@ impl<S> Table<S> {
         match self.entries.get(key) {
             Some(Entry::Connection(connection)) => connection.state != State::Dead,
             Some(Entry::Exchange(_) | Entry::Task(_)) => true,
-            Some(Entry::Closing(_)) | None => false,
+            Some(Entry::Closing(_) | Entry::Pipe(_)) | None => false,
         }
     }
 
@@ -255,7 +291,7 @@ impl<S> Table<S> {
                 ..
             }) => Some(*handler),
             Entry::Task(task) => task.handler,
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -267,7 +303,7 @@ impl<S> Table<S> {
             }
             Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Calling(handler),
             Some(Entry::Task(task)) => task.handler = Some(handler),
-            Some(Entry::Closing(_)) | None => {}
+            Some(Entry::Closing(_) | Entry::Pipe(_)) | None => {}
         }
     }
 
@@ -277,7 +313,7 @@ impl<S> Table<S> {
             Some(Entry::Connection(connection)) => connection.state = State::Streaming,
             Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Streaming,
             Some(Entry::Task(task)) => task.handler = None,
-            Some(Entry::Closing(_)) | None => {}
+            Some(Entry::Closing(_) | Entry::Pipe(_)) | None => {}
         }
     }
 
@@ -291,7 +327,7 @@ impl<S> Table<S> {
             }
             Some(Entry::Exchange(exchange)) => exchange.state == ExchangeState::Streaming,
             Some(Entry::Task(_)) => true,
-            Some(Entry::Closing(_)) | None => false,
+            Some(Entry::Closing(_) | Entry::Pipe(_)) | None => false,
         }
     }
 
@@ -306,7 +342,11 @@ impl<S> Table<S> {
                 state: ExchangeState::Queued(wait),
                 ..
             }) => Some(*wait),
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Connection(_)
+            | Entry::Exchange(_)
+            | Entry::Task(_)
+            | Entry::Closing(_)
+            | Entry::Pipe(_) => None,
         }
     }
 
@@ -322,7 +362,7 @@ impl<S> Table<S> {
                 exchange.state = ExchangeState::Queued(wait);
                 exchange.request.phase_began = now;
             }
-            Some(Entry::Task(_) | Entry::Closing(_)) | None => {}
+            Some(Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_)) | None => {}
         }
     }
 
@@ -331,14 +371,14 @@ impl<S> Table<S> {
         match self.entries.get_mut(key) {
             Some(Entry::Connection(connection)) => connection.state = State::Open,
             Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Reading,
-            Some(Entry::Task(_) | Entry::Closing(_)) | None => {}
+            Some(Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_)) | None => {}
         }
     }
 
-    /// The key of whatever is in a slot, but for what is being closed.
+    /// The key of whatever is in a slot and can have a deadline.
     pub(super) fn key_at(&self, slot: u32) -> Option<ConnectionKey> {
         let key = self.entries.key_at(slot)?;
-        (!matches!(self.entries.get(key), Some(Entry::Closing(_)))).then_some(key)
+        (!matches!(self.entries.get(key), Some(Entry::Closing(_) | Entry::Pipe(_)))).then_some(key)
     }
 
     /// Watches for the hang-up of a connection that is not read from. A channel is read from at any time.
@@ -370,7 +410,7 @@ impl<S> Table<S> {
         let closing = Entry::Closing(connection.address.take());
         match std::mem::replace(entry, closing) {
             Entry::Connection(connection) => Some(connection.socket),
-            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -381,7 +421,7 @@ impl<S> Table<S> {
         };
         match self.entries.remove(key)? {
             Entry::Closing(address) => address,
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) => None,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -394,7 +434,7 @@ impl<S> Table<S> {
         );
         match self.entries.remove(key)? {
             Entry::Connection(connection) => Some(connection),
-            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -403,7 +443,7 @@ impl<S> Table<S> {
         self.exchange(key)?;
         match self.entries.remove(key)? {
             Entry::Exchange(exchange) => Some(exchange),
-            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) => None,
+            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
@@ -412,11 +452,11 @@ impl<S> Table<S> {
         self.task(key)?;
         match self.entries.remove(key)? {
             Entry::Task(task) => Some(task),
-            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) | Entry::Pipe(_) => None,
         }
     }
 
-    /// Descriptors, messages and tasks held, those being closed included.
+    /// Descriptors, messages and tasks held, those being closed and pipes included.
     pub(super) fn open(&self) -> usize {
         self.entries.len() as usize
     }

@@ -29,6 +29,10 @@
 //! | [`LiveEvent::Answer`], [`LiveEvent::TaskAnswer`] | 1 for each open question | the question, which is removed |
 //! | [`LiveEvent::CancelTask`] | 1 for each task | the task's status |
 //! | [`ShardEvent::Open`], [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
+//! | [`ShardEvent::Children`] | 1 for each step of each child's life | the supervisor |
+//! | [`ShardEvent::Forwarded`], [`ShardEvent::Withdrawn`] | the room that children here have | the room that was taken for each |
+//! | [`ShardEvent::ForwardedWord`] | for each call that is elsewhere, its end; of progress 1,024 words in all | the call, a count |
+//! | [`ShardEvent::ChildRoom`] | 1 for each server | the flag that says that calls wait |
 //! | [`LiveEvent::Cancel`], [`ShardEvent::Report`] | [`DROPPABLE_MAX`] together | a count; more are dropped |
 //!
 //! What adds to these while the shard does not look (polls, sends that end) is the shard's own doing, and it looks at
@@ -41,13 +45,15 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
+use crate::children::ChildOrder;
 use crate::metrics::ShardHistograms;
 use crate::pool::{HandlerKey, Word};
-use crate::registry::{LinkListener, Outcome, PanicFacts};
+use crate::registry::{LinkListener, Outcome, PanicFacts, ServerIndex};
 use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::acceptor::{Deliver, Newcomer};
+use super::children::{Caller, ForwardedCall, ForwardedWord};
 use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
 pub use moved::{Moved, MovedMessage};
@@ -113,6 +119,21 @@ pub enum ShardEvent<S> {
     Live(LiveEvent),
     /// Take clients in from now on, who come from there.
     Open(Clients<S>),
+    /// What the supervisor orders about children.
+    Children(ChildOrder<S>),
+    /// A call for the children of this shard.
+    Forwarded(Box<ForwardedCall>),
+    /// What a child of another shard says of a call of this one.
+    ForwardedWord(Box<ForwardedWord>),
+    /// Nobody waits any more for the answer to a call that was sent here.
+    Withdrawn {
+        /// The server.
+        server: ServerIndex,
+        /// Who sent it.
+        caller: Caller,
+    },
+    /// Another shard's children of this server have room.
+    ChildRoom(ServerIndex),
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
     /// End now: nothing more is accepted, answered or finished.

@@ -162,7 +162,7 @@ impl<R: ShardRing> Shard<R> {
         result: io::Result<usize>,
     ) {
         let Some(connection) = self.table.connection(key) else {
-            return;
+            return self.handle_pipe_sent(key, buffer, result);
         };
         match self
             .writer

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, Started};
+use crate::registry::{CallContext, ServerIndex, Started};
 use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
@@ -16,6 +16,15 @@ use crate::shard::access::Subject;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::Batched;
 use crate::shard::{Shard, ShardRing};
+
+/// A call of a batch that is about to run.
+#[allow(clippy::large_enum_variant, reason = "it is moved once")]
+enum Begun {
+    /// In this process.
+    Here(Started),
+    /// At a child of a server, which gets this request.
+    AtChild(ServerIndex, Vec<u8>),
+}
 
 impl<R: ShardRing> Shard<R> {
     /// Leases a handler to a batch, or lets it wait for one.
@@ -48,7 +57,14 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.calls.keep_body(handler, body);
-        self.begin_run(handler, started);
+        self.begin_of_batch(handler, started);
+    }
+
+    fn begin_of_batch(&mut self, handler: HandlerKey, begun: Begun) {
+        match begun {
+            Begun::Here(started) => self.begin_run(handler, started),
+            Begun::AtChild(server, text) => self.forward_of_batch(handler, server, text),
+        }
     }
 
     fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
@@ -96,7 +112,7 @@ impl<R: ShardRing> Shard<R> {
         if self.table.handler(connection) == Some(handler) {
             self.table.begin_call(connection, renewed);
         }
-        self.begin_run(renewed, started);
+        self.begin_of_batch(renewed, started);
     }
 
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
@@ -105,18 +121,21 @@ impl<R: ShardRing> Shard<R> {
         key: Option<ConnectionKey>,
         batched: &mut Batched,
         body: &[u8],
-    ) -> Option<(Ticket, Started)> {
+    ) -> Option<(Ticket, Begun)> {
         let service = self.service.current();
         loop {
             let scratch = self.intake.scratch();
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
+            if let Some(server) = service.protocol.registry().server_of(work.operation()) {
+                return Some((ticket, Begun::AtChild(server, work.message().to_vec())));
+            }
             let begun = work.start(self.service.registry(), CallContext::new());
             // It holds the scratch.
             drop(work);
             match begun {
-                Ok(started) => return Some((ticket, started)),
+                Ok(started) => return Some((ticket, Begun::Here(started))),
                 Err(error) => {
                     batched.batch.begin_answer(&mut batched.answers);
                     let begin = batched.answers.len();

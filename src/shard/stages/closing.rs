@@ -141,6 +141,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     pub(in crate::shard) fn handle_closed(&mut self, key: ConnectionKey) {
+        if self.handle_pipe_closed(key) {
+            return;
+        }
         let address = self.table.free(key);
         self.metrics.on_closed();
         self.acceptor.on_closed(&mut self.ring, address);

@@ -121,6 +121,9 @@ impl<R: ShardRing> Shard<R> {
             self.metrics
                 .on_request(era_label(work.revision().era()), RequestClass::Work);
         }
+        if let Some(server) = self.service.protocol.registry().server_of(work.operation()) {
+            return self.begin_forward(key, work, server, out, decoded, claim);
+        }
         let ticket = work.ticket();
         match self.decide(key, claim) {
             Decision::Run => {}

@@ -8,10 +8,11 @@ use crate::shard::connections::State;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Whether the drain is complete: no listener, no connection, no call.
+    /// Whether the drain is complete: no listener, no connection, no call, no child.
     pub fn is_finished(&self) -> bool {
         let is_empty = self.acceptor.is_over() && self.table.open() == 0 && self.calls.is_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
+        let is_empty = is_empty && self.children.is_empty();
         is_empty && self.acceptor.retire() && self.admission.retire(self.calls.handlers())
     }
 
@@ -49,6 +50,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.acceptor.stop(&mut self.ring);
         self.abort_entries();
+        self.children.abort(self.clock.now());
     }
 
     /// Aborts everything that is open now. A connection that is taken from the listener's queue after this is aborted
@@ -63,6 +65,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn advance_drain(&mut self) {
         let now = self.clock.now();
         let Some(due) = self.drain.due(now) else { return };
+        self.drain_children();
         if due.is_aborted {
             return self.abort_entries();
         }

@@ -83,16 +83,25 @@ impl<R: ShardRing> Shard<R> {
         let (protocol, store) = (&call.service.protocol, &*call.service.store);
         let is_wanted = protocol.write_emission(&call.ticket, emission, question_id, store, &mut message);
         if is_wanted {
-            match self.table.parent(holder) {
-                Some(parent) => self.emit_on_channel(parent, &message, emission.is_droppable()),
-                None if self.table.is_message(holder) => {
-                    self.say_elsewhere(holder, &message, emission.is_droppable());
-                }
-                None => self.emit_on_stream(handler, &message),
-            }
+            self.say(handler, holder, &message, emission.is_droppable());
         }
         self.calls.put_message(message);
         is_wanted
+    }
+
+    /// Puts one message of a call, which `holder` holds, on its stream or channel.
+    pub(in crate::shard) fn say(
+        &mut self,
+        handler: HandlerKey,
+        holder: ConnectionKey,
+        message: &[u8],
+        may_be_dropped: bool,
+    ) {
+        match self.table.parent(holder) {
+            Some(parent) => self.emit_on_channel(parent, message, may_be_dropped),
+            None if self.table.is_message(holder) => self.say_elsewhere(holder, message, may_be_dropped),
+            None => self.emit_on_stream(handler, message),
+        }
     }
 
     /// Puts one message on a call's stream, if it can have one. It leaves with [`Shard::flush_emissions`].

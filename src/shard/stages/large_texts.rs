@@ -51,7 +51,9 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.on_reply(label, &reply, elapsed);
         let text = std::mem::take(text);
         let escaped_bytes = match escaped_bytes {
-            None if self.access.wants(reply.labels.outcome) => Some(jsonrpc::escaped_bytes(text.as_bytes())),
+            None if self.metrics.access.wants(reply.labels.outcome) => {
+                Some(jsonrpc::escaped_bytes(text.as_bytes()))
+            }
             known => known,
         };
         self.log().call_in_pieces(

@@ -38,6 +38,7 @@ impl<R: ShardRing> Shard<R> {
     /// A call's answer is on its way and its connection goes on: its handler may stay.
     pub(in crate::shard) fn finish_lease(&mut self, handler: HandlerKey) {
         match self.service.queue.linger {
+            _ if self.calls.is_without_handler(handler) => self.end_lease(handler),
             Linger::None => self.end_lease(handler),
             Linger::For(_) if self.admission.has_waiters() => self.end_lease(handler),
             Linger::For(_) | Linger::Forever => self.begin_linger(handler),

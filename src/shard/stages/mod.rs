@@ -10,6 +10,7 @@
 //! | `dispatch`, `batches` | requests → calls |
 //! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `running` | calls → outcomes |
+//! | `forwarding` | calls → children, and what children say → the client |
 //! | `emissions`, `client_requests`, `task_calls` | what calls say before they end, what they ask their clients, and calls that go on as tasks |
 //! | `encoding` | outcomes → answers |
 //! | `answers`, `large_texts` | answers → sends, piece by piece if they are large |
@@ -32,6 +33,7 @@ mod draining;
 mod emissions;
 mod encoding;
 mod event_streams;
+mod forwarding;
 mod hang_up;
 mod large_texts;
 mod lingering;

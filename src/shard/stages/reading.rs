@@ -38,7 +38,7 @@ pub(in crate::shard) enum ReadOutcome {
 impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
         let Some(connection) = self.table.connection(key) else {
-            return;
+            return self.handle_pipe_received(key, outcome);
         };
         connection.ring.is_receiving = false;
         if !matches!(outcome, Received::Starved) {

@@ -36,14 +36,15 @@ impl<R: ShardRing> Shard<R> {
     /// The access log.
     #[inline]
     pub(in crate::shard) fn log(&mut self) -> RequestLog<'_, R> {
+        let shard = self.metrics.shard;
         RequestLog {
-            access: &mut self.access,
+            access: &mut self.metrics.access,
             table: &mut self.table,
             calls: &mut self.calls,
             service: &self.service,
             ring: &self.ring,
             clock: &self.clock,
-            shard: self.metrics.shard,
+            shard,
         }
     }
 }

@@ -165,13 +165,14 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call that did not end at once gets a deadline and a watch on its client.
-    fn watch_call(&mut self, handler: HandlerKey) {
+    pub(in crate::shard) fn watch_call(&mut self, handler: HandlerKey) {
         let Some(call) = self.calls.at(handler) else {
             return;
         };
         let stream_at = call.began + self.service.timeouts.stream_after;
         let gets_stream = call.stream.is_none() && call.batch.is_none();
-        if !call.is_asking() {
+        // What is with a child has that one's deadline.
+        if !call.is_asking() && !matches!(call.run, Run::Forwarded(_)) {
             self.clock.set_call_deadline(handler.index, call.deadline);
         }
         let Some(key) = self.calls.holder(handler) else {
@@ -271,7 +272,9 @@ impl<R: ShardRing> Shard<R> {
     /// The lease is over: the answer is on its way, or nobody wants it.
     pub(in crate::shard) fn end_lease(&mut self, handler: HandlerKey) {
         self.end_call(handler);
-        if self.calls.release(handler) {
+        if self.calls.is_without_handler(handler) {
+            self.calls.leave(handler);
+        } else if self.calls.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
             self.admission.release_permit(self.clock.now());
         }
@@ -279,16 +282,21 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends what still runs of the call in a handler, which is about to lose it.
     pub(in crate::shard) fn end_call(&mut self, handler: HandlerKey) {
+        self.withdraw(handler);
         let Some(call) = self.calls.at(handler) else {
             return;
         };
-        // How long it ran tells how long calls take, unless it was refused before it began.
-        match call.run {
-            Run::Polled => self.admission.on_given_back(handler),
-            _ => self.admission.on_ended(handler, self.clock.now()),
+        let (is_unbegun, asker) = (matches!(call.run, Run::Polled), call.asker);
+        let session = asker.and_then(|_| call.ticket.session());
+        if self.calls.is_without_handler(handler) {
+            // It says nothing of how long handlers are busy.
+        } else if is_unbegun {
+            self.admission.on_given_back(handler);
+        } else {
+            // How long it ran tells how long calls take, unless it was refused before it began.
+            self.admission.on_ended(handler, self.clock.now());
         }
-        if let Some(asker) = call.asker {
-            let session = call.ticket.session();
+        if let Some(asker) = asker {
             self.forget_asker(asker, session);
         }
         self.calls.end(handler);
@@ -304,6 +312,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
     pub(in crate::shard) fn give_up_call(&mut self, handler: HandlerKey, error: ToolError) {
+        self.withdraw(handler);
         if self.calls.give_up(handler) {
             self.settle(handler, Err(error));
         }

@@ -20,6 +20,8 @@
 //! | `channels` | WebSockets: one thing at a time, and by chance |
 //! | `events` | HTTP+SSE: one thing at a time, and by chance |
 //! | `tasks` | calls that go on as tasks |
+//! | `nursery` | the children of a server, played by the test |
+//! | `forwarding` | calls that go to children, here and on another shard, one thing at a time and by chance |
 //! | `seeded` | requests and faults by chance |
 //! | `dice` | chance that can be repeated |
 
@@ -33,8 +35,10 @@ mod client;
 mod dice;
 mod draining;
 mod events;
+mod forwarding;
 mod lingering;
 mod moving;
+mod nursery;
 mod overload;
 mod pieces;
 mod pipelining;

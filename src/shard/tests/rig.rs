@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use super::super::*;
 use super::client::Client;
 use super::tools::{self, Barrier};
+use crate::children::ChildrenParts;
 use crate::config::Timeouts;
 use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, WorkerOptions};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, Registry, ServerHandle};
+use crate::registry::{CallContext, ForeignServer, Registry, ServerHandle};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
@@ -167,10 +168,26 @@ impl Rig {
     }
 
     pub(super) fn with_timeouts(seed: u64, sizes: Sizes, timeouts: Timeouts) -> Rig {
+        Rig::with_children(seed, sizes, timeouts, None)
+    }
+
+    /// One that talks to the children of servers, too.
+    pub(super) fn with_children(
+        seed: u64,
+        sizes: Sizes,
+        timeouts: Timeouts,
+        children: Option<(ChildrenParts, ForeignServer)>,
+    ) -> Rig {
         tools::forget_released();
         let network = SimulatedNetwork::new(seed);
         let barrier = Arc::new(Barrier::default());
-        let registry = tools::registry(&barrier, now);
+        let mut registry = tools::registry(&barrier, now);
+        let children = children.map(|(parts, server)| {
+            let mut edited = registry.edit();
+            assert!(edited.replace_foreign(vec![Arc::new(server)]).is_empty());
+            registry = edited.build();
+            parts
+        });
         let service = Arc::new(service(&registry, timeouts, sizes));
         let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
@@ -213,6 +230,7 @@ impl Rig {
                 } else {
                     Clients::Listeners
                 },
+                children: children.clone(),
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };
@@ -494,7 +512,7 @@ impl Driver {
 
     fn assert_nothing_left(&mut self, sizes: Sizes) {
         let shard = &self.shard;
-        assert_eq!(shard.table.open(), 0, "connections");
+        assert_eq!(shard.table.open(), shard.children.pipes(), "connections");
         shard.calls.assert_at_rest();
         shard.admission.assert_at_rest(shard.calls.handlers());
         shard

@@ -1,0 +1,48 @@
+//! Calls on their way to the children of another shard, and what comes of them.
+
+use crate::children::{CallFailure, Message};
+use crate::pool::HandlerKey;
+use crate::registry::ServerIndex;
+
+use super::Caller;
+
+/// A call for the children of the shard that it is sent to.
+#[derive(Debug)]
+pub struct ForwardedCall {
+    /// The server.
+    pub server: ServerIndex,
+    /// Who waits for the answer.
+    pub caller: Caller,
+    /// The client's request.
+    pub text: Vec<u8>,
+}
+
+/// What a child, or its shard, says of a call of another shard.
+#[derive(Debug)]
+pub struct ForwardedWord {
+    /// The call, on the shard that is told.
+    pub call: HandlerKey,
+    /// What.
+    pub word: ChildWord,
+}
+
+/// Something about a call.
+#[derive(Debug)]
+pub enum ChildWord {
+    /// It is over: the child's answer.
+    Answered {
+        /// The whole line.
+        line: Vec<u8>,
+        /// Where its parts lie.
+        message: Message,
+    },
+    /// It is over without an answer.
+    Failed(CallFailure),
+    /// It goes on.
+    Progress {
+        /// The whole line.
+        line: Vec<u8>,
+        /// Where its parts lie.
+        message: Message,
+    },
+}

@@ -1,0 +1,187 @@
+//! From what a child says to the client: answers, progress, and calls that come to nothing.
+
+use std::rc::Rc;
+
+use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, write_progress};
+use crate::mcp::ServerFault;
+use crate::metrics::{self, Stage};
+use crate::pool::HandlerKey;
+use crate::registry::ServerIndex;
+
+use crate::shard::calls::Run;
+use crate::shard::children::{Caller, ChildWord, ForwardedWord};
+use crate::shard::{Shard, ShardRing};
+
+/// Says something of a child's in the log, with whose it is.
+macro_rules! log_child {
+    ($level:ident, $self:ident, $server:ident, $member:ident, $($fields:tt)*) => {
+        tracing::$level!(target: "weir::children", server = $self.children.name($server), child = $member.0, $($fields)*)
+    };
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Something has happened to the children of a server here.
+    pub(super) fn handle_child_event(&mut self, server: ServerIndex, event: LocalEvent<'_, Caller>) {
+        match event {
+            LocalEvent::Answered { caller, answer, took } => {
+                self.children.on_answered(server, took);
+                if self.children.is_own(caller) {
+                    self.settle_forwarded(caller.call, &answer);
+                } else {
+                    let (line, message) = (answer.line.to_vec(), answer.message);
+                    self.say_to(caller, ChildWord::Answered { line, message });
+                }
+            }
+            LocalEvent::Failed { caller, failure } => {
+                if self.children.is_own(caller) {
+                    self.fail_forwarded(caller.call, &failure);
+                } else {
+                    self.say_to(caller, ChildWord::Failed(failure));
+                }
+            }
+            LocalEvent::Progress { caller, progress } => {
+                if self.children.is_own(*caller) {
+                    self.pass_on_progress(caller.call, &progress);
+                } else if self.children.mesh().may_say(caller.shard) {
+                    let (line, message) = (progress.line.to_vec(), progress.message);
+                    self.say_to(*caller, ChildWord::Progress { line, message });
+                }
+            }
+            LocalEvent::Logged { member, said } => {
+                let words = String::from_utf8_lossy(said.line);
+                log_child!(debug, self, server, member, message = %words, "a child logs something");
+            }
+            LocalEvent::ErrorLine { member, line } => {
+                let left_out = (line.left_out > 0).then_some(line.left_out);
+                log_child!(info, self, server, member, left_out, "stderr: {}", line.text);
+            }
+            LocalEvent::Rubbish {
+                member,
+                text,
+                left_out,
+                why,
+            } => {
+                let left_out = (left_out > 0).then_some(left_out);
+                let text = String::from_utf8_lossy(text);
+                log_child!(warn, self, server, member, left_out, %why, %text, "a child says what is no message");
+            }
+            LocalEvent::Ready {
+                member,
+                introduction,
+                lists,
+                took,
+            } => {
+                let event = ChildNewsEvent::Ready {
+                    member,
+                    introduction: Box::new(introduction),
+                    lists: lists.map(Box::new),
+                    took,
+                };
+                self.children.tell(server, event);
+            }
+            LocalEvent::Changed(what) => self.children.tell(server, ChildNewsEvent::Changed(what)),
+            LocalEvent::Step { member, step } => {
+                self.children.tell(server, ChildNewsEvent::Step { member, step });
+            }
+            LocalEvent::Gone {
+                member,
+                failure,
+                last_errors,
+            } => {
+                let event = ChildNewsEvent::Gone {
+                    member,
+                    failure,
+                    last_errors,
+                };
+                self.children.tell(server, event);
+            }
+        }
+    }
+
+    /// A child of another shard says something about a call of this one.
+    pub(in crate::shard) fn handle_forwarded_word(&mut self, said: ForwardedWord) {
+        let ForwardedWord { call, word } = said;
+        match word {
+            ChildWord::Answered { line, message } => {
+                let answer = Answer { line: &line, message };
+                self.settle_forwarded(call, &answer);
+            }
+            ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
+            ChildWord::Progress { line, message } => {
+                self.children.mesh().on_heard(self.metrics.shard.0);
+                let progress = Answer { line: &line, message };
+                self.pass_on_progress(call, &progress);
+            }
+        }
+    }
+
+    /// A child has answered a call of this shard.
+    fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>) {
+        let ended = self.clock.begin_step();
+        if self.end_forwarding(call).is_none() {
+            return;
+        }
+        let Some(entry) = self.calls.at(call) else { return };
+        entry.run = Run::Ended;
+        let (service, label) = (Rc::clone(&entry.service), entry.label());
+        let elapsed = ended.saturating_duration_since(entry.began);
+        self.metrics.record_elapsed(Stage::Execute, elapsed);
+        if let metrics::Operation::Tool(row) = label {
+            self.metrics.record_tool(row, elapsed);
+        }
+        self.answer_call(call, elapsed, answer.line.len(), |ticket, out| {
+            answer.write_for(&service.protocol, ticket, out)
+        });
+        let encoded = self.clock.end_step();
+        self.metrics.record(Stage::Encode, ended, encoded);
+    }
+
+    /// A call of this shard has come to nothing.
+    fn fail_forwarded(&mut self, call: HandlerKey, failure: &CallFailure) {
+        let Some(forwarding) = self.end_forwarding(call) else {
+            return;
+        };
+        if let CallFailure::Refused(refusal) = failure {
+            return self.refuse_forwarded(call, forwarding.server, *refusal);
+        }
+        let Some(entry) = self.calls.at(call) else { return };
+        entry.run = Run::Ended;
+        let service = Rc::clone(&entry.service);
+        let elapsed = self.clock.now().saturating_duration_since(entry.began);
+        let name = self.children.name(forwarding.server).to_owned();
+        self.answer_call(call, elapsed, 0, |ticket, out| {
+            let why;
+            let fault = match failure {
+                CallFailure::ChildLost { reason, .. } => {
+                    why = match reason {
+                        Some(reason) => reason.to_string(),
+                        None => "it was ended".to_owned(),
+                    };
+                    ServerFault::Lost { why: &why }
+                }
+                CallFailure::AnsweredTooLong => ServerFault::AnswerTooLong,
+                CallFailure::TimedOut | CallFailure::Refused(_) => ServerFault::TimedOut,
+            };
+            service.protocol.answer_server_fault(ticket, &name, fault, out)
+        });
+    }
+
+    /// A child says how far a call of this shard is.
+    fn pass_on_progress(&mut self, call: HandlerKey, progress: &Answer<'_>) {
+        let mut message = self.calls.take_message();
+        let entry = self.calls.speaker(call);
+        let holder = entry.and_then(|(entry, holder)| {
+            let is_heard = matches!(entry.run, Run::Forwarded(_)) && entry.batch.is_none();
+            let token = entry.ticket.progress_token().filter(|_| is_heard)?;
+            write_progress(&mut message, progress.line, &progress.message, token);
+            Some(holder)
+        });
+        if let Some(holder) = holder {
+            self.say(call, holder, &message, true);
+        }
+        self.calls.put_message(message);
+        if holder.is_some() {
+            self.flush_emissions(call);
+        }
+    }
+}

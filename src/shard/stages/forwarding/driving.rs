@@ -1,0 +1,184 @@
+//! The children of this shard, driven: what their pipes bring, what the supervisor orders, and what time does.
+
+use std::io;
+use std::time::Instant;
+
+use crate::children::{Adoption, Child, ChildOrder, LocalChildren, LocalEvent, Message, PipeKeys};
+use crate::registry::ServerIndex;
+use crate::ring::{ConnectionKey, Received};
+
+use crate::shard::children::{Caller, ForwardedCall, Kept};
+use crate::shard::connections::Pipe;
+use crate::shard::inbox::ShardEvent;
+use crate::shard::{Shard, ShardRing};
+
+/// What children tell as they are driven.
+type Tell<'a> = &'a mut dyn FnMut(LocalEvent<'_, Caller>);
+
+impl<R: ShardRing> Shard<R> {
+    /// Does something with the children of a server, and acts on what they tell.
+    fn drive(
+        &mut self,
+        server: ServerIndex,
+        step: impl FnOnce(&mut LocalChildren<Caller, R::Socket>, Instant, Tell<'_>),
+    ) {
+        let Some(mut children) = self.children.take_out(server) else {
+            return;
+        };
+        let now = self.clock.now();
+        step(&mut children, now, &mut |event| {
+            self.handle_child_event(server, event)
+        });
+        self.children.put_back(server, children);
+        self.children.touch(server);
+        while let Some((server, kept)) = self.children.next_kept() {
+            self.do_kept(server, kept);
+        }
+    }
+
+    /// Does what was asked of children while they were out.
+    fn do_kept(&mut self, server: ServerIndex, kept: Kept) {
+        match kept {
+            Kept::Submit { text, caller } if self.children.is_own(caller) => {
+                if let Ok(message) = Message::read(&text) {
+                    self.give(caller.call, server, &text, &message);
+                }
+            }
+            Kept::Submit { text, caller } => {
+                let call = ForwardedCall { server, caller, text };
+                self.take_in_call(&call);
+            }
+            Kept::Cancel { caller } => self.children.cancel(server, caller, self.clock.now()),
+        }
+    }
+
+    // Pipes.
+
+    /// A receive on a child's pipe is over, if the key is one's.
+    pub(in crate::shard) fn handle_pipe_received(&mut self, key: ConnectionKey, outcome: Received) {
+        if let Some(Pipe { server, member }) = self.table.pipe(key) {
+            self.drive(server, |children, now, mut tell| {
+                children.on_received((member, key), outcome, now, &mut tell);
+            });
+        }
+    }
+
+    /// A write to a child's stdin is over, if the key is one's.
+    pub(in crate::shard) fn handle_pipe_sent(
+        &mut self,
+        key: ConnectionKey,
+        buffer: Vec<u8>,
+        result: io::Result<usize>,
+    ) {
+        if let Some(Pipe { server, member }) = self.table.pipe(key) {
+            self.drive(server, |children, now, mut tell| {
+                children.on_sent(member, (buffer, result), now, &mut tell);
+            });
+        }
+    }
+
+    /// A pipe of a child is closed; whether the key is one's.
+    pub(in crate::shard) fn handle_pipe_closed(&mut self, key: ConnectionKey) -> bool {
+        let Some(Pipe { server, member }) = self.table.remove_pipe(key) else {
+            return false;
+        };
+        self.children.on_pipe_closed();
+        self.drive(server, |children, _, _| children.on_closed(member, key));
+        true
+    }
+
+    /// Begins what is to be read, written and closed, where something has changed.
+    pub(in crate::shard) fn flush_children(&mut self) {
+        while let Some(server) = self.children.next_touched() {
+            self.flush_children_of(server);
+        }
+    }
+
+    fn flush_children_of(&mut self, server: ServerIndex) {
+        let Some(mut children) = self.children.take_out(server) else {
+            return;
+        };
+        let now = self.clock.now();
+        children.advance(now, &mut |event| self.handle_child_event(server, event));
+        children.flush(&mut self.ring);
+        self.children.put_back(server, children);
+        self.children.charge(server, self.writer.heap(), now);
+        while let Some((server, kept)) = self.children.next_kept() {
+            self.do_kept(server, kept);
+        }
+        self.move_waiting(server);
+        if let Some(shard) = self.children.publish(server) {
+            self.admission.post(shard.into(), ShardEvent::ChildRoom(server));
+        }
+    }
+
+    /// Sends calls that wait here to shards whose children have room.
+    pub(in crate::shard) fn move_waiting(&mut self, server: ServerIndex) {
+        while let Some((shard, text, caller)) = self.children.take_mover(server) {
+            self.send_call(shard, server, text, caller);
+        }
+    }
+
+    // The supervisor.
+
+    /// Does what the supervisor orders.
+    pub(in crate::shard) fn handle_child_order(&mut self, order: ChildOrder<R::Socket>) {
+        match order {
+            ChildOrder::Adopt(adoption) => self.adopt(*adoption),
+            ChildOrder::Exited { server, member } => {
+                self.drive(server, |children, now, _| children.on_exited(member, now));
+            }
+            ChildOrder::Retire { server, member } => {
+                self.drive(server, |children, _, _| children.retire(member));
+            }
+            ChildOrder::Refuse { server, refusal } => {
+                self.drive(server, |children, _, _| children.refuse(refusal));
+            }
+        }
+    }
+
+    fn adopt(&mut self, adoption: Adoption<R::Socket>) {
+        let Adoption {
+            server,
+            member,
+            sockets,
+            limits,
+            profile,
+            wants_lists,
+        } = adoption;
+        let pipe = Pipe { server, member };
+        let keys = PipeKeys {
+            input: self.table.insert_pipe(pipe),
+            output: self.table.insert_pipe(pipe),
+            errors: self.table.insert_pipe(pipe),
+        };
+        self.children.on_pipes_opened(3);
+        let child = Child::new(limits, &profile, wants_lists, self.clock.now());
+        let is_aborted = self.drain.is_aborted();
+        self.drive(server, |children, now, _| {
+            children.adopt(member, child, sockets, keys);
+            if is_aborted {
+                children.abort(now);
+            }
+        });
+    }
+
+    // Time.
+
+    /// What time brings to children: calls that waited or took too long, children that fail, and steps of their ends.
+    pub(in crate::shard) fn tick_children(&mut self) {
+        for server in self.children.servers() {
+            self.drive(server, |children, now, mut tell| children.on_time(now, &mut tell));
+            self.children.tell_load(server);
+        }
+    }
+
+    /// Lets children end once no shard has clients any more.
+    pub(in crate::shard) fn drain_children(&mut self) {
+        let has_left =
+            self.acceptor.is_over() && self.calls.is_empty() && self.table.open() == self.children.pipes();
+        if has_left && self.children.leave() {
+            self.children.begin_drain();
+        }
+    }
+}

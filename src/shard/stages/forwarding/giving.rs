@@ -1,0 +1,249 @@
+//! From a request to a child: an entry for the call, and the way to a child here or elsewhere.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::children::{LocalRefusal, Message, Unreadable};
+use crate::mcp::{OverloadReason, Ticket, Work};
+use crate::metrics::Stage;
+use crate::pool::HandlerKey;
+use crate::registry::{ServerIndex, ToolError};
+use crate::ring::ConnectionKey;
+
+use crate::shard::admission::{Claim, Decision};
+use crate::shard::calls::{Call, Forwarding, Run};
+use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
+use crate::shard::connections::{State, Waiting};
+use crate::shard::inbox::ShardEvent;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Begins a call that a child of `server` is to answer.
+    pub(in crate::shard) fn begin_forward(
+        &mut self,
+        key: ConnectionKey,
+        work: &Work<'_>,
+        server: ServerIndex,
+        mut out: Vec<u8>,
+        decoded: Instant,
+        claim: Claim,
+    ) {
+        let ticket = work.ticket();
+        if claim != Claim::New {
+            // It has waited for a handler when what it names was not a child's.
+            match self.decide(key, claim) {
+                Decision::Run | Decision::Wait => self.admission.return_permit(self.clock.now()),
+                Decision::Refuse(reason) => return self.refuse_work(key, &ticket, out, reason),
+                Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
+            }
+        }
+        let message = match Message::read(work.message()) {
+            Ok(message) => message,
+            Err(why) => return self.answer_unforwardable(key, &ticket, why, out, decoded),
+        };
+        if self.writer.heap().charge(work.message().len()).is_err() {
+            return self.refuse_work(key, &ticket, out, OverloadReason::Memory);
+        }
+        self.writer.put_buffer(std::mem::take(&mut out));
+        let run = Run::Forwarded(Forwarding {
+            server,
+            shard: self.metrics.shard.0,
+            charged: work.message().len(),
+        });
+        let Some(call) = self.enter_call(key, ticket, run, decoded) else {
+            return;
+        };
+        self.give(call, server, work.message(), &message);
+        let routed = self.clock.read();
+        self.metrics.record(Stage::Route, decoded, routed);
+    }
+
+    /// Begins a call of a batch that a child of `server` is to answer; the batch keeps its handler. The call is given
+    /// when the children are driven next, because one that is refused goes on with the next of its batch at once.
+    pub(in crate::shard) fn forward_of_batch(
+        &mut self,
+        handler: HandlerKey,
+        server: ServerIndex,
+        text: Vec<u8>,
+    ) {
+        let shard = self.metrics.shard.0;
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        call.run = Run::Forwarded(Forwarding {
+            server,
+            shard,
+            charged: 0,
+        });
+        self.children.keep_for_later(server, text, handler);
+    }
+
+    /// A message of which a child could take another part for true than we did.
+    fn answer_unforwardable(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        why: Unreadable,
+        mut out: Vec<u8>,
+        decoded: Instant,
+    ) {
+        let service = self.service.current();
+        let outcome = Err(ToolError::InvalidArguments(why.to_string()));
+        let reply = service.protocol.answer(ticket, &outcome, &mut out);
+        let elapsed = self.clock.read().saturating_duration_since(decoded);
+        self.metrics
+            .on_reply(service.label(ticket.operation()), &reply, elapsed);
+        self.log().unstarted(key, ticket, &reply, &out);
+        self.reply(key, out, None, &reply);
+    }
+
+    /// Enters a call that needs no handler.
+    fn enter_call(
+        &mut self,
+        key: ConnectionKey,
+        ticket: Ticket,
+        run: Run,
+        began: Instant,
+    ) -> Option<HandlerKey> {
+        let service = self.service.current();
+        let deadline = began + service.timeouts.call;
+        let call = Call {
+            service,
+            ticket,
+            run,
+            began,
+            deadline,
+            batch: None,
+            link: None,
+            stream: None,
+            asker: None,
+            task: None,
+        };
+        let handler = self.calls.begin_without_handler(key, call);
+        debug_assert!(handler.is_some(), "calls cannot be numbered any more");
+        let handler = handler?;
+        match self.table.connection(key) {
+            Some(connection) => {
+                connection.state = State::Calling(handler);
+                connection.waiting = Waiting::Nothing;
+            }
+            None => self.table.begin_call(key, handler),
+        }
+        self.clock.clear_deadline(key);
+        Some(handler)
+    }
+
+    /// Gives a call to the children of a server; it is refused if they do not take it.
+    pub(in crate::shard) fn give(
+        &mut self,
+        call: HandlerKey,
+        server: ServerIndex,
+        text: &[u8],
+        message: &Message,
+    ) {
+        let is_wanted = self
+            .calls
+            .at(call)
+            .is_some_and(|call| matches!(call.run, Run::Forwarded(_)));
+        if !is_wanted {
+            return;
+        }
+        let now = self.clock.now();
+        match self.children.give(server, text, message, call, now) {
+            Ok(Given::Here) => self.watch_call(call),
+            Ok(Given::There(shard)) => {
+                self.send_call(shard, server, text.to_vec(), self.children.caller(call));
+                self.watch_call(call);
+            }
+            Err(refusal) => self.refuse_forwarded(call, server, refusal),
+        }
+    }
+
+    /// Sends a call to another shard, whose children have room for it.
+    pub(super) fn send_call(&mut self, shard: u16, server: ServerIndex, text: Vec<u8>, caller: Caller) {
+        if let Some(call) = self.calls.at(caller.call)
+            && let Run::Forwarded(forwarding) = &mut call.run
+        {
+            forwarding.shard = shard;
+        }
+        let call = ForwardedCall { server, caller, text };
+        self.admission
+            .post(shard.into(), ShardEvent::Forwarded(Box::new(call)));
+    }
+
+    /// A call of another shard has come, for which there was room here.
+    pub(in crate::shard) fn take_in_call(&mut self, call: &ForwardedCall) {
+        let taken = match Message::read(&call.text) {
+            Ok(message) => self.children.take_in(call, &message, self.clock.now()),
+            // It was read where it came from.
+            Err(_) => Err(LocalRefusal::Draining),
+        };
+        if let Err(refusal) = taken {
+            let word = ChildWord::Failed(refusal.into());
+            self.say_to(call.caller, word);
+        }
+    }
+
+    /// Tells another shard something about a call of its own.
+    pub(super) fn say_to(&self, caller: Caller, word: ChildWord) {
+        let word = ForwardedWord {
+            call: caller.call,
+            word,
+        };
+        self.admission
+            .post(caller.shard.into(), ShardEvent::ForwardedWord(Box::new(word)));
+    }
+
+    /// Nobody waits for what a child makes of this call any more, if one has it: that child is told.
+    pub(in crate::shard) fn withdraw(&mut self, call: HandlerKey) {
+        let Some(forwarding) = self.end_forwarding(call) else {
+            return;
+        };
+        let caller = self.children.caller(call);
+        let server = forwarding.server;
+        if forwarding.shard == self.metrics.shard.0 {
+            self.children.cancel(server, caller, self.clock.now());
+        } else {
+            let event = ShardEvent::Withdrawn { server, caller };
+            self.admission.post(forwarding.shard.into(), event);
+        }
+    }
+
+    /// Another shard's call is wanted no more.
+    pub(in crate::shard) fn handle_withdrawn(&mut self, server: ServerIndex, caller: Caller) {
+        self.children.cancel(server, caller, self.clock.now());
+    }
+
+    /// A call is with a child no longer: where it was, and its text is paid for.
+    pub(super) fn end_forwarding(&mut self, call: HandlerKey) -> Option<Forwarding> {
+        let call = self.calls.at(call)?;
+        let Run::Forwarded(forwarding) = call.run else {
+            return None;
+        };
+        call.run = Run::Polled;
+        self.writer.heap().refund(forwarding.charged);
+        Some(forwarding)
+    }
+
+    /// A call is not taken in by its server's children.
+    pub(super) fn refuse_forwarded(&mut self, call: HandlerKey, server: ServerIndex, refusal: LocalRefusal) {
+        self.end_forwarding(call);
+        let reason = match refusal {
+            LocalRefusal::Draining => return self.refuse_call(call, OverloadReason::Draining),
+            LocalRefusal::QueueFull | LocalRefusal::QueueTimeout | LocalRefusal::Quarantined => {
+                OverloadReason::Children
+            }
+        };
+        let overload = self.overload(reason);
+        let Some(service) = self.calls.at(call).map(|call| Rc::clone(&call.service)) else {
+            return;
+        };
+        let name = self.children.name(server).to_owned();
+        self.answer_call(call, Duration::ZERO, 0, |ticket, out| {
+            let why = refusal.to_string();
+            service
+                .protocol
+                .answer_server_overload(ticket, &overload, (&name, &why), out)
+        });
+    }
+}

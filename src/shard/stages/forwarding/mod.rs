@@ -1,0 +1,20 @@
+//! Calls that go to the children of a server: from a request to a child, and from what the child says to the client.
+//!
+//! Such a call needs no handler: nothing of this process works for it. It has an entry of its own from the beginning to
+//! its answer, and what bounds these is the queue of the server and what its children take at once.
+//!
+//! ```text
+//! request ─► entry ─► a child here ─────────────────► answer ─► the client
+//!                 ├─► the queue here ─ room ─► …        ▲
+//!                 └─► mail ─► a child of another shard ─┴─ mail
+//! ```
+//!
+//! | file | its part |
+//! |---|---|
+//! | `giving` | requests → children, here or elsewhere; calls that are wanted no more |
+//! | `answering` | what children say → the client |
+//! | `driving` | the pipes, what the supervisor orders, and time |
+
+mod answering;
+mod driving;
+mod giving;

@@ -1,0 +1,231 @@
+//! The children of one server, played by the test: their processes, and the supervisor, who does what it must at once.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::rig::{Rig, Sizes, TIMEOUTS};
+use crate::children::played_process::{Process, limits_by_default};
+use crate::children::{
+    Adoption, ChildFailure, ChildLimits, ChildMesh, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile,
+    ChildrenParts, LocalLimits, MemberKey, ServerParts, Supervisor,
+};
+use crate::registry::{ForeignFeatures, ForeignItem, ForeignServer, ServerIndex};
+
+pub(super) const SERVER: ServerIndex = ServerIndex(0);
+pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Keeps what the supervisor would hear.
+struct Listener(Mutex<Sender<ChildNews>>);
+
+impl Supervisor for Listener {
+    fn tell(&self, news: ChildNews) {
+        let _ = self.0.lock().unwrap().send(news);
+    }
+}
+
+/// A process, and the shard whose ring has its pipes.
+pub(super) struct Ward {
+    pub(super) process: Process,
+    pub(super) shard: usize,
+    is_greeted: bool,
+    is_dead: bool,
+}
+
+/// The children and who looks after them.
+pub(super) struct Nursery {
+    pub(super) wards: BTreeMap<u64, Ward>,
+    news: Receiver<ChildNews>,
+    /// Children that are gone, with why.
+    pub(super) gone: Vec<(u64, Option<ChildFailure>)>,
+    /// Calls that were answered, as told to the supervisor, and those that waited when it was last told.
+    pub(super) answered: u32,
+    pub(super) waiting: usize,
+    limits: ChildLimits,
+}
+
+/// A rig whose server `SERVER` has the tool `child`, and nobody for it yet.
+pub(super) fn rig(seed: u64, sizes: Sizes, in_flight_max: u32, queue_depth_max: u32) -> (Rig, Nursery) {
+    let (tell, news) = channel();
+    let parts = ChildrenParts {
+        servers: vec![ServerParts {
+            name: "played".to_owned(),
+            limits: LocalLimits {
+                queue_depth_max,
+                queue_timeout: QUEUE_TIMEOUT,
+            },
+        }],
+        mesh: ChildMesh::new(1, sizes.shards),
+        supervisor: Arc::new(Listener(Mutex::new(tell))),
+    };
+    let tool = json!({"name": "child", "inputSchema": {"type": "object"}}).to_string();
+    let server = ForeignServer {
+        server: SERVER,
+        name: "played".to_owned(),
+        server_info: br#"{"name":"played","version":"1"}"#.as_slice().into(),
+        instructions: None,
+        features: ForeignFeatures {
+            tools: true,
+            ..ForeignFeatures::default()
+        },
+        tools: vec![ForeignItem {
+            name: "child".to_owned(),
+            text: tool.into_bytes().into(),
+        }],
+        prompts: Vec::new(),
+        resources: Vec::new(),
+        templates: Vec::new(),
+    };
+    let rig = Rig::with_children(seed, sizes, TIMEOUTS, Some((parts, server)));
+    let nursery = Nursery {
+        wards: BTreeMap::new(),
+        news,
+        gone: Vec::new(),
+        answered: 0,
+        waiting: 0,
+        limits: ChildLimits {
+            in_flight_max,
+            ..limits_by_default()
+        },
+    };
+    (rig, nursery)
+}
+
+impl Nursery {
+    /// Starts a child on a shard and greets it.
+    pub(super) fn start(&mut self, rig: &mut Rig, number: u64, shard: usize) {
+        self.adopt(rig, number, shard);
+        for _ in 0..8 {
+            self.live(rig);
+        }
+        assert!(self.wards[&number].is_greeted, "{number}");
+    }
+
+    /// Starts a child on a shard, which greets it in its own time.
+    pub(super) fn adopt(&mut self, rig: &Rig, number: u64, shard: usize) {
+        let (process, sockets) = Process::start(&rig.network);
+        let adoption = Adoption {
+            server: SERVER,
+            member: MemberKey(number),
+            sockets,
+            limits: self.limits,
+            profile: ChildProfile::shared(),
+            wants_lists: false,
+        };
+        let order = ChildOrder::Adopt(Box::new(adoption));
+        rig.drivers[shard].inbox.post(ShardEvent::Children(order));
+        let ward = Ward {
+            process,
+            shard,
+            is_greeted: false,
+            is_dead: false,
+        };
+        self.wards.insert(number, ward);
+    }
+
+    /// Turns of the shards; children read, and answer what is not a call; the supervisor does what it must.
+    pub(super) fn live(&mut self, rig: &mut Rig) {
+        rig.run();
+        for ward in self.wards.values_mut().filter(|ward| !ward.is_dead) {
+            ward.process.read();
+            while let Some(at) = ward
+                .process
+                .questions
+                .iter()
+                .position(|question| !question.contains("tools/call"))
+            {
+                ward.process.answer_other(at);
+            }
+        }
+        rig.run();
+        self.supervise(rig);
+    }
+
+    /// A child's process is gone.
+    pub(super) fn kill(&mut self, rig: &Rig, number: u64) {
+        let Some(ward) = self.wards.get_mut(&number).filter(|ward| !ward.is_dead) else {
+            return;
+        };
+        ward.is_dead = true;
+        ward.process.die();
+        let order = ChildOrder::Exited {
+            server: SERVER,
+            member: MemberKey(number),
+        };
+        rig.drivers[ward.shard].inbox.post(ShardEvent::Children(order));
+    }
+
+    /// Hears what shards say. A child that is to be ended is gone at the first signal, or at the end of its input.
+    pub(super) fn supervise(&mut self, rig: &Rig) {
+        while let Ok(news) = self.news.try_recv() {
+            assert_eq!(news.server, SERVER);
+            match news.event {
+                ChildNewsEvent::Ready { member, .. } => {
+                    if let Some(ward) = self.wards.get_mut(&member.0) {
+                        ward.is_greeted = true;
+                    }
+                }
+                ChildNewsEvent::Step { member, .. } => self.kill(rig, member.0),
+                ChildNewsEvent::Gone { member, failure, .. } => {
+                    self.kill(rig, member.0);
+                    self.wards.remove(&member.0);
+                    self.gone.push((member.0, failure));
+                }
+                ChildNewsEvent::Load {
+                    waiting, answered, ..
+                } => {
+                    self.answered += answered;
+                    self.waiting = waiting;
+                }
+                ChildNewsEvent::Changed(_) => {}
+            }
+        }
+    }
+
+    /// The calls that a child has read and not answered.
+    pub(super) fn questions(&self, number: u64) -> &[String] {
+        self.wards
+            .get(&number)
+            .map_or(&[], |ward| ward.process.questions.as_slice())
+    }
+
+    /// A child answers one of its calls.
+    pub(super) fn answer(&mut self, number: u64, at: usize) {
+        let Some(ward) = self.wards.get_mut(&number).filter(|ward| !ward.is_dead) else {
+            return;
+        };
+        let question = ward.process.questions.remove(at);
+        let question: Value = serde_json::from_str(&question).unwrap();
+        let text = &question["params"]["arguments"]["secret"];
+        let result = json!({"content": [{"type": "text", "text": text}]});
+        let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": result});
+        ward.process.say(&format!("{answer}\n"));
+    }
+
+    /// A child says how far one of its calls is.
+    pub(super) fn progress(&self, number: u64, at: usize) {
+        let process = &self.wards[&number].process;
+        let question: Value = serde_json::from_str(&process.questions[at]).unwrap();
+        let token = &question["params"]["_meta"]["progressToken"];
+        let params = json!({"progressToken": token, "progress": 0.5});
+        let said = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params});
+        process.say(&format!("{said}\n"));
+    }
+
+    /// All children answer all that they have read, until nothing moves.
+    pub(super) fn answer_all(&mut self, rig: &mut Rig) {
+        for _ in 0..16 {
+            self.live(rig);
+            for number in self.wards.keys().copied().collect::<Vec<_>>() {
+                while !self.questions(number).is_empty() {
+                    self.answer(number, 0);
+                }
+            }
+        }
+        self.live(rig);
+    }
+}
