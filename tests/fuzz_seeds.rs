@@ -71,6 +71,11 @@ fn uri_template() {
 }
 
 #[test]
+fn foreign_line() {
+    replay("foreign_line");
+}
+
+#[test]
 fn every_target_is_replayed() {
     let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/fuzz_targets"));
     let mut programs: Vec<String> = folders

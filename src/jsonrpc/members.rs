@@ -56,6 +56,24 @@ pub fn members(text: &[u8]) -> impl Iterator<Item = Member> {
     })
 }
 
+/// The places to be taken out of an object with `all` these members so that it lacks some of them, with the commas that
+/// go with them. Those behind the last member that stays begin at the same place.
+pub fn places_without(all: &[Member], is_lost: impl Fn(&Member) -> bool) -> impl Iterator<Item = Span> {
+    let last_kept = all.iter().rposition(|member| !is_lost(member));
+    let lost = all.iter().enumerate().filter(move |(_, member)| is_lost(member));
+    lost.map(move |(at, member)| match (last_kept, all.get(at + 1)) {
+        (Some(kept), _) if kept < at => Span {
+            start: all.get(kept).map_or(member.name.start, |kept| kept.value.end),
+            end: member.value.end,
+        },
+        (_, Some(next)) => Span {
+            start: member.name.start,
+            end: next.name.start,
+        },
+        (_, None) => member.whole(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +100,30 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value));
         assert_eq!(found(text), expected);
+    }
+
+    #[test]
+    fn members_are_taken_out_with_their_commas() {
+        for (text, expected) in [
+            (r#"{"x":1}"#, "{}"),
+            (r#"{ "x" : 1 , "a":2}"#, r#"{ "a":2}"#),
+            (r#"{"a":2 , "x":1 }"#, r#"{"a":2 }"#),
+            (r#"{"a":1,"x":2 ,"b":3}"#, r#"{"a":1,"b":3}"#),
+            (r#"{"x":1,"x":2}"#, "{}"),
+            (r#"{"x":1,"a":2,"x":3,"x":4}"#, r#"{"a":2}"#),
+            (r#"{"a":1,"x":3, "x":4,"b":2,"x":5}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"a":1}"#, r#"{"a":1}"#),
+        ] {
+            let bytes = text.as_bytes();
+            let all: Vec<Member> = members(bytes).collect();
+            let (mut left, mut at) = (String::new(), 0);
+            for place in places_without(&all, |member| member.name(bytes) == "x") {
+                left += text.get(at..place.start).unwrap_or_default();
+                at = at.max(place.end);
+            }
+            left += &text[at..];
+            assert_eq!(left, expected, "{text}");
+        }
     }
 
     #[test]

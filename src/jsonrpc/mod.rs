@@ -32,7 +32,7 @@ pub use elements::{ElementSpan, element_spans};
 pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response, echoable};
 pub use id::{Id, RequestId};
 pub use lines::{LineProgress, Lines};
-pub use members::{Member, members};
+pub use members::{Member, members, places_without};
 pub use outline::{Outline, OutlineScanner, Shape};
 pub use parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 pub use scratch::{Document, Scratch};

@@ -3,9 +3,13 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use weir::internals::children::{Child, ChildEvent, ChildLimits, ChildProfile, Message};
+use weir::internals::children::{
+    Child, ChildEvent, ChildLimits, ChildProfile, Message, ModernTerms, write_legacy_answer,
+    write_modern_answer,
+};
 use weir::internals::config::PoolSettings;
 use weir::internals::jsonrpc::Id;
+use weir::internals::mcp::Revision;
 
 use crate::counting::allocations_of;
 
@@ -31,7 +35,7 @@ impl Rig {
             now,
             said: Vec::new(),
             ids: Vec::new(),
-            out: Vec::with_capacity(64 << 10),
+            out: Vec::with_capacity(256 << 10),
             answered: 0,
         };
         rig.write();
@@ -56,6 +60,14 @@ impl Rig {
         self.child.on_output(&self.said, self.now, |event| match event {
             ChildEvent::Answered { answer, .. } => {
                 answer.write(out, Id::Text("theirs"));
+                let modern = ModernTerms {
+                    id: Id::Text("theirs"),
+                    meta: br#"{"io.modelcontextprotocol/serverInfo":{"name":"n"}}"#,
+                    uri: Some("a:b"),
+                };
+                write_modern_answer(out, answer.line, &answer.message, &modern);
+                let oldest = Revision::V2024_11_05;
+                write_legacy_answer(out, answer.line, &answer.message, Id::Text("theirs"), oldest);
                 *answered += 1;
             }
             ChildEvent::Progress { progress, .. } => progress.write_progress(out, Id::Text("t")),
@@ -101,5 +113,6 @@ fn a_warm_call_of_a_child_allocates_nothing() {
     assert_eq!(rig.answered, 50 * CALLS);
     let text = String::from_utf8_lossy(&rig.out);
     assert_eq!(text.matches("\"progressToken\":\"t\"").count(), CALLS as usize);
-    assert_eq!(text.matches("\"n\":[1.10,1e400]").count(), CALLS as usize);
+    // Each answer is written as it is, for a modern client and for one of the oldest revision.
+    assert_eq!(text.matches("\"n\":[1.10,1e400]").count(), 3 * CALLS as usize);
 }

@@ -7,7 +7,12 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use weir::internals::jsonrpc::{Message, Outline, OutlineScanner, ParseError, Scratch, Shape};
+use serde::de::IgnoredAny;
+use weir::internals::children::{
+    Message as Line, ModernTerms, write_legacy_answer, write_modern_answer, write_request,
+};
+use weir::internals::jsonrpc::{Id, Message, Outline, OutlineScanner, ParseError, Scratch, Shape};
+use weir::internals::mcp::Revision;
 use weir::internals::wire::http1::{
     BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head,
 };
@@ -176,6 +181,35 @@ fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], expected: &S
     assert_eq!(*expected, shape, "{}", text.escape_ascii());
 }
 
+/// A line of another program: what is made of it for clients of any revision is JSON if the line is, and is the line
+/// again where nothing has to change.
+pub fn foreign_line(bytes: &[u8]) {
+    let Ok(message) = Line::read(bytes) else { return };
+    let terms = ModernTerms {
+        id: Id::Text("c"),
+        meta: br#"{"io.modelcontextprotocol/serverInfo":{"name":"n"}}"#,
+        uri: Some("a:b"),
+    };
+    let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    let mut out = Vec::new();
+    write_modern_answer(&mut out, bytes, &message, &terms);
+    assert!(is_json(&out), "{}", out.escape_ascii());
+    for revision in Revision::ALL {
+        out.clear();
+        write_legacy_answer(&mut out, bytes, &message, terms.id, revision);
+        assert!(is_json(&out), "{}", out.escape_ascii());
+        let again = Line::read(&out).expect("the message is one still");
+        assert_eq!(
+            (again.kind, again.id.is_some()),
+            (message.kind, message.id.is_some())
+        );
+    }
+    out.clear();
+    write_request(&mut out, bytes, &message, 7);
+    assert!(is_json(&out), "{}", out.escape_ascii());
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+}
+
 /// Of a template with any variables.
 #[derive(Deserialize)]
 struct Nothing {}
@@ -223,12 +257,13 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name.
 pub fn targets() -> HashMap<&'static str, Target> {
-    let targets: [(&'static str, Target); 6] = [
+    let targets: [(&'static str, Target); 7] = [
         ("head", head),
         ("chunked", chunked),
         ("websocket", websocket),
         ("prescan", prescan),
         ("envelope", envelope),
+        ("foreign_line", foreign_line),
         ("uri_template", uri_template),
     ];
     targets.into()

@@ -3,8 +3,6 @@
 //! What a child can make us keep is bounded; a list that exceeds a bound, or comes back to a page it had, ends with
 //! what there is.
 
-use std::ops::Range;
-
 use crate::children::line::write_without_breaks;
 use crate::jsonrpc::{element_spans, members};
 
@@ -104,27 +102,6 @@ impl ItemList {
         self.text.get(self.begin(index)..end)
     }
 
-    /// The items of the page that begins with item `first`: at least one if there is one, at most `items_max`, and no
-    /// more than fit into `bytes_max`.
-    pub fn page(&self, first: usize, items_max: usize, bytes_max: usize) -> Range<usize> {
-        let first = first.min(self.len());
-        let begin = self.begin(first);
-        let fits = |end: &&usize| **end - begin <= bytes_max;
-        let rest = self.ends.get(first..).unwrap_or_default();
-        let count = rest.iter().take(items_max).take_while(fits).count();
-        first..first + count.max(usize::from(!rest.is_empty()))
-    }
-
-    /// Appends items as the elements of an array, without its brackets.
-    pub fn write(&self, items: Range<usize>, out: &mut Vec<u8>) {
-        for index in items.clone() {
-            if index > items.start {
-                out.push(b',');
-            }
-            out.extend_from_slice(self.item(index).unwrap_or_default());
-        }
-    }
-
     fn begin(&self, index: usize) -> usize {
         index
             .checked_sub(1)
@@ -210,9 +187,8 @@ mod tests {
     }
 
     fn written(list: &ItemList) -> String {
-        let mut out = Vec::new();
-        list.write(0..list.len(), &mut out);
-        String::from_utf8(out).unwrap()
+        let items: Vec<&[u8]> = (0..list.len()).filter_map(|index| list.item(index)).collect();
+        String::from_utf8(items.join(&b',')).unwrap()
     }
 
     #[test]
@@ -266,20 +242,6 @@ mod tests {
         let large = format!("{{\"x\":\"{}\"}}", "x".repeat(3 << 20));
         let (list, _) = read(&[&format!(r#"{{"tools":[{large},{large},{large}]}}"#)]);
         assert_eq!((list.len(), list.is_cut()), (2, true));
-    }
-
-    #[test]
-    fn our_pages_have_bounds_of_their_own() {
-        let (list, _) = read(&[r#"{"tools":[{"a":1},{"a":2},{"a":333333333},{"a":4}]}"#]);
-        assert_eq!(list.page(0, 1000, 1000), 0..4);
-        assert_eq!(list.page(0, 3, 1000), 0..3);
-        assert_eq!(list.page(0, 1000, 14), 0..2);
-        assert_eq!(list.page(2, 1000, 3), 2..3, "one at least");
-        assert_eq!(list.page(4, 1000, 1000), 4..4);
-        assert_eq!(list.page(9, 1000, 1000), 4..4);
-        let mut out = Vec::new();
-        list.write(1..3, &mut out);
-        assert_eq!(out, br#"{"a":2},{"a":333333333}"#);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Message {
     pub meta: Option<Span>,
     /// The value of `params._meta.progressToken`: the request's own.
     pub progress_token: Option<Span>,
+    /// The value of `params.task`: what a call that is to be a task says of it.
+    pub task: Option<Span>,
     /// The value of `params.progressToken`: that of the request whose progress it is.
     pub progress_of: Option<Span>,
     /// The value of `params.requestId`: that of the request that is cancelled.
@@ -144,6 +146,7 @@ enum Name {
     Meta,
     ProgressToken,
     RequestId,
+    Task,
     /// A key of the modern envelope.
     Envelope,
     /// Members of a result.
@@ -210,6 +213,7 @@ struct Parts {
     progress_token: Option<Span>,
     progress_of: Option<Span>,
     request_id: Option<Span>,
+    task: Option<Span>,
     of_result: ResultParts,
 }
 
@@ -259,6 +263,7 @@ impl Parts {
                 "_meta" => Name::Meta,
                 "progressToken" => Name::ProgressToken,
                 "requestId" => Name::RequestId,
+                "task" => Name::Task,
                 _ => Name::Other,
             },
             2 if top == Name::Result => OfResult::named(name).map_or(Name::Other, Name::OfResult),
@@ -288,6 +293,7 @@ impl Parts {
             (2, Name::Meta) => &mut self.meta,
             (2, Name::ProgressToken) => &mut self.progress_of,
             (2, Name::RequestId) => &mut self.request_id,
+            (2, Name::Task) => &mut self.task,
             (3, Name::ProgressToken) => &mut self.progress_token,
             (3, Name::Envelope) => {
                 self.has_envelope = true;
@@ -348,6 +354,7 @@ impl Parts {
             progress_token: self.progress_token,
             progress_of: self.progress_of,
             request_id: self.request_id,
+            task: self.task,
             has_envelope: self.has_envelope,
             result: self.of_result,
         })

@@ -11,7 +11,7 @@
 
 use memchr::memmem;
 
-use crate::jsonrpc::{Id, Member, Span, element_spans, members, write_string};
+use crate::jsonrpc::{Id, Member, Span, element_spans, members, places_without, write_string};
 use crate::mcp::Revision;
 
 use super::message::{Kind, Message};
@@ -74,7 +74,7 @@ fn result_edits(line: &[u8], message: &Message, revision: Revision) -> Vec<Edit>
     }
     let is_lost =
         |member: &Member| member.name(text) == "structuredContent" && !is_object(member.value.of(text));
-    edits.extend(without(&all, is_lost).map(|place| (place, Vec::new())));
+    edits.extend(places_without(&all, is_lost).map(|place| (place, Vec::new())));
     let lost = all.iter().rfind(|member| is_lost(member));
     let content = all.iter().rfind(|member| member.name(text) == "content");
     if let (Some(lost), Some(content)) = (lost, content) {
@@ -150,24 +150,6 @@ fn text_instead(text: &[u8], content: Span, lost: Span) -> Option<Edit> {
     written.push(b'}');
     let end = content.end - 1;
     Some((Span { start: end, end }, written))
-}
-
-/// The places to be taken out of an object so that it lacks some members, with the commas that go with them. Those
-/// behind the last member that stays begin at the same place.
-fn without(all: &[Member], is_lost: impl Fn(&Member) -> bool) -> impl Iterator<Item = Span> {
-    let last_kept = all.iter().rposition(|member| !is_lost(member));
-    let lost = all.iter().enumerate().filter(move |(_, member)| is_lost(member));
-    lost.map(move |(at, member)| match (last_kept, all.get(at + 1)) {
-        (Some(kept), _) if kept < at => Span {
-            start: all.get(kept).map_or(member.name.start, |kept| kept.value.end),
-            end: member.value.end,
-        },
-        (_, Some(next)) => Span {
-            start: member.name.start,
-            end: next.name.start,
-        },
-        (_, None) => member.whole(),
-    })
 }
 
 /// The elements of the array at this place; none if it is something else.

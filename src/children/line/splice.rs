@@ -3,7 +3,7 @@
 //! Everything else stays as its sender wrote it, except for line breaks, which JSON allows only between tokens: on a
 //! line, and in an event of a stream, a space takes their place.
 
-use crate::jsonrpc::{Id, Span, members, write_string};
+use crate::jsonrpc::{Id, Member, Span, members, places_without, write_string};
 
 use super::message::{Message, is_of_envelope};
 
@@ -18,28 +18,56 @@ pub fn write_progress(out: &mut Vec<u8>, line: &[u8], message: &Message, token: 
 }
 
 /// Appends a client's request as a line for a legacy child: under an id of ours, which is the progress token too if
-/// the client follows the progress, and without the envelope of a modern request.
+/// the client follows the progress, and without the envelope of a modern request. A call is never a task of the
+/// child's, because nobody here would follow it.
 pub fn write_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64) {
     let mut digits = itoa::Buffer::new();
     let id = digits.format(id).as_bytes();
     let meta = match message.meta {
-        Some(meta) if message.has_envelope => Some((meta, true)),
-        _ => message.progress_token.map(|token| (token, false)),
+        Some(meta) if message.has_envelope => Some((meta, Edit::Envelope)),
+        _ => message.progress_token.map(|token| (token, Edit::Id)),
     };
-    let mut edits = [message.id.map(|span| (span, false)), meta];
+    let task = place_of_task(text, message).map(|place| (place, Edit::LeftOut));
+    let mut edits = [message.id.map(|span| (span, Edit::Id)), meta, task];
     edits.sort_unstable_by_key(|edit| edit.map(|(span, _)| span.start));
     let mut at = 0;
-    for (span, is_envelope) in edits.into_iter().flatten() {
+    for (span, edit) in edits.into_iter().flatten() {
         write_without_breaks(out, text.get(at..span.start).unwrap_or_default());
-        if is_envelope {
-            write_meta(out, span.of(text), id);
-        } else {
-            out.extend_from_slice(id);
+        match edit {
+            Edit::Id => out.extend_from_slice(id),
+            Edit::Envelope => write_meta(out, span.of(text), id),
+            Edit::LeftOut => {}
         }
         at = span.end;
     }
     write_without_breaks(out, text.get(at..).unwrap_or_default());
     out.push(b'\n');
+}
+
+/// What takes the place of a part of a request.
+#[derive(Clone, Copy)]
+enum Edit {
+    /// The id of ours.
+    Id,
+    /// `_meta` without the envelope.
+    Envelope,
+    /// Nothing.
+    LeftOut,
+}
+
+/// The place of `params.task` in a call, with the comma that goes with it.
+fn place_of_task(text: &[u8], message: &Message) -> Option<Span> {
+    let params = message.params.filter(|_| message.task.is_some())?;
+    if message.method(text) != "tools/call" {
+        return None;
+    }
+    let object = params.of(text);
+    let all: Vec<Member> = members(object).collect();
+    let place = places_without(&all, |member| member.name(object) == "task").next()?;
+    Some(Span {
+        start: params.start + place.start,
+        end: params.start + place.end,
+    })
 }
 
 /// Appends the line that tells a child that nobody waits for this call any more.
@@ -100,6 +128,7 @@ pub(in crate::children) fn write_without_breaks(out: &mut Vec<u8>, piece: &[u8])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::children::line::message::Unreadable;
 
     fn request(text: &str) -> String {
         let mut out = b"before".to_vec();
@@ -137,6 +166,32 @@ mod tests {
         ] {
             assert_eq!(request(text), expected);
         }
+    }
+
+    #[test]
+    fn no_call_is_a_task_of_the_childs() {
+        for (text, expected) in [
+            (
+                r#"{"id":1,"method":"tools/call","params":{"name":"x","task":{"ttl":1},"arguments":{"task":1}}}"#,
+                r#"{"id":65537,"method":"tools/call","params":{"name":"x","arguments":{"task":1}}}"#,
+            ),
+            (
+                r#"{"params":{"_meta":{"progressToken":1},"t\u0061sk" : {}},"method":"tools/call","id":1}"#,
+                r#"{"params":{"_meta":{"progressToken":65537}},"method":"tools/call","id":65537}"#,
+            ),
+            (
+                r#"{"id":1,"method":"tools/call","params":{"task":{}}}"#,
+                r#"{"id":65537,"method":"tools/call","params":{}}"#,
+            ),
+            (
+                r#"{"id":1,"method":"prompts/get","params":{"task":{}}}"#,
+                r#"{"id":65537,"method":"prompts/get","params":{"task":{}}}"#,
+            ),
+        ] {
+            assert_eq!(request(text), expected);
+        }
+        let twice = br#"{"id":1,"method":"tools/call","params":{"task":{},"task":{}}}"#;
+        assert_eq!(Message::read(twice), Err(Unreadable::Ambiguous));
     }
 
     /// A call whose bytes never left us goes to another child from the line that was written for the first one.
