@@ -20,16 +20,19 @@ const SIGNIFICANT_DIGITS: u8 = 2;
 #[derive(Debug, Clone)]
 pub struct ShardHistograms {
     stages: Box<[Latency]>,
-    tools: Box<[Latency]>,
+    /// One for each row of a tool that is known, or was called.
+    tools: Box<[Option<Latency>]>,
     waits: Latency,
 }
 
 impl ShardHistograms {
-    /// Allocates a histogram for each stage and each row of `tools`.
+    /// Allocates a histogram for each stage and each row of `tools` that is taken.
     pub fn new(tools: &ToolLabels) -> Self {
         Self {
             stages: Stage::ALL.iter().map(|_| Latency::new()).collect(),
-            tools: (0..tools.rows()).map(|_| Latency::new()).collect(),
+            tools: (0..tools.rows())
+                .map(|row| tools.is_taken(row).then(Latency::new))
+                .collect(),
             waits: Latency::new(),
         }
     }
@@ -41,11 +44,12 @@ impl ShardHistograms {
         self.stages[stage.index()].record(elapsed);
     }
 
-    /// Records how long a tool's call took, from its request's first byte to its answer. Does not allocate.
+    /// Records how long a tool's call took, from its request's first byte to its answer. Allocates with the first call
+    /// of a tool that was not known at the start.
     #[inline]
     pub fn record_tool(&mut self, tool: ToolRow, elapsed: Duration) {
         match self.tools.get_mut(tool.index()) {
-            Some(latency) => latency.record(elapsed),
+            Some(latency) => latency.get_or_insert_with(Latency::new).record(elapsed),
             None => debug_assert!(false, "{tool:?} is of other labels than these histograms"),
         }
     }
@@ -66,9 +70,9 @@ impl ShardHistograms {
         &self.stages[stage.index()]
     }
 
-    /// Latency of a tool, `None` if the row is of other labels.
+    /// Latency of a tool, `None` if the row is of other labels, or of a later tool that was not called.
     pub fn tool(&self, tool: ToolRow) -> Option<&Latency> {
-        self.tools.get(tool.index())
+        self.tools.get(tool.index())?.as_ref()
     }
 
     /// Adds another shard's latencies, which must have been made for the same tools.
@@ -78,9 +82,13 @@ impl ShardHistograms {
             other.tools.len(),
             "histograms of different tools"
         );
-        let own = self.stages.iter_mut().chain(self.tools.iter_mut());
-        for (own, other) in own.zip(other.stages.iter().chain(other.tools.iter())) {
+        for (own, other) in self.stages.iter_mut().zip(&other.stages) {
             own.merge(other);
+        }
+        for (own, other) in self.tools.iter_mut().zip(&other.tools) {
+            if let Some(other) = other {
+                own.get_or_insert_with(Latency::new).merge(other);
+            }
         }
         self.waits.merge(&other.waits);
     }
@@ -88,7 +96,8 @@ impl ShardHistograms {
     /// Bytes of all buckets, for the memory plan.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        let all = self.stages.iter().chain(self.tools.iter()).chain([&self.waits]);
+        let tools = self.tools.iter().flatten();
+        let all = self.stages.iter().chain(tools).chain([&self.waits]);
         all.map(|latency| latency.0.distinct_values() * size_of::<u64>())
             .sum()
     }
@@ -203,6 +212,23 @@ mod tests {
         for (row, _) in tools.iter() {
             assert_eq!(merged.tool(row).unwrap().0, all.tool(row).unwrap().0);
         }
+    }
+
+    #[test]
+    fn later_tools_have_a_histogram_once_they_are_called() {
+        let tools = ToolLabels::with_room(["a"], 1, 1);
+        let mut idle = ShardHistograms::new(&tools);
+        let mut busy = idle.clone();
+        let row = tools.row_of("later");
+        assert!(busy.tool(row).is_none());
+        busy.record_tool(row, Duration::from_secs(1));
+        assert_eq!(busy.tool(row).unwrap().count(), 1);
+        idle.merge(&busy);
+        busy.merge(&ShardHistograms::new(&tools));
+        assert_eq!(
+            (idle.tool(row).unwrap().count(), busy.tool(row).unwrap().count()),
+            (1, 1)
+        );
     }
 
     #[test]

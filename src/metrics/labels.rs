@@ -4,6 +4,8 @@
 //! no peer can add a time series. This module decides nothing: other layers map their own outcomes to these.
 //! Invariant: `E::ALL[e.index()] == e`, and the texts of one set differ from each other.
 
+use std::sync::OnceLock;
+
 /// Declares an enum whose members are label values, in order, with their texts.
 macro_rules! labels {
     ($(#[$meta:meta])* $name:ident { $($(#[$member_meta:meta])* $member:ident => $text:literal,)+ }) => {
@@ -419,11 +421,13 @@ labels! {
     }
 }
 
-/// The tools that have a label of their own: the first `tools_max` registered ones, in order of registration.
-/// The rest share the row `_OTHER`, so that a registry of any size costs bounded memory and series.
+/// The tools that have a label of their own: the first `tools_max` registered ones, in order of registration, and as
+/// many later ones as there is room for. The rest share the row `_OTHER`, so that a registry of any size costs bounded
+/// memory and series.
 #[derive(Debug)]
 pub struct ToolLabels {
-    names: Box<[Box<str>]>,
+    /// All rows but the last, which is for the rest. Those without a name are room.
+    names: Box<[OnceLock<Box<str>>]>,
 }
 
 /// A row in tables per tool: one per tool with a label, and one for all others.
@@ -443,35 +447,52 @@ impl ToolLabels {
 
     /// Labels for registered tools, given in order of their index.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, tools_max: u16) -> Self {
-        let labelled = names.into_iter().take(usize::from(tools_max)).map(Box::from);
-        let other = std::iter::once(Box::from(Method::Other.as_str()));
+        Self::with_room(names, tools_max, 0)
+    }
+
+    /// The same with room for as many later tools, such as those of other programs, which are known only when those
+    /// run. A row costs a histogram only once its tool was called.
+    pub fn with_room<'a>(names: impl IntoIterator<Item = &'a str>, tools_max: u16, room: u16) -> Self {
+        let labelled = names.into_iter().take(usize::from(tools_max));
+        let labelled = labelled.map(|name| OnceLock::from(Box::from(name)));
+        let room = (0..room).map(|_| OnceLock::new());
         Self {
-            names: labelled.chain(other).collect(),
+            names: labelled.chain(room).collect(),
         }
     }
 
     /// The row of the tool with this index in its registry.
     pub fn row(&self, tool_index: usize) -> ToolRow {
-        let last = self.names.len() - 1;
+        let last = self.names.len();
         // At most 65,535 labelled tools and the row for others: the last index fits 16 bits.
         ToolRow(u16::try_from(tool_index.min(last)).unwrap_or(u16::MAX))
     }
 
-    /// The row of the tool with this name.
+    /// The row of the tool with this name, which is given one if there is room.
     pub fn row_of(&self, name: &str) -> ToolRow {
-        let known = self.names.iter().position(|known| &**known == name);
+        // Names fill the room in order; what another thread has put in first is looked at like the rest.
+        let is_it = |row: &OnceLock<Box<str>>| **row.get_or_init(|| name.into()) == *name;
+        let is_own = name != Method::Other.as_str();
+        let known = is_own.then(|| self.names.iter().position(is_it)).flatten();
         self.row(known.unwrap_or(usize::MAX))
     }
 
     /// How many rows a table per tool has.
     pub fn rows(&self) -> usize {
-        self.names.len()
+        self.names.len() + 1
     }
 
-    /// Every row with its label.
+    /// Whether a tool has this row, or the rest have it.
+    pub fn is_taken(&self, row: usize) -> bool {
+        self.names.get(row).is_none_or(|name| name.get().is_some())
+    }
+
+    /// Every row that is taken, with its label.
     pub fn iter(&self) -> impl Iterator<Item = (ToolRow, &str)> {
+        let names = self.names.iter().map(|name| name.get().map(|name| &**name));
         let rows = (0..=u16::MAX).map(ToolRow);
-        rows.zip(self.names.iter().map(|name| &**name))
+        rows.zip(names.chain([Some(Method::Other.as_str())]))
+            .filter_map(|(row, name)| Some((row, name?)))
     }
 }
 
@@ -535,6 +556,19 @@ mod tests {
         let rows: Vec<_> = (0..5).map(|tool| labels.row(tool).index()).collect();
         assert_eq!(rows, [0, 1, 2, 2, 2]);
         assert_eq!(labels.rows(), 3);
+    }
+
+    #[test]
+    fn later_tools_take_the_room_there_is() {
+        let labels = ToolLabels::with_room(["a", "b", "c"], 2, 2);
+        assert_eq!(labels.rows(), 5);
+        let names = || labels.iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(names(), ["a", "b", "_OTHER"]);
+        let row = |name: &str| labels.row_of(name).index();
+        assert_eq!(row("_OTHER"), 4);
+        assert_eq!(["b", "x", "y", "x", "z", "_OTHER"].map(row), [1, 2, 3, 2, 4, 4]);
+        assert_eq!(names(), ["a", "b", "x", "y", "_OTHER"]);
+        assert_eq!(labels.row(usize::MAX).index(), 4);
     }
 
     #[test]
