@@ -5,6 +5,8 @@
 //! text with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the
 //! order in a list is the order of registration, for every client and every time.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::jsonrpc::write_string;
@@ -101,9 +103,12 @@ impl Listed {
     }
 }
 
+/// The pages of a list for one revision. Most lists are the same in several revisions, and are kept once.
+type Pages = Vec<Arc<[u8]>>;
+
 /// The prepared texts, each a JSON value.
 pub(in crate::mcp) struct Lists {
-    pages: [[Vec<Vec<u8>>; Revision::ALL.len()]; Listed::ALL.len()],
+    pages: [[Pages; Revision::ALL.len()]; Listed::ALL.len()],
     tails: [Vec<u8>; Revision::ALL.len()],
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
@@ -116,8 +121,14 @@ impl Lists {
     pub(in crate::mcp) fn new(registry: &Registry, identity: &Identity) -> Self {
         let introduction = Introduction::new(registry, identity);
         Self {
-            pages: Listed::ALL
-                .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, introduction, revision))),
+            pages: Listed::ALL.map(|listed| {
+                let mut before = Pages::new();
+                Revision::ALL.map(|revision| {
+                    let written = pages(listed, registry, introduction, revision);
+                    before = shared(written, &before);
+                    before.clone()
+                })
+            }),
             tails: Revision::ALL.map(|revision| tail(registry, revision)),
             initialize: Revision::ALL.map(|revision| introduction.initialize(revision)),
             discover: introduction.discover(),
@@ -145,7 +156,7 @@ impl Lists {
     /// A page of a list, counted from zero.
     pub(in crate::mcp) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
         let pages = self.pages.get(listed as usize)?.get(revision.index())?;
-        pages.get(page).map(Vec::as_slice)
+        pages.get(page).map(Arc::as_ref)
     }
 
     /// The page that the listers begin with; pages before it are prepared.
@@ -224,6 +235,16 @@ fn pages(
     pages.iter().enumerate().map(page).collect()
 }
 
+/// The pages, of which those that are like the ones of another revision are the same.
+fn shared(pages: Vec<Vec<u8>>, others: &[Arc<[u8]>]) -> Pages {
+    let mut others = others.iter();
+    let one = |page: Vec<u8>| match others.next() {
+        Some(other) if **other == *page => Arc::clone(other),
+        _ => Arc::from(page),
+    };
+    pages.into_iter().map(one).collect()
+}
+
 /// The items of each page.
 fn chunks(items: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
     let (mut pages, mut rest) = (Vec::new(), items);
@@ -262,5 +283,20 @@ pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Cachi
         Caching::default()
     } else {
         introduction::caching(registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_pages_are_kept_once() {
+        let text = |text: &str| text.as_bytes().to_vec();
+        let older = shared(vec![text("a"), text("b")], &[]);
+        let newer = shared(vec![text("a"), text("c"), text("d")], &older);
+        assert!(Arc::ptr_eq(&older[0], &newer[0]));
+        let texts: Vec<&[u8]> = newer.iter().map(Arc::as_ref).collect();
+        assert_eq!(texts, [b"a", b"c", b"d"]);
     }
 }
