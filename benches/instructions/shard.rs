@@ -84,6 +84,12 @@ fn http(request: Vec<u8>) -> Warm {
     Warm::new(rig, peer, request, ECHOED)
 }
 
+fn forwarded(request: Vec<u8>) -> Warm {
+    let rig = Rig::with_child();
+    let peer = rig.connect();
+    Warm::new(rig, peer, request, ECHOED)
+}
+
 fn session() -> Warm {
     let mut rig = Rig::new();
     let peer = rig.connect();
@@ -108,6 +114,15 @@ fn stream(request: Vec<u8>) -> Warm {
 #[bench::legacy(http(legacy_echo("")))]
 #[bench::session(session())]
 fn echo(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+// The tool is a child's, whose process is exempt.
+#[library_benchmark]
+#[bench::modern(forwarded(modern_echo()))]
+#[bench::legacy(forwarded(legacy_echo("")))]
+fn echo_of_a_child(mut warm: Warm) -> Warm {
     counted(|| (0..ROUNDS).for_each(|_| warm.round()));
     warm
 }
@@ -181,5 +196,5 @@ fn life_cycle(mut sessions: Sessions) -> Sessions {
 
 library_benchmark_group!(
     name = through_a_shard;
-    benchmarks = echo, echo_over_websocket, ten_progress_messages, life_cycle
+    benchmarks = echo, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
 );

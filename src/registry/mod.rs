@@ -159,6 +159,8 @@ pub use describing::lister::ResourceLister;
 pub use describing::prompt::{Prompt, PromptArguments, PromptBuilder};
 pub use describing::registration::Registrable;
 pub use describing::registry_builder::RegistryBuilder;
+#[cfg(feature = "internals")]
+pub use describing::registry_builder::with_foreign;
 pub use describing::registry_error::RegistryError;
 pub use describing::resource::{Resource, ResourceBuilder};
 pub use describing::resource_template::{ResourceTemplate, ResourceTemplateBuilder};

@@ -27,6 +27,10 @@ fn ask(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) -> (usize, String) {
 /// A cold request may allocate; a warm one allocates only the tool's `String`.
 fn assert_warm_costs_one(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) {
     assert!(ask(rig, peer, request).0 >= 1, "nothing is counted");
+    assert_warm_costs(rig, peer, request, 1);
+}
+
+fn assert_warm_costs(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8], expected: usize) {
     for _ in 0..100 {
         let (allocations, answer) = ask(rig, peer, request);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -34,7 +38,19 @@ fn assert_warm_costs_one(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) {
             answer.contains(r#"{"type":"text","text":"hello \"world\"\n"}"#),
             "{answer}"
         );
-        assert_eq!(allocations, 1);
+        assert_eq!(allocations, expected);
+    }
+}
+
+#[test]
+fn a_warm_echo_of_a_child_allocates_nothing() {
+    for request in [legacy_echo(""), modern_echo()] {
+        let mut rig = Rig::with_child();
+        let peer = rig.connect();
+        assert!(ask(&mut rig, &peer, &request).0 >= 1, "nothing is counted");
+        // The numbers by which a child knows calls get longer at first.
+        (0..200).for_each(|_| drop(ask(&mut rig, &peer, &request)));
+        assert_warm_costs(&mut rig, &peer, &request, 0);
     }
 }
 

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `ring` | the simulated ring, which does not count |
 //! | `requests` | the requests of clients |
+//! | `child` | a child that answers |
 //!
 //! The crate that includes this defines `exempt` at its root: it runs code that is not the server's own.
 #![allow(dead_code, reason = "each of those that include this uses its part")]
 
+mod child;
 pub(crate) mod requests;
 mod ring;
 
@@ -17,19 +19,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use weir::internals::children::ChildrenParts;
 use weir::internals::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, WorkerOptions};
 use weir::internals::mcp::{Identity, Options, Protocol};
 use weir::internals::metrics::{ShardMetrics, ToolLabels};
 use weir::internals::pool::HandlerKey;
 use weir::internals::registry::CallFuture;
-use weir::internals::ring::simulated::{SimulatedNetwork, SimulatedPeer};
+use weir::internals::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedSocket};
 use weir::internals::ring::{DataRing, RingOptions};
 use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    Awaits, ChannelLimits, Clients, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts,
-    ShardSizes, Spread, UnixPeers,
+    Awaits, ChannelLimits, Clients, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardEvent,
+    ShardParts, ShardSizes, Spread, UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -39,6 +42,7 @@ use weir::internals::workers::{WorkerSettings, Workers};
 use weir::{Registry, ServerHandle};
 
 use crate::exempt;
+use child::PlayedChild;
 use ring::ExemptRing;
 
 /// Passes in which a request is certainly answered and the connection parked again.
@@ -62,6 +66,8 @@ fn steady_clock() -> Instant {
 pub(crate) struct Rig {
     network: SimulatedNetwork,
     shard: Shard<ExemptRing>,
+    inbox: Inbox<SimulatedSocket>,
+    child: Option<PlayedChild>,
     /// Calls that were pending when they were last polled.
     pending: Vec<HandlerKey>,
     _workers: Workers,
@@ -69,6 +75,22 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        let mut tools = Registry::builder();
+        weir::demo::register(&mut tools).unwrap();
+        Self::serving(tools.build(), None)
+    }
+
+    /// A shard whose `echo` is a child's.
+    pub(crate) fn with_child() -> Self {
+        let mut rig = Self::serving(child::registry(), Some(child::parts()));
+        let (child, order) = PlayedChild::start(&rig.network);
+        rig.child = Some(child);
+        rig.inbox.post(ShardEvent::Children(order));
+        (0..4 * PASSES).for_each(|_| rig.pass());
+        rig
+    }
+
+    fn serving(registry: Registry, children: Option<ChildrenParts>) -> Self {
         let network = SimulatedNetwork::new(1);
         let ring = ExemptRing::new(network.ring(RingOptions::default()));
         let workers = Workers::start(&WorkerSettings {
@@ -81,9 +103,7 @@ impl Rig {
             cpus: Vec::new(),
         });
         let workers = workers.unwrap();
-        let mut tools = Registry::builder();
-        weir::demo::register(&mut tools).unwrap();
-        let registry = tools.build();
+        let inbox = Inbox::new(Box::new(ring.waker()));
         let labels = registry.tools().map(|(_, tool)| tool.name());
         let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
         let parts = ShardParts {
@@ -92,11 +112,11 @@ impl Rig {
             connection_cap: ConnectionCap::new(16, None, 1),
             unix_peers: UnixPeers::Any,
             spread: Spread::new(1),
-            inbox: Inbox::new(Box::new(ring.waker())),
+            inbox: inbox.clone(),
             mesh: Mesh::new(1, 4, Instant::now()),
             workers: workers.submitter(),
             clients: Clients::Listeners,
-            children: None,
+            children,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: steady_clock,
@@ -104,6 +124,8 @@ impl Rig {
         Self {
             network,
             shard: Shard::new(ring, parts),
+            inbox,
+            child: None,
             pending: Vec::with_capacity(HANDLERS as usize),
             _workers: workers,
         }
@@ -114,8 +136,11 @@ impl Rig {
         self.network.connect(0)
     }
 
-    /// One turn of the pump, and one poll of every call that is pending.
+    /// One turn of the pump, and one poll of every call that is pending. A child reads and answers before it.
     pub(crate) fn pass(&mut self) {
+        if let Some(child) = &mut self.child {
+            exempt(|| child.live());
+        }
         self.shard.begin_pass();
         self.shard.flush().unwrap();
         self.shard.handle_completions(usize::MAX);

@@ -120,6 +120,14 @@ impl RegistryBuilder {
     }
 }
 
+/// The same registry with what these servers have, for tests and benches.
+#[cfg(feature = "internals")]
+pub fn with_foreign(registry: &Registry, servers: Vec<Arc<ForeignServer>>) -> Registry {
+    let mut edited = registry.edit();
+    edited.replace_foreign(servers);
+    edited.build()
+}
+
 impl std::fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = self.inner.tools.iter().map(|tool| tool.info.name());
