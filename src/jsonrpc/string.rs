@@ -77,7 +77,7 @@ pub fn escaped_bytes(text: &[u8]) -> usize {
 }
 
 /// Bytes at the front of `text` that stand for themselves.
-fn plain_bytes(text: &[u8]) -> usize {
+pub(super) fn plain_bytes(text: &[u8]) -> usize {
     let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
     // Without a stop inside a block, so that the compiler takes a block in one step.
     let is_plain =

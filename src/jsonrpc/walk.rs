@@ -10,9 +10,8 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
-
 use super::parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
+use super::string::plain_bytes;
 
 /// The kind of token that a step is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,13 +120,18 @@ impl<'b> Walk<'b> {
     /// The text is not UTF-8.
     pub fn new(text: &'b [u8]) -> Result<Self, NotJson> {
         std::str::from_utf8(text).map_err(|_| NotJson)?;
-        Ok(Self {
+        Ok(Self::over_checked(text))
+    }
+
+    /// The same over a text that is known to be UTF-8.
+    pub fn over_checked(text: &'b [u8]) -> Self {
+        Self {
             text,
             at: 0,
             expects: Expects::Value,
             nesting: Nesting::default(),
             surrogate: None,
-        })
+        }
     }
 
     /// The containers that are open: behind an opening bracket its own is, behind a closing one it no longer is.
@@ -270,15 +274,15 @@ impl<'b> Walk<'b> {
         self.at += 1;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
-            if rest.iter().take(plain).any(|byte| *byte < b' ') {
-                return Err(NotJson);
+            self.at += plain_bytes(rest);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                _ => return Err(NotJson),
             }
-            self.at += plain;
-            if self.take(|byte| byte == b'"') {
-                return Ok(());
-            }
-            self.escape()?;
         }
     }
 

@@ -96,7 +96,18 @@ impl Message {
     /// # Errors
     /// See [`Unreadable`].
     pub fn read(line: &[u8]) -> Result<Message, Unreadable> {
-        let mut walk = Walk::new(line)?;
+        Message::of_walk(Walk::new(line)?, line)
+    }
+
+    /// Takes a message apart that is known to be UTF-8, as a client's is which was decoded.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn read_checked(text: &[u8]) -> Result<Message, Unreadable> {
+        Message::of_walk(Walk::over_checked(text), text)
+    }
+
+    fn of_walk(mut walk: Walk<'_>, line: &[u8]) -> Result<Message, Unreadable> {
         let mut parts = Parts::default();
         while let Some(step) = walk.next_step()? {
             parts.take(&step, walk.depth(), line);

@@ -88,7 +88,7 @@ impl<C> Waiting<C> {
                 (call.text, call.caller)
             }
         };
-        let message = Message::read(&text);
+        let message = Message::read_checked(&text);
         debug_assert!(message.is_ok(), "it was a message when it came");
         Some((text, message.ok()?, caller))
     }

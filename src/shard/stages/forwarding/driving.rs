@@ -40,7 +40,7 @@ impl<R: ShardRing> Shard<R> {
     fn do_kept(&mut self, server: ServerIndex, kept: Kept) {
         match kept {
             Kept::Submit { text, caller } if self.children.is_own(caller) => {
-                if let Ok(message) = Message::read(&text) {
+                if let Ok(message) = Message::read_checked(&text) {
                     self.give(caller.call, server, &text, &message);
                 }
             }

@@ -37,7 +37,7 @@ impl<R: ShardRing> Shard<R> {
                 Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
             }
         }
-        let message = match Message::read(work.message()) {
+        let message = match Message::read_checked(work.message()) {
             Ok(message) => message,
             Err(why) => return self.answer_unforwardable(key, &ticket, why, out, decoded),
         };
@@ -173,7 +173,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call of another shard has come, for which there was room here.
     pub(in crate::shard) fn take_in_call(&mut self, call: &ForwardedCall) {
-        let taken = match Message::read(&call.text) {
+        let taken = match Message::read_checked(&call.text) {
             Ok(message) => self.children.take_in(call, &message, self.clock.now()),
             // It was read where it came from.
             Err(_) => Err(LocalRefusal::Draining),
