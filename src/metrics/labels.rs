@@ -468,11 +468,13 @@ impl ToolLabels {
         ToolRow(u16::try_from(tool_index.min(last)).unwrap_or(u16::MAX))
     }
 
-    /// The row of the tool with this name, which is given one if there is room.
+    /// The row of the tool with this name, which is given one if there is room. Names of other programs' tools may be
+    /// any text: a long one gets no label.
     pub fn row_of(&self, name: &str) -> ToolRow {
         // Names fill the room in order; what another thread has put in first is looked at like the rest.
         let is_it = |row: &OnceLock<Box<str>>| **row.get_or_init(|| name.into()) == *name;
-        let is_own = name != Method::Other.as_str();
+        const NAME_BYTES_MAX: usize = 128;
+        let is_own = name != Method::Other.as_str() && name.len() <= NAME_BYTES_MAX;
         let known = is_own.then(|| self.names.iter().position(is_it)).flatten();
         self.row(known.unwrap_or(usize::MAX))
     }
@@ -565,7 +567,7 @@ mod tests {
         let names = || labels.iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(names(), ["a", "b", "_OTHER"]);
         let row = |name: &str| labels.row_of(name).index();
-        assert_eq!(row("_OTHER"), 4);
+        assert_eq!(["_OTHER", &"x".repeat(129)].map(row), [4, 4]);
         assert_eq!(["b", "x", "y", "x", "z", "_OTHER"].map(row), [1, 2, 3, 2, 4, 4]);
         assert_eq!(names(), ["a", "b", "x", "y", "_OTHER"]);
         assert_eq!(labels.row(usize::MAX).index(), 4);

@@ -43,7 +43,7 @@ pub(super) fn render(report: &Report) -> String {
         .chain([("handler wait".to_owned(), histograms.waits())]);
     latency_table("stage", stages).write(&mut text, "Latency by stage");
     let tools = report.tools.iter();
-    let tools = tools.filter_map(|(row, name)| Some((name.to_owned(), histograms.tool(row)?)));
+    let tools = tools.filter_map(|(row, name)| Some((printable(name), histograms.tool(row)?)));
     latency_table("tool", tools).write(&mut text, "Latency by tool");
     if shards > 1 {
         write_shard_latencies(&mut text, report);
@@ -54,6 +54,11 @@ pub(super) fn render(report: &Report) -> String {
     let facts = Facts::of(report);
     wrap(&mut text, "Sizing: ", &advise(&facts).line(&facts), COLUMNS);
     text
+}
+
+/// A tool's name for a terminal. Other programs name their tools as they like.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }
 
 /// How requests ended, and why they were refused or closed, with a line for each set that has counted something.

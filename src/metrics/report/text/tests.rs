@@ -283,6 +283,24 @@ fn a_shard_that_did_not_answer_is_named() {
 }
 
 #[test]
+fn no_name_reaches_the_terminal_as_it_likes() {
+    let tools = Arc::new(ToolLabels::with_room([], 0, 1));
+    let metrics = ShardMetrics::new(ShardId(0), &tools);
+    let mut histograms = ShardHistograms::new(&tools);
+    metrics.on_request(Era::Modern, RequestClass::Work);
+    histograms.record_tool(tools.row_of("clear\u{1b}[2J\n"), Duration::from_secs(1));
+    let shard = ShardReport {
+        shard: ShardId(0),
+        numbers: metrics.snapshot(),
+        histograms: Some(histograms),
+    };
+    let uptime = Duration::from_secs(5);
+    let text = Report::new(tools, uptime, vec![shard], None, ContentionFigures::default()).to_text();
+    assert!(text.contains("clear\u{fffd}[2J\u{fffd}"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn whatever_happened_it_fits() {
     let mut random = fastrand::Rng::with_seed(5);
     for turn in 0..60 {
