@@ -6,6 +6,7 @@
 //! | [`files`] | What does the server offer without a line of code? |
 //! | [`transports`] | How does a client connect: HTTP, stdio, WebSocket, HTTP+SSE, a browser? |
 //! | [`messages`] | What does the server do with odd, wrong or oversized messages? |
+//! | [`children`] | What do clients see of MCP servers that are other programs? |
 //! | [`tools`] | How do I write tools, resources and prompts, and how do they talk to the client? |
 //! | [`tasks`] | How do I run work that takes longer than a client waits? |
 //! | [`embedding`] | How do I run the server inside my own program? |
@@ -27,6 +28,7 @@ macro_rules! page {
         #[doc = "[files]: crate::guide::files"]
         #[doc = "[transports]: crate::guide::transports"]
         #[doc = "[messages]: crate::guide::messages"]
+        #[doc = "[children]: crate::guide::children"]
         #[doc = "[tools]: crate::guide::tools"]
         #[doc = "[tasks]: crate::guide::tasks"]
         #[doc = "[embedding]: crate::guide::embedding"]
@@ -51,6 +53,7 @@ macro_rules! page {
 page!(files, "files.md");
 page!(transports, "transports.md");
 page!(messages, "messages.md");
+page!(children, "children.md");
 page!(tools, "tools.md");
 page!(tasks, "tasks.md");
 page!(embedding, "embedding.md");
