@@ -63,7 +63,7 @@ pub(super) struct Introduction<'r> {
 impl<'r> Introduction<'r> {
     pub(super) fn new(registry: &'r Registry, identity: &'r Identity) -> Self {
         let program = match registry.foreign_servers() {
-            [program] if registry.is_all_foreign() => Some(&**program),
+            [program] if registry.is_all_foreign() && !program.server_info.is_empty() => Some(&**program),
             _ => None,
         };
         Self {

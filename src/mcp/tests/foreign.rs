@@ -313,6 +313,27 @@ fn only_what_works_is_declared() {
 }
 
 #[test]
+fn a_program_that_has_said_nothing_yet_is_promised() {
+    let mut server = only(ForeignServer::unknown(ServerIndex(3), "a"));
+    let changing = json!({"listChanged": true});
+    for revision in [Revision::V2025_11_25, Revision::V2026_07_28] {
+        assert_eq!(
+            capabilities(&mut server, revision),
+            json!({"tools": changing, "resources": changing, "prompts": changing})
+        );
+    }
+    let tools = server.modern("tools/list", json!({})).body;
+    assert_eq!(tools["result"]["tools"], json!([]));
+    let name = &tools["result"]["_meta"][format!("{META}serverInfo")]["name"];
+    assert_eq!(name, "weir");
+    let read = json!({"uri": "x:y"});
+    let goes_to = server.goes_to(Revision::V2025_11_25, "resources/read", read);
+    assert_eq!(goes_to, Some(ServerIndex(3)), "who can say why it is not there");
+    let called = server.modern("tools/call", json!({"name": "any"}));
+    assert_eq!(called.code(), -32602);
+}
+
+#[test]
 fn a_declared_feature_without_items_has_empty_lists() {
     let mut empty = program(0, "a");
     (empty.tools, empty.prompts, empty.resources, empty.templates) = Default::default();

@@ -15,7 +15,7 @@ pub struct ForeignServer {
     pub server: ServerIndex,
     /// Its name in the configuration.
     pub name: String,
-    /// The object `serverInfo` as it wrote it.
+    /// The object `serverInfo` as it wrote it; empty as long as it has said nothing.
     pub server_info: Box<[u8]>,
     /// The string `instructions` as it wrote it, with its quotes.
     pub instructions: Option<Box<[u8]>>,
@@ -32,6 +32,27 @@ pub struct ForeignServer {
 }
 
 impl ForeignServer {
+    /// A server that has said nothing yet, because it could not be started. Clients that come now are promised to hear
+    /// when its lists change: those that know of no tools never ask for them again.
+    pub fn unknown(server: ServerIndex, name: &str) -> Self {
+        Self {
+            server,
+            name: name.to_owned(),
+            server_info: Box::default(),
+            instructions: None,
+            features: ForeignFeatures {
+                tools: true,
+                prompts: true,
+                resources: true,
+                completions: false,
+            },
+            tools: Vec::new(),
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+        }
+    }
+
     /// Its items of one kind.
     pub fn items(&self, kind: ForeignKind) -> &[ForeignItem] {
         match kind {
