@@ -66,6 +66,11 @@ fn envelope() {
 }
 
 #[test]
+fn known_structures() {
+    replay("known_structures");
+}
+
+#[test]
 fn uri_template() {
     replay("uri_template");
 }

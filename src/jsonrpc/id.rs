@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::string::write_string;
+use super::string::{write_string, write_string_bytes};
 
 /// A request's id as it lies in the text.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +106,14 @@ impl RequestId {
             Repr::HeapVerbatim(token) => Id::Verbatim(token),
         }
     }
+
+    /// Appends the id as JSON, without another look at whether its bytes are text.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Repr::Inline { len, bytes } => write_string_bytes(out, inline_bytes(*len, bytes)),
+            _ => self.as_id().write(out),
+        }
+    }
 }
 
 impl From<Id<'_>> for RequestId {
@@ -131,9 +139,12 @@ fn inlined(text: &str) -> Option<(u8, [u8; RequestId::INLINE_BYTES_MAX])> {
     Some((u8::try_from(text.len()).ok()?, bytes))
 }
 
+fn inline_bytes(len: u8, bytes: &[u8]) -> &[u8] {
+    bytes.get(..usize::from(len)).unwrap_or_default()
+}
+
 fn inline_text(len: u8, bytes: &[u8]) -> &str {
-    let text = bytes.get(..usize::from(len)).unwrap_or_default();
-    std::str::from_utf8(text).unwrap_or_default()
+    std::str::from_utf8(inline_bytes(len, bytes)).unwrap_or_default()
 }
 
 impl PartialEq for RequestId {
@@ -155,8 +166,11 @@ mod tests {
     use super::*;
 
     fn written(id: Id<'_>) -> String {
-        let mut out = Vec::new();
-        RequestId::from(id).as_id().write(&mut out);
+        let (mut out, mut owned) = (Vec::new(), Vec::new());
+        id.write(&mut out);
+        RequestId::from(id).write(&mut owned);
+        assert_eq!(owned, out);
+        assert_eq!(RequestId::from(id).as_id(), id);
         String::from_utf8(out).unwrap()
     }
 

@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 messages on a parsed tape: bytes in, borrowed values out, answers appended to a buffer.
 //!
-//! Each body takes one `simd-json` pass, on storage that is reused and gives large allocations back. This layer knows
-//! nothing of MCP: `mcp` decides which methods exist, what their parameters mean and which code a fault maps to.
+//! Each body takes one `simd-json` pass, on storage that is reused and gives large allocations back; or none, if it has
+//! the names and the nesting of one before (`known_structures`). This layer knows nothing of MCP: `mcp` decides which
+//! methods exist, what their parameters mean and which code a fault maps to.
 //! Deliberately absent: streaming parses, arbitrary-precision numbers. An integer that fits neither `i64` nor `u64`
 //! becomes the nearest double; a number beyond the range of a double becomes an infinite one, which its reader refuses
 //! by name.
@@ -16,6 +17,7 @@
 mod elements;
 mod envelope;
 mod id;
+mod known_structures;
 mod lines;
 mod members;
 mod outline;
@@ -40,4 +42,6 @@ pub use span::{Span, plain_text};
 pub use string::{escaped_bytes, write_string, write_string_part};
 pub use value::Value;
 pub use walk::{NotJson, Step, Token, Walk, number_text, pointer_to};
-pub use write::{write_error, write_error_with_data, write_json, write_result, write_result_head};
+pub use write::{
+    write_error, write_error_with_data, write_json, write_kept_result_head, write_result, write_result_head,
+};

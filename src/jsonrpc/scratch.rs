@@ -5,6 +5,9 @@
 //! parses; what a large body needed is given back: the parser's buffers as soon as the tape is built, the tape
 //! when its [`Document`] is dropped, the text at [`Scratch::trim`] or the next parse.
 //!
+//! A small text whose structure is known (`known_structures`) is not parsed: its strings lie in the caller's bytes, but
+//! for those with escapes.
+//!
 //! A text that the parser refuses is looked at again from the caller's bytes, since those in the scratch are changed by
 //! then. If nothing is wrong with it but numbers that the parser cannot hold, it is parsed once more, with zeros in
 //! their places, and the tape gets the nearest doubles.
@@ -16,6 +19,7 @@ use std::fmt;
 
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 
+use super::known_structures::KnownStructures;
 use super::parse_error::{DEPTH_MAX, ParseError};
 use super::value::Value;
 use super::{prescan, walk};
@@ -32,6 +36,7 @@ pub struct Scratch {
     /// The text of a second parse; empty between parses.
     rewritten: Vec<u8>,
     buffers: Buffers,
+    structures: KnownStructures,
     /// The tape's storage while no document holds it.
     tape: Cell<Tape<'static>>,
 }
@@ -43,6 +48,7 @@ impl Scratch {
             text: Vec::new(),
             rewritten: Vec::new(),
             buffers: fresh_buffers(),
+            structures: KnownStructures::default(),
             tape: Cell::new(Tape(Vec::new())),
         }
     }
@@ -59,13 +65,13 @@ impl Scratch {
         let is_large = body.len() > RETAINED_BODY_BYTES;
         if is_large {
             prescan::check(body).map_err(|error| refusal(body, error))?;
+        } else if let Some((structure, text)) = self.structures.find(body) {
+            let mut document = Document::new(&self.tape, body);
+            self.structures.fill(structure, text, &mut document.tape.0);
+            return Ok(document);
         }
         fill_padded(&mut self.text, body);
-        let mut document = Document {
-            tape: self.tape.replace(Tape(Vec::new())).reset(),
-            home: &self.tape,
-            text: body,
-        };
+        let mut document = Document::new(&self.tape, body);
         let mut parsed =
             simd_json::fill_tape_padded(&mut self.text, body.len(), &mut self.buffers, &mut document.tape)
                 .map_err(|_| ParseError::Syntax);
@@ -75,7 +81,10 @@ impl Scratch {
         if is_large {
             self.buffers = fresh_buffers();
         }
-        parsed.map(|()| document)
+        parsed.map(|()| {
+            self.structures.remember(body, &document.tape.0);
+            document
+        })
     }
 
     /// Gives back what a large body left behind. The call is cheap when there is nothing; make it when a request is
@@ -94,7 +103,8 @@ impl Scratch {
         let tape = self.tape.replace(Tape(Vec::new()));
         let nodes = tape.0.capacity();
         self.tape.set(tape);
-        self.text.capacity() + self.rewritten.capacity() + nodes * size_of::<Node<'static>>()
+        let texts = self.text.capacity() + self.rewritten.capacity();
+        texts + self.structures.resident_bytes() + nodes * size_of::<Node<'static>>()
     }
 }
 
@@ -120,6 +130,15 @@ pub struct Document<'s> {
 }
 
 impl<'s> Document<'s> {
+    /// One without a value, in the tape's storage.
+    fn new(home: &'s Cell<Tape<'static>>, text: &'s [u8]) -> Self {
+        Self {
+            tape: home.replace(Tape(Vec::new())).reset(),
+            home,
+            text,
+        }
+    }
+
     /// The whole text's value.
     pub fn root(&self) -> Value<'_, 's> {
         Value::new(&self.tape.0)

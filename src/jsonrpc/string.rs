@@ -27,7 +27,12 @@ const fn needs_long_escape(byte: u8) -> bool {
 /// Appends `text` as a JSON string, quotes included. Runs of bytes that stand for themselves are copied whole, as most
 /// texts are.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
+    write_string_bytes(out, text.as_bytes());
+}
+
+/// The same of the bytes of a text.
+pub(super) fn write_string_bytes(out: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
     out.reserve(rest.len() + 2);
     out.push(b'"');
     loop {
@@ -74,6 +79,21 @@ pub fn escaped_bytes(text: &[u8]) -> usize {
     };
     let blocks = blocks.iter().map(|block| more(block));
     text.len() + blocks.sum::<usize>() + more(last)
+}
+
+/// The same as [`plain_bytes`], and quicker where these are few.
+#[inline]
+pub(super) fn plain_bytes_of_few(text: &[u8]) -> usize {
+    const WORDS: usize = BLOCK_BYTES / size_of::<u64>();
+    let (words, _) = text.as_chunks();
+    let mut plain = 0;
+    for word in words.iter().take(WORDS) {
+        match escapes_in(u64::from_le_bytes(*word)) {
+            0 => plain += size_of::<u64>(),
+            escapes => return plain + (escapes.trailing_zeros() / u8::BITS) as usize,
+        }
+    }
+    plain + plain_bytes(&text[plain..])
 }
 
 /// Bytes at the front of `text` that stand for themselves.

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::id::Id;
+use super::id::{Id, RequestId};
 use super::string::write_string;
 
 /// Appends a value as JSON. Writing to a `Vec` does not fail; a value whose `Serialize` can fail must not come here.
@@ -18,8 +18,17 @@ pub fn write_json(out: impl Write, value: &(impl Serialize + ?Sized)) {
 
 /// Appends `{"jsonrpc":"2.0","id":…,"result":`; the caller appends the result and the closing brace.
 pub fn write_result_head(out: &mut Vec<u8>, id: Id<'_>) {
+    write_head_of_result(out, |out| id.write(out));
+}
+
+/// The same with an id that was kept.
+pub fn write_kept_result_head(out: &mut Vec<u8>, id: &RequestId) {
+    write_head_of_result(out, |out| id.write(out));
+}
+
+fn write_head_of_result(out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    id.write(out);
+    write_id(out);
     out.extend_from_slice(br#","result":"#);
 }
 

@@ -34,7 +34,13 @@ impl Telemetry {
     /// A stage of a request has lasted from `since` to `until`.
     #[inline]
     pub(super) fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
-        self.record_elapsed(stage, until.saturating_duration_since(since));
+        // A request that came whole was read in no time, which need not be computed.
+        let elapsed = if since == until {
+            Duration::ZERO
+        } else {
+            until.saturating_duration_since(since)
+        };
+        self.record_elapsed(stage, elapsed);
     }
 
     /// A stage of a request has taken so long.

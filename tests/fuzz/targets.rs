@@ -166,6 +166,20 @@ pub fn envelope(bytes: &[u8]) {
     }
 }
 
+/// Two texts, one in each line: whoever has read the first reads the second as anybody does.
+pub fn known_structures(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let read = |scratch: &mut Scratch, text: &[u8]| {
+        let document = scratch.parse(text);
+        document.map(|document| format!("{:?}", document.root()))
+    };
+    let mut knowing = Scratch::new();
+    for text in [first, second, first, second] {
+        assert_eq!(read(&mut knowing, text), read(&mut Scratch::new(), text));
+    }
+}
+
 fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], expected: &Shape) {
     let shape = match Message::read(root, text) {
         Ok(Message::Request(request)) => {
@@ -257,13 +271,14 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name.
 pub fn targets() -> HashMap<&'static str, Target> {
-    let targets: [(&'static str, Target); 7] = [
+    let targets: [(&'static str, Target); 8] = [
         ("head", head),
         ("chunked", chunked),
         ("websocket", websocket),
         ("prescan", prescan),
         ("envelope", envelope),
         ("foreign_line", foreign_line),
+        ("known_structures", known_structures),
         ("uri_template", uri_template),
     ];
     targets.into()

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::jsonrpc::{Id, write_json, write_result_head, write_string};
+use crate::jsonrpc::{Id, RequestId, write_json, write_kept_result_head, write_string};
 use crate::metrics;
 use crate::registry::{
     Caching, Completion, Content, ContentBlock, Operation, Outcome, Output, PromptOutput, ResourceInfo,
@@ -158,7 +158,7 @@ impl Protocol {
 
     fn write_feature_result(&self, ticket: &Ticket, output: &Output, out: &mut Vec<u8>) {
         let revision = ticket.revision();
-        self.write_result(ticket.id().as_id(), revision, out, |out| match output {
+        self.write_result(ticket.id(), revision, out, |out| match output {
             Output::Tool(_) => {}
             Output::Read(contents) => {
                 let info = self.resource_of(ticket.operation());
@@ -236,7 +236,7 @@ impl Protocol {
 
     /// Appends the answer to a completion for which nothing is registered.
     pub(in crate::mcp) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
-        self.write_result(id, revision, out, |out| {
+        self.write_result(&id.into(), revision, out, |out| {
             out.extend_from_slice(br#""completion":"#);
             write_json(&mut *out, &Completion::all(Vec::new()));
         });
@@ -245,13 +245,13 @@ impl Protocol {
     /// Appends a result with these members, and those that every result of the revision has.
     fn write_result(
         &self,
-        id: Id<'_>,
+        id: &RequestId,
         revision: Revision,
         out: &mut Vec<u8>,
         write_members: impl FnOnce(&mut Vec<u8>),
     ) {
         let is_modern = revision.era() == Era::Modern;
-        write_result_head(out, id);
+        write_kept_result_head(out, id);
         out.push(b'{');
         if is_modern {
             out.extend_from_slice(br#""resultType":"complete","#);
@@ -271,7 +271,7 @@ impl Protocol {
         out: &mut Vec<u8>,
         write_content: impl FnOnce(&mut Vec<u8>),
     ) {
-        self.write_result(ticket.id().as_id(), ticket.revision(), out, |out| {
+        self.write_result(ticket.id(), ticket.revision(), out, |out| {
             out.extend_from_slice(br#""content":"#);
             write_content(out);
             if is_error {
