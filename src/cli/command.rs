@@ -5,9 +5,19 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, nearest_option};
+use crate::config::{
+    CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
+};
 
 const FILE_NAME: &str = "file";
+
+/// The words behind `--`.
+const WORDS: &str = "words";
+
+/// The options about other programs to serve.
+const CHILDREN: [&str; 3] = [PROGRAM, "pool", "mcp-json"];
+/// The one that the words behind `--` stand for.
+const PROGRAM: &str = "stdio";
 
 const SOURCES_HELP: &str = "\
 Every option can also stand in a TOML file (--config FILE) under the same name, and in the environment as WEIR_ and \
@@ -38,9 +48,11 @@ pub(super) fn command() -> Command {
                 .arg(
                     Arg::new(FILE_NAME)
                         .value_name("FILE")
-                        .required(true)
-                        .help("The file"),
-                ),
+                        .required_unless_present_any(CHILDREN.into_iter().chain([WORDS]))
+                        .help("The file: options in TOML, or other programs to serve in JSON"),
+                )
+                .args(CHILDREN.into_iter().filter_map(Options::spec).map(argument))
+                .arg(words()),
         )
         .subcommand(
             Command::new("size")
@@ -79,12 +91,17 @@ fn on_the_command_line() -> impl Iterator<Item = &'static OptionSpec> {
 
 /// The values of the flags, option by option.
 pub(super) fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<String>)> {
-    on_the_command_line()
-        .filter_map(|spec| {
-            let texts = matches.get_many::<String>(spec.name)?;
-            Some((spec.name, texts.cloned().collect()))
-        })
-        .collect()
+    let given = on_the_command_line().filter_map(|spec| {
+        // A command may not have all of them.
+        let texts = matches.try_get_many::<String>(spec.name).ok()??;
+        Some((spec.name, texts.cloned().collect()))
+    });
+    let words = matches.get_many::<String>(WORDS).map(|words| {
+        let words: Vec<String> = words.cloned().collect();
+        // Words of a command line have no NUL.
+        (PROGRAM, vec![joined(&words).unwrap_or_default()])
+    });
+    given.chain(words).collect()
 }
 
 /// The configuration file that the flag names, or the environment.
@@ -95,12 +112,9 @@ pub(super) fn config_file(matches: &ArgMatches) -> Option<String> {
         .or_else(|| env::var(CONFIG.variable()).ok().filter(|path| !path.is_empty()))
 }
 
-/// The argument of `check`.
-pub(super) fn file_argument(matches: &ArgMatches) -> &str {
-    matches
-        .get_one::<String>(FILE_NAME)
-        .map(String::as_str)
-        .unwrap_or_default()
+/// The file that `check` was given.
+pub(super) fn file_argument(matches: &ArgMatches) -> Option<&str> {
+    matches.get_one::<String>(FILE_NAME).map(String::as_str)
 }
 
 /// The value that `size` was given for one of its options.
@@ -150,7 +164,19 @@ fn with_options(command: Command) -> Command {
                 .help(CONFIG.help),
         )
         .args(on_the_command_line().map(argument))
+        .arg(words())
         .after_help(SOURCES_HELP)
+}
+
+/// Everything behind `--`: a program to serve.
+fn words() -> Arg {
+    Arg::new(WORDS)
+        .value_name("COMMAND")
+        .last(true)
+        .num_args(1..)
+        .allow_hyphen_values(true)
+        .conflicts_with(PROGRAM)
+        .help("Behind `--`: the program of --stdio, with its arguments")
 }
 
 fn argument(spec: &'static OptionSpec) -> Arg {

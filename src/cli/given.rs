@@ -1,10 +1,9 @@
 //! All inputs of the command: flags, the environment, and the configuration file.
 
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::command;
-use crate::config::{ConfigError, Inputs, Source, is_variable};
+use crate::config::{ConfigError, Inputs, Source, is_variable, read_regular_file};
 
 /// All inputs, from the weakest source to the strongest.
 pub(super) fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
@@ -51,7 +50,7 @@ fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
 
 /// Adds a configuration file to the inputs.
 pub(super) fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<ConfigError>> {
-    let text = read_regular_file(path).map_err(|error| {
+    let text = read_regular_file(Path::new(path)).map_err(|error| {
         vec![ConfigError::FileUnreadable {
             path: path.escape_debug().to_string(),
             reason: error.to_string(),
@@ -60,27 +59,4 @@ pub(super) fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<Confi
     // Some editors put a byte-order mark first, which TOML does not allow.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     inputs.insert_file(path, text)
-}
-
-/// Reads a regular file only: a pipe may never answer, a device may never end, and opening either could block.
-fn read_regular_file(path: &str) -> io::Result<String> {
-    /// No real configuration is that long.
-    const FILE_BYTES_MAX: u64 = 1 << 20;
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        io::Error::other(format!("line {line} is not UTF-8"))
-    })
 }

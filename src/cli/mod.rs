@@ -1,4 +1,4 @@
-//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check FILE`, `weir size`.
+//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir size`.
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
 //! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `size`, help) to
@@ -44,7 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some((command::STDIO, given)) => start::serve(inputs(given).map(Inputs::over_stdio)),
         Some(("doctor", given)) => start::doctor(inputs(given)),
         Some(("size", given)) => size::run(given),
-        Some(("check", given)) => show::check(command::file_argument(given)),
+        Some(("check", given)) => show::check(given),
         _ => ExitCode::from(EXIT_USAGE),
     }
 }

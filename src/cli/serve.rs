@@ -76,6 +76,12 @@ fn announce(settings: &Settings, server: &Server) {
         .iter()
         .map(|toolset| toolset.name())
         .collect();
+    let servers: Vec<&str> = settings
+        .children
+        .servers
+        .iter()
+        .map(|server| server.name.as_str())
+        .collect();
     let admin = server
         .admin_address()
         .map_or_else(|| "off".to_owned(), |address| address.to_string());
@@ -88,6 +94,7 @@ fn announce(settings: &Settings, server: &Server) {
         memory_max = memory_max.as_str(),
         connections_max = settings.connections.limit(),
         toolsets = %toolsets.join(","),
+        servers = %servers.join(","),
         "serving"
     );
 }

@@ -1,17 +1,33 @@
-//! `weir check FILE`: what a configuration file means.
+//! `weir check`: what a configuration file means, or a file of other programs to serve, or a command line.
 
 use std::process::ExitCode;
 
+use super::command;
 use super::given::read_file;
 use super::terminal::{print_error, print_line, refuse};
-use crate::config::{Host, Inputs, Needs, Resolved, Settings, display_cpu_list, raise_soft_limits, resolve};
+use crate::config::{
+    Around, ChildServer, ChildSettings, Host, Inputs, Needs, Resolved, Settings, Source, display_cpu_list,
+    raise_soft_limits, resolve,
+};
 use crate::units::{ByteSize, CpuId};
 
-/// Prints what a file means; neither the environment nor flags are considered, and nothing is started.
-pub(super) fn check(path: &str) -> ExitCode {
+/// Prints what a file or a program means; the environment's options are not considered, and nothing is started.
+pub(super) fn check(given: &clap::ArgMatches) -> ExitCode {
     let mut inputs = Inputs::new();
-    if let Err(errors) = read_file(&mut inputs, path) {
-        return refuse(&errors);
+    match command::file_argument(given) {
+        // Clients name such files so, and their settings have other endings.
+        Some(path) if path.ends_with(".json") => {
+            inputs.insert("mcp-json", vec![path.to_owned()], Source::Flag);
+        }
+        Some(path) => {
+            if let Err(errors) = read_file(&mut inputs, path) {
+                return refuse(&errors);
+            }
+        }
+        None => {}
+    }
+    for (name, texts) in command::flags(given) {
+        inputs.insert(name, texts, Source::Flag);
     }
     raise_soft_limits();
     let host = match Host::read() {
@@ -21,7 +37,7 @@ pub(super) fn check(path: &str) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match resolve(&inputs, &host) {
+    match Around::this_process(|around| resolve(&inputs, &host, &around)) {
         Ok(resolved) => {
             lines(&resolved).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
@@ -59,7 +75,7 @@ fn plan(settings: &Settings) -> Vec<String> {
     };
     let workers = &settings.workers;
     let needs = Needs::of(settings);
-    vec![
+    let mut plan = vec![
         format!("shards: {places}"),
         format!(
             "workers: {} {}, {} calls may wait",
@@ -73,7 +89,33 @@ fn plan(settings: &Settings) -> Vec<String> {
             needs.shards,
             ByteSize(needs.memlock_bytes_per_shard).rounded()
         ),
-    ]
+    ];
+    let children = &settings.children;
+    plan.extend(children.servers.iter().map(|server| child_line(server, children)));
+    plan
+}
+
+/// What would be started for one server. Values of variables may be secrets, so only their names are shown.
+fn child_line(server: &ChildServer, children: &ChildSettings) -> String {
+    let words = std::iter::once(&server.command).chain(&server.args);
+    let command: Vec<String> = words.map(|word| word.escape_debug().to_string()).collect();
+    let variables: Vec<&str> = server.env.keys().map(String::as_str).collect();
+    let with = if variables.is_empty() {
+        String::new()
+    } else {
+        format!(", with {}", variables.join(", "))
+    };
+    let directory = server.cwd.as_ref();
+    let directory = directory.map_or_else(String::new, |cwd| format!(", in {}", cwd.display()));
+    format!(
+        "server {}: {}{with}{directory}; {} to {} of them, {} calls at a time each, {}",
+        server.name,
+        command.join(" "),
+        server.pool.min_idle,
+        server.pool.max(children.cpu_count),
+        server.pool.in_flight_max(),
+        worker_place(&children.cpus)
+    )
 }
 
 fn worker_place(cpus: &[CpuId]) -> String {
@@ -112,7 +154,7 @@ mod tests {
                 "shards = 2\nlisten = '0.0.0.0:80'\ntoolset = ['demo', 'files']",
             )
             .unwrap();
-        let told = lines(&resolve(&inputs, &host()).unwrap());
+        let told = lines(&resolve(&inputs, &host(), &Around::nothing()).unwrap());
         let is_told = |start: &str, end: &str| {
             let found = told
                 .iter()
@@ -138,13 +180,13 @@ mod tests {
             cpu_quota: Some(CpuQuota { millis: 2500 }),
             ..host()
         };
-        let resolved = resolve(&Inputs::new(), &host).unwrap();
+        let resolved = resolve(&Inputs::new(), &host, &Around::nothing()).unwrap();
         assert_eq!(plan(&resolved.settings)[0], "shards: 2 on any CPU");
     }
 
     #[test]
     fn workers_without_cpus_of_their_own_go_anywhere() {
-        let resolved = resolve(&Inputs::new(), &host()).unwrap();
+        let resolved = resolve(&Inputs::new(), &host(), &Around::nothing()).unwrap();
         let told = plan(&resolved.settings);
         assert_eq!(told[1], "workers: 4 on any CPU, 256 calls may wait");
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::command;
 use super::terminal::{print_error, print_line, refuse};
 use crate::config::{
-    Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
+    Around, Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
 };
 use crate::units::{ByteSize, display_duration};
 
@@ -164,7 +164,7 @@ fn said_by_serve(sizing: &Sizing, host: &Host) -> Vec<String> {
     for (name, text) in sizing.flags() {
         inputs.insert(name, vec![text], Source::Flag);
     }
-    match resolve(&inputs, host) {
+    match Around::this_process(|around| resolve(&inputs, host, &around)) {
         Ok(resolved) => resolved
             .notes
             .iter()

@@ -14,9 +14,9 @@ use crate::ring::{self, ProbeError};
 use super::terminal::{print_error, print_line, refuse};
 use super::{allocator, logging, serve, toolsets};
 use crate::config::{
-    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, ListenAddress, LogLevel, Needs,
-    ReportStream, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, UnixName, Verdict,
-    evaluate, raise_soft_limits, resolve,
+    AdminSettings, Around, ConfigError, Findings, Host, HostError, Inputs, Line, ListenAddress, LogLevel,
+    Needs, ReportStream, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, UnixName,
+    Verdict, evaluate, raise_soft_limits, resolve,
 };
 use crate::ring::listener::{AddressUse, address_use};
 use crate::ring::unix_listener::{UnixListenError, UnixUse, settled_unix_use, unix_use};
@@ -318,7 +318,8 @@ impl Problem {
 fn inspect(inputs: Inputs) -> Result<Inspection, Problem> {
     raise_soft_limits();
     let host = Host::read().map_err(Problem::Host)?;
-    let resolved = resolve(&inputs, &host).map_err(Problem::Config)?;
+    let resolved = Around::this_process(|around| resolve(&inputs, &host, &around));
+    let resolved = resolved.map_err(Problem::Config)?;
     let io_uring = probe_ring();
     let is_used_up = matches!(io_uring, Err(RingProblem::LockedMemory(_)));
     Ok(Inspection {

@@ -4,6 +4,7 @@
 //! This reads the options that depend on CPUs, descriptors or memory, and refuses what this machine cannot give.
 //! Whether it all fits into the budget is decided in `memory`.
 
+use super::children::ChildServer;
 use super::descriptors::DescriptorPlan;
 use super::error::ConfigError;
 use super::host::Host;
@@ -20,13 +21,33 @@ pub(super) struct Counts {
     pub(super) placement: Placement,
     pub(super) shards: u16,
     pub(super) workers: u32,
+    /// The CPUs of other programs; none if they share all.
+    pub(super) child_cpus: Vec<CpuId>,
+    pub(super) child_cpu_count: u32,
+    /// The most of them that may run at once.
+    pub(super) children: u32,
 }
 
 /// A thread is cheap, but a large machine has many CPUs, and a desktop runs many servers.
 const ONE_CLIENT_WORKERS_MAX: u32 = 4;
 
+/// A call costs a child three times what it costs a shard, or more.
+fn shards_beside_children(cpus: usize) -> u16 {
+    u16::try_from(cpus / 4).unwrap_or(u16::MAX).max(1)
+}
+
+/// The CPUs of other programs: those without a pinned shard, unless there are too few to be divided.
+fn child_cpus(is_pinned: bool, placement: &Placement, host: &Host) -> Vec<CpuId> {
+    if is_pinned && host.cpus.len() > 2 {
+        placement.worker_cpus.clone()
+    } else {
+        Vec::new()
+    }
+}
+
 pub(super) fn counts(
     options: &Options,
+    children: &[ChildServer],
     host: &Host,
     notes: &mut Vec<String>,
     errors: &mut Vec<ConfigError>,
@@ -34,7 +55,9 @@ pub(super) fn counts(
     let transport = options.endpoints.transport;
     let chosen = chosen_cpus(options, host, errors);
     let usable = chosen.len().min(host.usable_cpus());
+    let has_nothing_else = !children.is_empty() && options.toolsets.names.is_empty();
     let auto = match transport {
+        TransportKind::Http if has_nothing_else => shards_beside_children(usable),
         TransportKind::Http => u16::try_from(usable).unwrap_or(u16::MAX),
         TransportKind::Stdio => 1,
     };
@@ -69,11 +92,21 @@ pub(super) fn counts(
         TransportKind::Stdio => cpus.min(ONE_CLIENT_WORKERS_MAX),
     };
     let workers = options.workers.threads.unwrap_or(workers_default);
+    let (is_pinned, placement) = (is_pinned(options, host), place(shards, &chosen, &host.cpus));
+    let child_cpus = child_cpus(is_pinned, &placement, host);
+    let child_cpu_count = match child_cpus.len() {
+        0 => cpus,
+        some => u32::try_from(some).unwrap_or(u32::MAX),
+    };
+    let most = children.iter().map(|server| server.pool.max(child_cpu_count));
     Counts {
-        is_pinned: is_pinned(options, host),
-        placement: place(shards, &chosen, &host.cpus),
+        is_pinned,
+        placement,
         shards,
         workers: workers.max(1),
+        child_cpus,
+        child_cpu_count,
+        children: most.fold(0, u32::saturating_add),
     }
 }
 
@@ -159,6 +192,7 @@ fn connections_demand(
         shards: u32::from(counts.shards),
         workers: counts.workers,
         more_addresses: options.endpoints.listen.len().saturating_sub(1) as u32,
+        children: counts.children,
         connections: asked.unwrap_or(1),
     };
     let reserve = plan.reserved();

@@ -12,6 +12,9 @@ const PER_SHARD: u64 = 12;
 /// Descriptors of a worker: a file and the directories on the way to it.
 const PER_WORKER: u64 = 4;
 
+/// Descriptors of another program that is served: the three pipes, and those whose other ends are about to be sent.
+const PER_CHILD: u64 = 4;
+
 /// The numbers that descriptors are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorPlan {
@@ -21,6 +24,8 @@ pub struct DescriptorPlan {
     pub workers: u32,
     /// The number of addresses listened on beyond the first, on each of which a shard has a socket.
     pub more_addresses: u32,
+    /// The most other programs that run at once.
+    pub children: u32,
     /// The number of connections, over all shards.
     pub connections: u32,
 }
@@ -29,7 +34,8 @@ impl DescriptorPlan {
     /// Descriptors that are not connections.
     pub fn reserved(&self) -> u64 {
         let per_shard = PER_SHARD + u64::from(self.more_addresses);
-        PROCESS + per_shard * u64::from(self.shards) + PER_WORKER * u64::from(self.workers)
+        let threads = per_shard * u64::from(self.shards) + PER_WORKER * u64::from(self.workers);
+        PROCESS + threads + PER_CHILD * u64::from(self.children)
     }
 
     /// All descriptors.
@@ -44,14 +50,18 @@ impl fmt::Display for DescriptorPlan {
             shards,
             workers,
             more_addresses,
+            children,
             connections,
         } = self;
         let per_shard = PER_SHARD + u64::from(*more_addresses);
         write!(
             f,
-            "{} = process {PROCESS} + {shards} shards x {per_shard} + {workers} workers x {PER_WORKER} + {connections} \
-             connections",
+            "{} = process {PROCESS} + {shards} shards x {per_shard} + {workers} workers x {PER_WORKER}",
             self.total()
-        )
+        )?;
+        if *children > 0 {
+            write!(f, " + {children} children x {PER_CHILD}")?;
+        }
+        write!(f, " + {connections} connections")
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn effective(inputs: &Inputs, settled: &Options, is_pinned: bool) -> 
         let value = match given {
             Some(given) => given.texts.join(", "),
             None if spec.name == "cpus" && !is_pinned => "any".to_owned(),
+            None if spec.name == "toolset" && settled.toolsets.names.is_empty() => "none".to_owned(),
             None => field
                 .show(spec.kind)
                 .or(spec.derived.map(str::to_owned))

@@ -93,7 +93,6 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The same error, found at a place in a file.
-    #[cfg(feature = "cli")]
     pub(super) fn at(self, place: FilePlace) -> Self {
         Self::InFile {
             place,
@@ -126,7 +125,6 @@ pub struct FilePlace {
 
 impl FilePlace {
     /// The place of the bytes `span` of `text`, which is the content of the file at `path`.
-    #[cfg(feature = "cli")]
     pub(super) fn new(path: &str, text: &str, span: Range<usize>) -> Self {
         /// Characters of a long line that are shown before the place and from it on.
         const SHOWN_BEFORE: usize = 60;

@@ -336,12 +336,13 @@ impl Value for bool {
     }
 }
 
-/// Strings are names of hosts, origins and paths of URLs.
+/// Strings are names of hosts, origins, paths of URLs, and what is read elsewhere.
 impl Value for String {
     fn parse(text: &str, kind: Kind) -> Result<Self, String> {
         match kind {
             Kind::Origin => text::parse_origin(text),
             Kind::Host => text::parse_host(text),
+            Kind::Text => text::parse_text(text),
             _ => text::parse_url_path(text),
         }
     }

@@ -58,12 +58,13 @@ fn option_in_file(name: &str) -> Option<&'static OptionSpec> {
 
 /// One line of a file, read.
 fn read_row(name: &str, value: &toml::Value) -> Result<(&'static str, Vec<String>), ConfigError> {
-    match option_in_file(name) {
-        Some(spec) => texts_of(spec, value).map(|texts| (spec.name, texts)),
-        None => Err(match first_table(value) {
-            Some(table) => in_a_table(name, table),
-            None => unknown_key(name),
-        }),
+    let table = first_table(value).map(|table| in_a_table(name, table));
+    match (option_in_file(name), table) {
+        // The option is no table, but another one was looked for in a table of this name.
+        (Some(_), Some(error @ ConfigError::Table { meant: Some(_), .. })) => Err(error),
+        (Some(spec), _) => texts_of(spec, value).map(|texts| (spec.name, texts)),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(unknown_key(name)),
     }
 }
 

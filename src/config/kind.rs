@@ -68,6 +68,8 @@ pub enum Kind {
     },
     /// A file or directory.
     Path,
+    /// Any text.
+    Text,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `scheme://host[:port]`, or `*`.

@@ -7,14 +7,11 @@
 //! what `host` found of the machine, with the arithmetic of `demand`, `placement` and `memory`; `notes` says what may
 //! surprise, `effective` what every option came to. `startup` compares what the settings need with what the kernel
 //! gives. `sizing` goes the other way, from clients to options. `children` has the settings of other programs to serve.
-//! Only `host` and `ring_users` ask the kernel anything.
+//! Only `host`, `ring_users` and `around` ask the kernel anything.
 //! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
 mod access;
-#[cfg_attr(
-    not(feature = "internals"),
-    allow(dead_code, reason = "no server has children yet")
-)]
+mod around;
 mod children;
 mod demand;
 mod descriptors;
@@ -33,7 +30,6 @@ mod inputs;
 mod kind;
 mod listen;
 mod memory;
-#[cfg(feature = "cli")]
 mod nearest;
 mod notes;
 mod options;
@@ -60,9 +56,10 @@ mod text;
 mod values;
 
 pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, OriginRuleError, RuleHost};
+pub use around::{Around, read_regular_file};
 pub use children::{
     AnonymousClients, ChildEra, ChildServer, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy,
-    Rlimit, Warmup,
+    Rlimit, Warmup, named_servers,
 };
 pub use descriptors::DescriptorPlan;
 pub use error::{ConfigError, FilePlace};
@@ -76,12 +73,13 @@ pub use memory::{
 pub use options::Options;
 pub use placement::{ShardPlace, display_cpu_list};
 pub use sections::{
-    AccessSettings, ChannelSettings, ConnectionOptions, EndpointSettings, HttpLimits, MachineOptions,
-    OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolsetSettings,
-    WorkerOptions,
+    AccessSettings, ChannelSettings, ChildOptions, ConnectionOptions, EndpointSettings, HttpLimits,
+    MachineOptions, OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts,
+    ToolsetSettings, WorkerOptions,
 };
 pub use settings::{
-    HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings, WorkerSettings,
+    ChildSettings, HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
+    WorkerSettings,
 };
 pub use settle::settle_program;
 pub use sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
@@ -93,7 +91,7 @@ pub use values::{
 
 #[cfg(feature = "cli")]
 pub use {
-    children::{Surroundings, read_pool, read_servers, server_of},
+    children::joined,
     effective::Effective,
     environment::is_variable,
     inputs::{GivenTexts, Inputs, Source, nearest_option},

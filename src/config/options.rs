@@ -7,9 +7,9 @@ use super::error::ConfigError;
 use super::field::Field;
 use super::section::Section;
 use super::sections::{
-    AccessSettings, ChannelSettings, ConnectionOptions, EndpointSettings, HttpLimits, MachineOptions,
-    OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolsetSettings,
-    WorkerOptions,
+    AccessSettings, ChannelSettings, ChildOptions, ConnectionOptions, EndpointSettings, HttpLimits,
+    MachineOptions, OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts,
+    ToolsetSettings, WorkerOptions,
 };
 use super::spec::OptionSpec;
 
@@ -49,6 +49,8 @@ options! {
     endpoints: EndpointSettings,
     /// The toolsets of `weir serve`; a program that embeds a server has no use for them.
     toolsets: ToolsetSettings,
+    /// Other programs to serve.
+    children: ChildOptions,
     /// CPUs, memory, and the division of memory.
     machine: MachineOptions,
     /// Waiting for a handler, and keeping one.

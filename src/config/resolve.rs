@@ -1,7 +1,9 @@
 //! Resolves texts and this machine to settings, for the command.
 //!
-//! This is pure: the same inputs and the same machine give the same settings.
+//! This is pure: the same inputs, the same machine, and the same files and variables give the same settings.
 
+use super::around::Around;
+use super::children::named_servers;
 use super::effective::{Effective, effective};
 use super::error::ConfigError;
 use super::host::Host;
@@ -23,18 +25,26 @@ pub struct Resolved {
     pub remarks: Vec<String>,
 }
 
-/// Makes settings of the inputs and of this machine.
+/// Makes settings of the inputs, of what they refer to, and of this machine.
 ///
 /// # Errors
 /// Returns all faults, in the order of the table, and then the demands that this machine cannot meet.
-pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError>> {
-    let (options, errors) = read(inputs);
+pub fn resolve(inputs: &Inputs, host: &Host, around: &Around<'_>) -> Result<Resolved, Vec<ConfigError>> {
+    let (mut options, mut errors) = read(inputs);
     let is_given = |name: &str| inputs.given(name).is_some();
+    let children = named_servers(&options.children, around).unwrap_or_else(|faults| {
+        errors.extend(faults);
+        Vec::new()
+    });
+    // Whoever names other programs wants these, and not this directory's files.
+    if !children.is_empty() && !is_given("toolset") {
+        options.toolsets.names.clear();
+    }
     let Settled {
         settings,
         options,
         notes,
-    } = settle(options, &is_given, errors, host)?;
+    } = settle(options, children, &is_given, errors, host)?;
     Ok(Resolved {
         effective: effective(inputs, &options, settings.executor.is_pinned),
         settings,

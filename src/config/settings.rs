@@ -5,6 +5,7 @@
 //! leaves open; what follows from the machine as well has a group beside them. Invariant: a value that exists is within
 //! its bounds, and all of them fit together (the memory plan adds up, every shard has a CPU).
 
+use super::children::ChildServer;
 use super::memory::MemoryPlan;
 use super::placement::ShardPlace;
 use super::sections::{
@@ -54,6 +55,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// The toolsets of `weir serve`.
     pub toolsets: ToolsetSettings,
+    /// Other programs to serve.
+    pub children: ChildSettings,
     /// The report at exit, and the log.
     pub output: OutputOptions,
     /// The stream that the report goes to.
@@ -84,6 +87,17 @@ pub struct WorkerSettings {
     pub abandoned_max: usize,
     /// The CPUs that the threads may use; if it is empty, they are not pinned, because the shards take all CPUs.
     pub cpus: Vec<CpuId>,
+}
+
+/// Other programs to serve.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChildSettings {
+    /// The programs.
+    pub servers: Vec<ChildServer>,
+    /// The CPUs that they may use; if it is empty, all that this process may.
+    pub cpus: Vec<CpuId>,
+    /// The number of CPUs that they may use.
+    pub cpu_count: u32,
 }
 
 /// The stream that the report goes to.

@@ -4,6 +4,7 @@
 //! pool shrunk to fit, shards sharing a CPU) is mentioned in a note, never done silently; an explicit demand is met or
 //! refused.
 
+use super::children::{ChildServer, refuse_unsupported};
 use super::demand::{Counts, counts, memory_demand};
 use super::error::ConfigError;
 use super::host::Host;
@@ -13,7 +14,8 @@ use super::notes::{note_memory, note_unused};
 use super::options::Options;
 use super::sections::EndpointSettings;
 use super::settings::{
-    HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings, WorkerSettings,
+    ChildSettings, HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
+    WorkerSettings,
 };
 use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
 use super::values::{AdminSettings, CpuList, ReportFormat, TransportKind};
@@ -32,17 +34,22 @@ pub(super) struct Settled {
     pub(super) notes: Vec<String>,
 }
 
-/// Makes settings of the options of a program; a value other than the default counts as given.
+/// Makes settings of the options of a program, and of the other programs that these name; a value other than the
+/// default counts as given.
 ///
 /// # Errors
 /// Returns everything that is out of bounds, in the order of the table, and then the demands that this machine cannot
 /// meet.
-pub fn settle_program(options: &Options, host: &Host) -> Result<(Settings, Vec<String>), Vec<ConfigError>> {
+pub fn settle_program(
+    options: &Options,
+    children: Vec<ChildServer>,
+    host: &Host,
+) -> Result<(Settings, Vec<String>), Vec<ConfigError>> {
     let mut options = options.clone();
     let errors = options.check().err().unwrap_or_default();
     let (set, plain) = (options.clone(), Options::default());
     let is_given = |name: &str| set.show(name) != plain.show(name);
-    let settled = settle(options, &is_given, errors, host)?;
+    let settled = settle(options, children, &is_given, errors, host)?;
     Ok((settled.settings, settled.notes))
 }
 
@@ -52,16 +59,18 @@ pub fn settle_program(options: &Options, host: &Host) -> Result<(Settings, Vec<S
 /// Returns these, and then options that contradict each other or that this machine cannot meet.
 pub(super) fn settle(
     mut options: Options,
+    children: Vec<ChildServer>,
     is_given: &dyn Fn(&str) -> bool,
     mut errors: Vec<ConfigError>,
     host: &Host,
 ) -> Result<Settled, Vec<ConfigError>> {
     let mut notes = Vec::new();
     settle_alone(&mut options);
-    let counts = counts(&options, host, &mut notes, &mut errors);
+    let counts = counts(&options, &children, host, &mut notes, &mut errors);
     let demand = memory_demand(&options, host, &counts, &mut errors);
     note_unused(&options, is_given, &mut notes);
     refuse_together(&options, &mut errors);
+    refuse_unsupported(&children, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -72,7 +81,7 @@ pub(super) fn settle(
     note_memory(&demand, &fit, &options.http, &mut notes);
     complete(&mut options, &counts, &demand, &fit);
     options.queue.steal_reserve = Some(reserve);
-    let settings = assemble(&options, counts, &fit, demand.ring_buffers.is_some());
+    let settings = assemble(&options, children, counts, &fit, demand.ring_buffers.is_some());
     Ok(Settled {
         settings,
         options,
@@ -211,7 +220,13 @@ fn complete(options: &mut Options, counts: &Counts, demand: &MemoryDemand, fit: 
 }
 
 /// Puts the sections together, which are complete, and what follows from the machine.
-fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, is_ring_fixed: bool) -> Settings {
+fn assemble(
+    options: &Options,
+    children: Vec<ChildServer>,
+    counts: Counts,
+    fit: &MemoryFit,
+    is_ring_fixed: bool,
+) -> Settings {
     let is_stdio = options.endpoints.transport == TransportKind::Stdio;
     let (executor, ring) = if is_stdio {
         (ExecutorSettings::ONE_CLIENT, RingOptions::ONE_CLIENT)
@@ -241,6 +256,11 @@ fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, is_ring_fixed: b
         workers: workers(options, &counts),
         shards: counts.placement.shards,
         toolsets: options.toolsets.clone(),
+        children: ChildSettings {
+            servers: children,
+            cpus: counts.child_cpus,
+            cpu_count: counts.child_cpu_count,
+        },
         output: options.output,
         report_stream: if is_stdio {
             ReportStream::Stderr

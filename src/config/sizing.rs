@@ -127,6 +127,7 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
             shards: request.cores,
             workers: request.cores,
             more_addresses: 0,
+            children: 0,
             connections,
         },
     })
@@ -214,7 +215,7 @@ fn fitting(would_fit: &Option<Box<Sizing>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Host, Inputs, Source, resolve};
+    use crate::config::{Around, Host, Inputs, Source, resolve};
     use crate::units::CpuId;
 
     const MIB: u64 = 1 << 20;
@@ -253,7 +254,7 @@ mod tests {
         for (name, text) in sizing.flags() {
             inputs.insert(name, vec![text], Source::Flag);
         }
-        let settings = resolve(&inputs, &host()).unwrap().settings;
+        let settings = resolve(&inputs, &host(), &Around::nothing()).unwrap().settings;
         assert_eq!(settings.memory, sizing.fit.plan, "{sizing:?}");
         let served = (
             settings.shards.len(),

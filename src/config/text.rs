@@ -31,6 +31,15 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// What another module makes something of.
+pub(super) fn parse_text(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("is empty".to_owned()),
+        text if text.contains('\0') => Err("contains a NUL".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 fn parse_port(text: &str) -> Option<u16> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()

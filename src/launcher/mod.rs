@@ -70,7 +70,6 @@ pub use spec::{
 /// weir::launcher();
 /// // Everything else that `main` does.
 /// ```
-#[doc(hidden)] // No server has children yet.
 pub fn launcher() {
     start::IS_LAUNCHER_CALLED.store(true, Ordering::Release);
     let mut arguments = std::env::args_os().skip(1);

@@ -392,7 +392,6 @@ impl Ticket {
     }
 
     /// Whether the call reads a resource.
-    #[allow(dead_code, reason = "no server has children yet")]
     pub(super) fn reads_resource(&self) -> bool {
         matches!(self.operation, Operation::Resource(_) | Operation::Template(_))
     }

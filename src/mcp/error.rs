@@ -382,7 +382,6 @@ pub(super) fn write_internal_error(out: &mut Vec<u8>, id: Id<'_>, message: &str)
 }
 
 /// Appends the answer to a call that another program had and did not answer.
-#[allow(dead_code, reason = "no server has children yet")]
 pub(super) fn write_server_fault(out: &mut Vec<u8>, id: Id<'_>, server: &str, reason: &str) {
     let message = format!("server {server:?} gave no answer: {reason}");
     write_error_with_data(out, Some(id), code::INTERNAL_ERROR, &message, |out| {
@@ -415,7 +414,6 @@ pub(super) fn write_overload(out: &mut Vec<u8>, id: Option<Id<'_>>, overload: &O
 }
 
 /// Appends the overload error of one server that is another program, with the reason why.
-#[allow(dead_code, reason = "no server has children yet")]
 pub(super) fn write_server_overload(
     out: &mut Vec<u8>,
     id: Id<'_>,

@@ -65,6 +65,46 @@ pub trait Label: Copy + 'static {
 }
 
 labels! {
+    /// How far a child is.
+    ChildState {
+        /// It was started, and takes no calls yet.
+        Starting => "starting",
+        /// It takes calls.
+        Serving => "serving",
+        /// It is to end, and has not.
+        Stopping => "stopping",
+    }
+}
+
+labels! {
+    /// Why a child died that nobody had ended.
+    ChildDeath {
+        /// It could not be started.
+        Spawn => "spawn",
+        /// It was not ready in time.
+        StartTimeout => "start_timeout",
+        /// What it said when it was greeted made it useless.
+        Handshake => "handshake",
+        /// Its process exited.
+        Exit => "exit",
+        /// A signal ended its process that was not this server's.
+        Signal => "signal",
+        /// It used more memory than it may.
+        Memory => "memory",
+        /// This server had no memory left for what it said.
+        ServerMemory => "server_memory",
+        /// It closed its input or its output.
+        PipeClosed => "pipe_closed",
+        /// It did not read its input.
+        InputStuck => "input_stuck",
+        /// It did not answer while it had nothing else to do.
+        Unresponsive => "unresponsive",
+        /// The launcher ended, and all children with it.
+        Launcher => "launcher",
+    }
+}
+
+labels! {
     /// Which protocol era a request spoke.
     Era {
         /// Revisions up to 2025-11-25.

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 mod cell;
+mod children;
 mod contention;
 mod counter;
 mod duration;
@@ -27,13 +28,14 @@ mod tombstones;
 mod workers;
 
 pub use cell::{LongestNanos, Nanos, RequestCounts};
+pub use children::ChildServerFigures;
 pub use contention::{Contention, ContentionFigures, ContentionMeter};
 pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
 pub use histogram::{Latency, ShardHistograms};
 pub use labels::{
-    Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
-    ToolLabels, ToolRow, WaitEnd,
+    ChildDeath, ChildState, Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason,
+    RequestClass, Stage, ToolLabels, ToolRow, WaitEnd,
 };
 pub use log_records::on_log_record_dropped;
 pub use process::{ProcessFigures, ProcessUse, ProcessorTime};

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::children::ChildServerFigures;
 use super::duration::{DurationCounts, Operation};
 use super::exposition::{Exposition, Kind};
 use super::labels::{Method, Outcome, ToolLabels};
@@ -36,6 +37,8 @@ pub struct Scrape<'a> {
     pub evicted: TombstoneFigures,
     /// The tasks.
     pub tasks: TaskFigures,
+    /// Other programs that are served, by their order.
+    pub children: &'a [ChildServerFigures],
     /// The process.
     pub process: ProcessFigures,
 }
@@ -76,6 +79,7 @@ impl Scrape<'_> {
         ];
         TombstoneFigures::expose(&mut exposition, &ends);
         TaskFigures::expose(&mut exposition, &[(None, &self.tasks)]);
+        ChildServerFigures::expose(&mut exposition, self.children);
         exposition.single(
             Kind::Counter,
             "weir_log_records_dropped_total",
@@ -174,6 +178,7 @@ mod tests {
                 refused_total: 5,
                 ..TaskFigures::default()
             },
+            children: &[],
             process: ProcessFigures::read(),
         };
         parse(&scrape.render())
@@ -375,6 +380,7 @@ mod tests {
             ended: TombstoneFigures::default(),
             evicted: TombstoneFigures::default(),
             tasks: TaskFigures::default(),
+            children: &[],
             process: ProcessFigures::default(),
         };
         let samples = parse(&scrape.render());

@@ -102,7 +102,6 @@ impl Operation {
 
 impl Registry {
     /// The server that an operation goes to, if that is another program.
-    #[allow(dead_code, reason = "no server has children yet")]
     #[inline]
     pub(crate) fn server_of(&self, operation: Operation) -> Option<ServerIndex> {
         self.inner().foreign.as_ref()?;

@@ -82,7 +82,6 @@ impl Socket {
     ///
     /// # Errors
     /// Fails like [`Socket::pair`].
-    #[cfg(any(test, feature = "internals"))]
     pub fn pipe_end(end: OwnedFd) -> io::Result<Self> {
         let access = rustix::fs::fcntl_getfl(&end)? & OFlags::ACCMODE;
         let (input, input_kind) = waiting(end, access)?;

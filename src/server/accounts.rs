@@ -19,6 +19,12 @@ pub(super) enum AccountError {
         name: String,
         list: &'static str,
     },
+    #[error("{option} = {uid} has no group in {list}; write USER:GROUP")]
+    NoGroup {
+        option: &'static str,
+        uid: u32,
+        list: &'static str,
+    },
     #[error("{option}: {list} cannot be read: {error}; give the number")]
     Unreadable {
         option: &'static str,
@@ -55,6 +61,23 @@ pub(super) fn user_ids(users: &UnixUsers) -> Result<Vec<u32>, AccountError> {
     Ok(ids)
 }
 
+/// The numbers of the user that children run as, and of its group, which is the user's own if none is named.
+pub(super) fn child_user(user: &Account, group: Option<&Account>) -> Result<(u32, u32), AccountError> {
+    const OPTION: &str = "user";
+    let uid = id(OPTION, user, USERS)?;
+    let gid = match group {
+        Some(group) => id(OPTION, group, GROUPS)?,
+        None => primary_group(OPTION, uid)?,
+    };
+    Ok((uid, gid))
+}
+
+fn primary_group(option: &'static str, uid: u32) -> Result<u32, AccountError> {
+    let list = USERS;
+    let text = fs::read(list).map_err(|error| AccountError::Unreadable { option, list, error })?;
+    find_group(&String::from_utf8_lossy(&text), uid).ok_or(AccountError::NoGroup { option, uid, list })
+}
+
 fn id(option: &'static str, account: &Account, list: &'static str) -> Result<u32, AccountError> {
     let name = match account {
         Account::Id(id) => return Ok(*id),
@@ -78,6 +101,15 @@ fn find(text: &str, name: &str) -> Option<u32> {
     })
 }
 
+/// The group of the user with this number, which follows it in the list.
+fn find_group(text: &str, uid: u32) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let is_it = fields.next()?.parse() == Ok(uid);
+        is_it.then(|| fields.next()?.parse().ok()).flatten()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +122,19 @@ mod tests {
         for name in ["wei", "weir-", "www", "x", ""] {
             assert_eq!(find(text, name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_child_has_its_users_group_unless_another_is_named() {
+        let text = "root:x:0:0:root:/root:/bin/sh\nbad\nweir:x:1001:1002::/:\n";
+        assert_eq!(find_group(text, 1001), Some(1002));
+        assert_eq!(find_group(text, 1002), None);
+        let named = child_user(&Account::Id(5_000_000), Some(&Account::Id(7))).unwrap();
+        assert_eq!(named, (5_000_000, 7));
+        assert_eq!(
+            child_user(&Account::Id(5_000_000), None).unwrap_err().to_string(),
+            "user = 5000000 has no group in /etc/passwd; write USER:GROUP"
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 
 use crate::config::{
-    AdminSettings, ConfigError, Host, ListenAddress, Options, Settings, TransportKind, UnixName,
-    raise_soft_limits, settle_program,
+    AdminSettings, Around, ConfigError, Host, ListenAddress, Options, Settings, TransportKind, UnixName,
+    named_servers, raise_soft_limits, settle_program,
 };
 use crate::mcp::Identity;
 use crate::metrics::Report;
@@ -244,7 +244,10 @@ impl ServerBuilder {
     pub(super) fn settings(&self) -> Result<Settings, ServeError> {
         raise_soft_limits();
         let host = Host::read().map_err(|error| ServeError::Host(Cause::new(error)))?;
-        let (settings, notes) = settle_program(&self.options, &host).map_err(ServeError::Settings)?;
+        let children = Around::this_process(|around| named_servers(&self.options.children, &around));
+        let children = children.map_err(ServeError::Settings)?;
+        let (settings, notes) =
+            settle_program(&self.options, children, &host).map_err(ServeError::Settings)?;
         for note in &notes {
             tracing::warn!("{note}");
         }

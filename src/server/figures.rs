@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use super::children::ChildrenStatus;
 use super::shards::ShardHandle;
 use crate::metrics::{ProcessFigures, Scrape, ShardHistograms, ShardMetrics, ShardReport};
 use crate::shard::{Service, ShardEvent};
@@ -13,7 +14,9 @@ pub(super) fn exposition(
     connections_max: u32,
     service: &Service,
     workers: &Submitter,
+    children: Option<&ChildrenStatus>,
 ) -> String {
+    let children = children.map(ChildrenStatus::figures).unwrap_or_default();
     Scrape {
         version: env!("CARGO_PKG_VERSION"),
         tools: &service.labels,
@@ -23,6 +26,7 @@ pub(super) fn exposition(
         ended: service.store.tombstones(),
         evicted: service.store.live().stats().evicted,
         tasks: service.store.tasks().figures(),
+        children: &children,
         process: ProcessFigures::read(),
     }
     .render()

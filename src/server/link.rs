@@ -10,7 +10,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mcp::Announcement;
-use crate::registry::{Edited, Registry, RegistryEdit, ServerLink};
+use crate::registry::{
+    Edited, ForeignFault, ForeignServer, Registry, RegistryBuilder, RegistryEdit, ServerLink,
+};
 use crate::shard::Served;
 
 /// The server behind the handles of calls.
@@ -43,6 +45,23 @@ impl ServerLink for Link {
     }
 
     fn edit_registry(&self, edit: RegistryEdit<'_>) {
+        self.edit(|builder| edit(builder));
+    }
+}
+
+impl Link {
+    /// Serves what other programs have besides what is registered here, instead of what they had before. Returns what
+    /// of it cannot be served.
+    pub(super) fn replace_foreign(&self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
+        let mut faults = Vec::new();
+        self.edit(|builder| {
+            faults = builder.replace_foreign(servers);
+            Edited::Publish
+        });
+        faults
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut RegistryBuilder) -> Edited) {
         let editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
         let service = self.served.current();
         let mut builder = service.protocol.registry().edit();

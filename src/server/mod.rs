@@ -40,6 +40,7 @@
 mod accounts;
 mod builder;
 mod cause;
+mod children;
 mod failure;
 mod figures;
 mod link;

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::accounts::user_ids;
 use super::cause::Cause;
+use super::children::{Children, ChildrenStatus, Launched};
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::listening::{Listening, Url};
 use super::service;
-use super::shards::{self, ShardHandle, Shards, SharedParts};
+use super::shards::{self, ShardHandle, Shards, SharedParts, Started};
 #[cfg(feature = "cli")]
 use super::signals::Signals;
 use super::signals::WakeOnDrop;
@@ -46,6 +47,8 @@ pub struct Server {
     addresses: Vec<ListenAddress>,
     /// This field is next, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,
+    /// Other programs that are served; they are killed when this is dropped.
+    children: Option<Children>,
     /// The first of the paths that MCP is served on.
     path: String,
     connections_max: u32,
@@ -102,6 +105,9 @@ impl Server {
                 Ok(())
             }
         };
+        // The launcher comes first: it is small when it is started early.
+        let launched = Launched::start(settings)?;
+        go_on()?;
         let options = Options {
             require_session: settings.session.is_required,
         };
@@ -109,7 +115,7 @@ impl Server {
         let service = Arc::new(service::make(settings, Arc::new(protocol))?);
         let served = Served::new(Arc::clone(&service));
         let link = Link::new(Arc::clone(&served));
-        let handle = ServerHandle::new(link);
+        let handle = ServerHandle::new(Arc::<Link>::clone(&link));
         go_on()?;
         let workers =
             Workers::start(&settings.workers).map_err(|error| StartError::Workers(Cause::new(error)))?;
@@ -132,11 +138,18 @@ impl Server {
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.sizes.handlers, Instant::now()),
             health: Arc::clone(&health),
+            children: launched.as_ref().map(|launched| launched.parts(settings)),
         };
-        let (shards, listening) = shards::start(settings, &shared, wake_on_drop, &mut is_cut_short)?;
+        let started = shards::start(settings, &shared, wake_on_drop, &mut is_cut_short)?;
+        let supervise = |launched: Launched| {
+            let inboxes = started.shards.iter().map(|shard| shard.inbox.clone());
+            launched.supervise(settings, inboxes.collect(), link)
+        };
+        let (children, opening) = launched.map(supervise).transpose()?.unzip();
         let view = admin_view(
             health,
-            &shards,
+            &started.shards,
+            children.as_ref().map(|children| Arc::clone(children.status())),
             settings.connections.limit(),
             Arc::clone(&service),
             workers.submitter(),
@@ -154,12 +167,20 @@ impl Server {
             )
         };
         let admin = admin_listener.map(start_admin).transpose().map_err(refused)?;
-        let watchdog = Watchdog::start(&shards);
+        let watchdog = Watchdog::start(&started.shards);
         let broadcaster = Broadcaster::start(
             Arc::clone(service.store.live()),
             handle.clone(),
             CurrentWatchers(served),
         );
+        let mut started = started;
+        if let Some(opening) = opening {
+            opening.wait(&mut is_cut_short)?;
+            started.open();
+        }
+        let Started {
+            shards, listening, ..
+        } = started;
         view.advance(Lifecycle::Serving);
         let addresses = listening.iter().map(|place| place.address().clone());
         Ok(Server {
@@ -167,6 +188,7 @@ impl Server {
             listening,
             path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
             shards,
+            children,
             connections_max: settings.connections.limit(),
             workers,
             service,
@@ -232,6 +254,7 @@ impl Server {
             self.connections_max,
             &self.service,
             &self.workers.submitter(),
+            self.children.as_ref().map(|children| &**children.status()),
         )
     }
 
@@ -246,11 +269,11 @@ impl Server {
         self.report_of(parts.collect(), &self.workers.submitter())
     }
 
-    /// Whether a shard has ended unexpectedly.
+    /// Whether a shard has ended unexpectedly, or the thread that owns other programs.
     pub fn is_broken(&self) -> bool {
-        self.shards
-            .iter()
-            .any(|shard| shard.is_finished() && !shard.is_over())
+        let mut shards = self.shards.iter();
+        shards.any(|shard| shard.is_finished() && !shard.is_over())
+            || self.children.as_ref().is_some_and(Children::is_broken)
     }
 
     /// Whether nobody is left to serve: with stdio, the one client has closed its end or is gone, and its calls in
@@ -272,6 +295,7 @@ impl Server {
             place.divert_new_connections();
         }
         self.shards.tell_running(|| ShardEvent::Drain(deadline));
+        self.children.iter().for_each(Children::drain);
         let mut is_clean = true;
         while !self.shards.are_finished() {
             for place in self.listening.extract_if(.., |place| place.is_released()) {
@@ -310,6 +334,8 @@ impl Server {
             drop(std::mem::take(&mut self.shards));
             report
         };
+        // The shards have ended their children, or were cut off: whoever is left is killed.
+        drop(self.children.take());
         let ended = self.workers.shutdown(WORKERS_PATIENCE);
         if ended.left_behind > 0 {
             tracing::warn!(
@@ -378,22 +404,21 @@ pub(super) fn identity() -> Identity {
 fn admin_view(
     health: Arc<Health>,
     shards: &Shards,
+    children: Option<Arc<ChildrenStatus>>,
     connections_max: u32,
     service: Arc<Service>,
     workers: Submitter,
     served: Arc<Served>,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
+    let shown = children.clone();
     let view = AdminView::new(health, move || {
-        exposition(&metrics, connections_max, &service, &workers)
+        exposition(&metrics, connections_max, &service, &workers, shown.as_deref())
     });
     let not_ready = move || {
-        served
-            .current()
-            .protocol
-            .registry()
-            .not_ready()
-            .map(str::to_owned)
+        let service = served.current();
+        let own = service.protocol.registry().not_ready().map(str::to_owned);
+        own.or_else(|| children.as_ref()?.not_ready())
     };
     Arc::new(view.with_not_ready(not_ready))
 }

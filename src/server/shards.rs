@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use crate::admin::Health;
+use crate::children::ChildrenParts;
 use crate::config::{ExecutorSettings, Settings, ShardPlace, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
@@ -93,7 +94,7 @@ impl Shards {
     }
 
     /// Sends an event to shards that run; nobody empties the inbox of one that has ended.
-    pub(super) fn tell_running(&self, event: impl Fn() -> ShardEvent<Socket>) {
+    pub(super) fn tell_running(&self, mut event: impl FnMut() -> ShardEvent<Socket>) {
         for shard in self.0.iter().filter(|shard| !shard.is_finished()) {
             shard.inbox.post(event());
         }
@@ -160,45 +161,99 @@ pub(super) struct SharedParts {
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<Socket>>,
     pub(super) health: Arc<Health>,
+    /// The other programs that are served, before which no client is let in.
+    pub(super) children: Option<ChildrenParts>,
 }
 
 /// The source of a shard's clients.
 enum Source {
     /// Connections of these sockets.
     Listeners(Vec<Arc<OwnedFd>>),
-    /// One client; the shard ends with it.
-    Stdio(Socket),
+    /// One client; the shard ends with it. Its pipes come later if nobody is served yet.
+    Stdio(Option<Socket>),
 }
 
-/// Starts all shards, unless it is cut short. Returns them with their listeners once all have started. If one does not
-/// start, the others are ended. `wake_on_drop` is dropped when the last of them has ended.
+/// Shards that were started, and what they are to serve.
+pub(super) struct Started {
+    pub(super) shards: Shards,
+    /// The places where they listen.
+    pub(super) listening: Vec<Listening>,
+    /// The pipes of the one client, if they are kept until there is something to serve.
+    pipes: Option<Socket>,
+}
+
+impl Started {
+    /// Lets clients in where shards were made to wait.
+    pub(super) fn open(&mut self) {
+        // The shard of the one client is alone.
+        let mut pipes = self.pipes.take();
+        self.shards.tell_running(|| {
+            ShardEvent::Open(match pipes.take() {
+                Some(pipes) => Clients::One(pipes),
+                None => Clients::Listeners,
+            })
+        });
+    }
+}
+
+/// Starts all shards, unless it is cut short. Returns them with their listeners once all have started; if there are
+/// children, they are yet to be [opened](Started::open). If one does not start, the others are ended. `wake_on_drop` is
+/// dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
     shared: &SharedParts,
     wake_on_drop: Option<WakeOnDrop>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Shards, Vec<Listening>), StartError> {
-    let (sources, listening) = sources(settings)?;
+) -> Result<Started, StartError> {
+    let Sources {
+        of_shards,
+        listening,
+        pipes,
+    } = sources(settings, shared.children.is_some())?;
     let wake_on_drop = Arc::new(wake_on_drop);
-    let mut shards = Shards(Vec::with_capacity(sources.len()));
-    for (place, source) in settings.shards.iter().zip(sources) {
+    let mut shards = Shards(Vec::with_capacity(of_shards.len()));
+    for (place, source) in settings.shards.iter().zip(of_shards) {
         let wake_on_drop = Arc::clone(&wake_on_drop);
         let handle = start_one(settings, shared, *place, source, wake_on_drop, is_cut_short)?;
         shards.0.push(handle);
     }
-    Ok((shards, listening))
+    Ok(Started {
+        shards,
+        listening,
+        pipes,
+    })
 }
 
-fn sources(settings: &Settings) -> Result<(Vec<Source>, Vec<Listening>), StartError> {
+/// Where each shard has its clients from, the places where it listens, and the pipes that it is given later.
+struct Sources {
+    of_shards: Vec<Source>,
+    listening: Vec<Listening>,
+    pipes: Option<Socket>,
+}
+
+fn sources(settings: &Settings, is_later: bool) -> Result<Sources, StartError> {
     match settings.endpoints.transport {
         TransportKind::Http => {
             let (listening, of_shards) = listening::listen(&settings.endpoints, settings.shards.len())?;
             let sources = of_shards.into_iter().map(Source::Listeners);
-            Ok((sources.collect(), listening))
+            Ok(Sources {
+                of_shards: sources.collect(),
+                listening,
+                pipes: None,
+            })
         }
         TransportKind::Stdio => {
             let pipes = Socket::take_stdio().map_err(StartError::Stdio)?;
-            Ok((vec![Source::Stdio(pipes)], Vec::new()))
+            let (now, later) = if is_later {
+                (None, Some(pipes))
+            } else {
+                (Some(pipes), None)
+            };
+            Ok(Sources {
+                of_shards: vec![Source::Stdio(now)],
+                listening: Vec::new(),
+                pipes: later,
+            })
         }
     }
 }
@@ -227,6 +282,7 @@ fn start_one(
         unix_peers: shared.unix_peers.clone(),
         mesh: Arc::clone(&shared.mesh),
         workers: shared.workers.clone(),
+        children: shared.children.clone(),
         metrics: Arc::clone(&metrics),
         source,
         is_over: Arc::clone(&is_over),
@@ -296,6 +352,7 @@ struct ThreadSetup {
     unix_peers: UnixPeers,
     mesh: Arc<Mesh<Socket>>,
     workers: Submitter,
+    children: Option<ChildrenParts>,
     metrics: Arc<ShardMetrics>,
     source: Source,
     is_over: Arc<AtomicBool>,
@@ -345,16 +402,20 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         Ok(ring) => ring,
         Err(failure) => return Err(tell(failure, ready)),
     };
+    let has_one_client = matches!(setup.source, Source::Stdio(_));
     let clients = match setup.source {
         Source::Listeners(listeners) => {
             for listener in listeners {
                 ring.listen(listener);
             }
-            Clients::Listeners
+            if setup.children.is_some() {
+                Clients::Later
+            } else {
+                Clients::Listeners
+            }
         }
-        Source::Stdio(pipes) => Clients::One(pipes),
+        Source::Stdio(pipes) => pipes.map_or(Clients::Later, Clients::One),
     };
-    let has_one_client = matches!(clients, Clients::One(_));
     let inbox = Inbox::new(Box::new(ring.waker()));
     let parts = ShardParts {
         served: setup.served,
@@ -367,7 +428,7 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         mesh: setup.mesh,
         workers: setup.workers,
         clients,
-        children: None,
+        children: setup.children,
         metrics: setup.metrics,
         clock: now,
     };

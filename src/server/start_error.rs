@@ -51,6 +51,9 @@ pub enum StartError {
         /// The reason.
         reason: String,
     },
+    /// Other programs cannot be started at all: their launcher or its thread, or an account of theirs.
+    #[error("other programs cannot be served: {0}")]
+    Children(Cause),
     /// The worker threads did not start.
     #[error(transparent)]
     Workers(Cause),

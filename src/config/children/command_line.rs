@@ -15,21 +15,13 @@ const VERBS: [&str; 6] = ["run", "x", "dlx", "exec", "tool", "start"];
 /// Bytes of a name.
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
-/// The server of a command line, split as a shell would, or of words that are split already. Its name is the program's,
-/// or that of what a wrapper such as `npx` starts.
+/// The server of a command line, split as a shell would. Its name is the program's, or that of what a wrapper such as
+/// `npx` starts.
 ///
 /// # Errors
-/// Fails when there is no program, or a quote is not closed.
-pub fn server_of(words: &[String]) -> Result<ChildServer, String> {
-    let split;
-    let words = match words {
-        [line] => {
-            split = shlex::split(line)
-                .ok_or_else(|| format!("`{line}` has a quote that is not closed, or ends in a backslash"))?;
-            &split[..]
-        }
-        words => words,
-    };
+/// Fails when there is no program, or a quote is not closed: the rest of a sentence about the line.
+pub(super) fn server_of(line: &str) -> Result<ChildServer, String> {
+    let words = shlex::split(line).ok_or("has a quote that is not closed, or ends in a backslash")?;
     let Some((command, args)) = words.split_first().filter(|(command, _)| !command.is_empty()) else {
         return Err(
             "has no program; write for example `npx -y @modelcontextprotocol/server-everything`".to_owned(),
@@ -43,6 +35,14 @@ pub fn server_of(words: &[String]) -> Result<ChildServer, String> {
         cwd: None,
         pool: PoolSettings::default(),
     })
+}
+
+/// The command line of words that are split already.
+///
+/// # Errors
+/// Fails when a word has a NUL.
+pub fn joined(words: &[String]) -> Result<String, String> {
+    shlex::try_join(words.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
 
 /// `server-everything` for `npx -y @modelcontextprotocol/server-everything@1.0`, `run` for `./bin/run.sh`.
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<String> {
-        let server = server_of(&[line.to_owned()]).unwrap();
+        let server = server_of(line).unwrap();
         std::iter::once(server.command).chain(server.args).collect()
     }
 
@@ -99,12 +99,14 @@ mod tests {
             ["a", "b c", "d \"e", "f g", "", "$H", "*"]
         );
         let split = ["a b".to_owned(), "c d".to_owned()];
-        let server = server_of(&split).unwrap();
+        let server = server_of(&joined(&split).unwrap()).unwrap();
         assert_eq!((server.command.as_str(), &server.args[..]), ("a b", &split[1..]));
         for line in ["", " ", "a 'b", "a \"b", "a \\", "''"] {
-            assert!(server_of(&[line.to_owned()]).is_err(), "{line}");
+            assert!(server_of(line).is_err(), "{line}");
         }
-        assert!(server_of(&[]).is_err());
+        assert!(server_of(&joined(&[]).unwrap()).is_err());
+        let word = ["a b".to_owned()];
+        assert_eq!(server_of(&joined(&word).unwrap()).unwrap().command, "a b");
     }
 
     #[test]
@@ -130,7 +132,7 @@ mod tests {
             ("///", "server"),
         ];
         for (line, name) in cases {
-            assert_eq!(server_of(&[line.to_owned()]).unwrap().name, name, "{line}");
+            assert_eq!(server_of(line).unwrap().name, name, "{line}");
         }
     }
 }

@@ -22,11 +22,13 @@ use super::variables::Variables;
 use crate::config::error::{ConfigError, FilePlace};
 
 /// What a file of servers refers to.
-pub struct Surroundings<'s> {
+pub(super) struct Surroundings<'s> {
     /// The directory that the file is in.
     pub directory: &'s Path,
     /// The value of a variable of the environment.
     pub variable: &'s dyn Fn(&str) -> Option<String>,
+    /// The settings of a pool, as far as the file does not say others.
+    pub pool: &'s PoolSettings,
     /// The text of another file.
     pub read: &'s dyn Fn(&Path) -> io::Result<String>,
 }
@@ -72,7 +74,7 @@ impl<'de> Deserialize<'de> for Entries {
 ///
 /// # Errors
 /// Fails when the text is no JSON or names no servers, and with the reasons of every server that cannot be served.
-pub fn read_servers(
+pub(super) fn read_servers(
     path: &str,
     text: &str,
     around: &Surroundings<'_>,
@@ -166,7 +168,7 @@ fn read_server(
     let mut faults = Faults::default();
     faults.keep(check_name(name));
     faults.keep(check_kind(entry));
-    let mut pool = PoolSettings::default();
+    let mut pool = around.pool.clone();
     faults
         .0
         .extend(read_object(&mut pool, of_pool).err().into_iter().flatten());

@@ -164,7 +164,7 @@ const KEYS: [(&str, Read); 35] = [
 ///
 /// # Errors
 /// Fails with a sentence for each key that is unknown, value that is refused, or pair of settings that do not fit.
-pub fn read_pool(pool: &mut PoolSettings, text: &str) -> Result<(), Vec<String>> {
+pub(super) fn read_pool(pool: &mut PoolSettings, text: &str) -> Result<(), Vec<String>> {
     let mut refusals = Vec::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {

@@ -14,33 +14,27 @@
 //! | `env_file` | files of variables |
 //! | `file` | reads a file of servers |
 //! | `command_line` | splits a command line, and names its server |
+//! | `named` | the servers that the options name, all together |
+//! | `unsupported` | what cannot be served yet, and says so |
 //!
 //! Unknown keys of a pool are refused; other unknown keys are other programs' affair.
 
-#[cfg(feature = "cli")]
 mod command_line;
-#[cfg(feature = "cli")]
 mod env_file;
-#[cfg(feature = "cli")]
 mod file;
-#[cfg(feature = "cli")]
 mod json;
-#[cfg(feature = "cli")]
 mod keys;
+mod named;
 mod pool;
 mod server;
-#[cfg(feature = "cli")]
+mod unsupported;
 mod values;
-#[cfg(feature = "cli")]
 mod variables;
 
-#[cfg(feature = "cli")]
-pub use command_line::server_of;
-#[cfg(feature = "cli")]
-pub use file::{Surroundings, read_servers};
-#[cfg(feature = "cli")]
-pub use keys::read_pool;
+pub use command_line::joined;
+pub use named::named_servers;
 pub use pool::{
     AnonymousClients, ChildEra, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy, Rlimit, Warmup,
 };
 pub use server::ChildServer;
+pub(super) use unsupported::refuse_unsupported;

@@ -227,7 +227,6 @@ impl PoolSettings {
     }
 
     /// Settings that are in bounds alone and do not fit together: the reasons, to follow the server's name.
-    #[cfg(feature = "cli")]
     pub(super) fn conflicts(&self) -> Vec<String> {
         let mut conflicts = Vec::new();
         let mut refuse = |is_wrong: bool, reason: &str| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::inputs::Source;
 use crate::config::{
-    AccessSettings, AdminSettings, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger,
+    AccessSettings, AdminSettings, Around, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger,
     ListenAddress, LogFormat, LogLevel, Needs, Options, QueueOptions, ReportFormat, ReportStream,
     TaskSettings, Timeouts, Toolset, TransportKind, UnixMode,
 };
@@ -35,7 +35,7 @@ fn inputs(flags: &[(&'static str, &str)]) -> Inputs {
 }
 
 fn settings(flags: &[(&'static str, &str)], host: &Host) -> Resolved {
-    resolve(&inputs(flags), host).unwrap_or_else(|errors| panic!("{flags:?}: {errors:?}"))
+    resolve(&inputs(flags), host, &Around::nothing()).unwrap_or_else(|errors| panic!("{flags:?}: {errors:?}"))
 }
 
 /// The effective value of an option.
@@ -45,7 +45,7 @@ fn shown<'a>(resolved: &'a Resolved, name: &str) -> &'a str {
 }
 
 fn refusal(flags: &[(&'static str, &str)], host: &Host) -> Vec<String> {
-    resolve(&inputs(flags), host)
+    resolve(&inputs(flags), host, &Around::nothing())
         .unwrap_err()
         .iter()
         .map(ToString::to_string)
@@ -201,14 +201,14 @@ fn paths_are_all_served_and_none_twice() {
     let mut several = Inputs::new();
     let texts = ["/mcp", "/", "/api/mcp/"].map(str::to_owned);
     several.insert("path", texts.to_vec(), Source::Flag);
-    let resolved = resolve(&several, &host(1, 4096)).unwrap();
+    let resolved = resolve(&several, &host(1, 4096), &Around::nothing()).unwrap();
     assert_eq!(resolved.settings.endpoints.paths, ["/mcp", "/", "/api/mcp"]);
     several.insert(
         "path",
         ["/mcp", "/mcp/"].map(str::to_owned).to_vec(),
         Source::Flag,
     );
-    let text = resolve(&several, &host(1, 4096)).unwrap_err()[0].to_string();
+    let text = resolve(&several, &host(1, 4096), &Around::nothing()).unwrap_err()[0].to_string();
     assert_eq!(text, "path = /mcp/ (from --path) is given twice; give it once");
 }
 
@@ -277,18 +277,96 @@ fn every_option_changes_the_settings() {
         ("log-level", "debug"),
         ("log-format", "json"),
     ];
-    assert_eq!(changed.len(), Options::specs().count());
+    // Those of other programs go together, in the test below.
+    assert_eq!(changed.len() + 3, Options::specs().count());
     let host = host(2, 4096);
     let plain = settings(&[], &host).settings;
-    for ((name, text), at) in changed.into_iter().zip(0..) {
+    for (name, text) in changed {
         let resolved = settings(&[(name, text)], &host);
         assert_ne!(resolved.settings, plain, "{name}");
-        let effective = &resolved.effective[at];
+        let effective = resolved.effective.iter().find(|row| row.name == name).unwrap();
         assert_eq!(
             (effective.name, effective.value.as_str(), effective.source),
             (name, text, Source::Flag)
         );
     }
+}
+
+/// Servers of a file, of a machine with a file `servers.json`.
+fn with_programs(flags: &[(&'static str, &str)], cpus: usize) -> Result<Resolved, Vec<ConfigError>> {
+    let around = Around {
+        directory: std::path::Path::new("/work"),
+        variable: &|_| None,
+        read: &|path| match path.to_str() {
+            Some("/work/servers.json") => Ok(r#"{"mcpServers":{"a":{"command":"x"}}}"#.to_owned()),
+            _ => Err(std::io::Error::other("no such file")),
+        },
+    };
+    resolve(&inputs(flags), &host(cpus, 4096), &around)
+}
+
+#[test]
+fn other_programs_are_named_by_a_command_line_or_a_file() {
+    let named = |flags: &[(&'static str, &str)]| with_programs(flags, 8).unwrap();
+    let of_line = named(&[("stdio", "npx -y thing"), ("pool", "mode=shared,max=3")]);
+    let [server] = &of_line.settings.children.servers[..] else {
+        panic!("{of_line:?}");
+    };
+    assert_eq!((server.name.as_str(), server.pool.max), ("thing", Some(3)));
+    assert_eq!(shown(&of_line, "pool"), "mode=shared,max=3");
+    let of_file = named(&[("mcp-json", "servers.json"), ("pool", "mode=shared")]);
+    assert_eq!(of_file.settings.children.servers[0].name, "a");
+    let refused = |flags: &[(&'static str, &str)]| with_programs(flags, 8).unwrap_err();
+    let both = refused(&[
+        ("stdio", "x"),
+        ("mcp-json", "servers.json"),
+        ("pool", "mode=shared"),
+    ]);
+    assert!(
+        both[0].to_string().starts_with("2 servers are named (x, a)"),
+        "{both:?}"
+    );
+    let session = refused(&[("stdio", "x")]);
+    assert!(
+        session[0].to_string().contains("write --pool mode=shared"),
+        "{session:?}"
+    );
+    let with_faults = refused(&[("mcp-json", "no.json"), ("pool-size", "0")]);
+    assert_eq!(with_faults.len(), 2, "{with_faults:?}");
+}
+
+#[test]
+fn other_programs_take_the_place_of_the_default_toolset_and_three_quarters_of_the_cpus() {
+    const SHARED: (&str, &str) = ("pool", "mode=shared");
+    let served = |cpus, more: &[(&'static str, &str)]| {
+        let resolved = with_programs(&[&[("stdio", "x"), SHARED], more].concat(), cpus).unwrap();
+        let settings = &resolved.settings;
+        let children = &settings.children;
+        assert!(!shown(&resolved, "toolset").is_empty());
+        (
+            settings.toolsets.names.len(),
+            settings.shards.len(),
+            children.cpus.iter().map(|cpu| cpu.0).collect::<Vec<_>>(),
+            children.cpu_count,
+        )
+    };
+    assert_eq!(served(8, &[]), (0, 2, vec![2, 3, 4, 5, 6, 7], 6));
+    assert_eq!(served(3, &[]), (0, 1, vec![1, 2], 2));
+    assert_eq!(served(2, &[]), (0, 1, vec![], 2), "everything shares two");
+    assert_eq!(served(1, &[]), (0, 1, vec![], 1));
+    assert_eq!(served(8, &[("shards", "4")]), (0, 4, vec![4, 5, 6, 7], 4));
+    assert_eq!(
+        served(8, &[("toolset", "demo")]),
+        (1, 8, vec![], 8),
+        "it serves beside them"
+    );
+    let plain = with_programs(&[], 8).unwrap();
+    assert_eq!(
+        (plain.settings.toolsets.names.len(), plain.settings.shards.len()),
+        (1, 8)
+    );
+    let over_stdio = with_programs(&[("stdio", "x"), SHARED, ("transport", "stdio")], 8).unwrap();
+    assert_eq!(over_stdio.settings.shards.len(), 1);
 }
 
 #[test]
@@ -570,7 +648,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place_in_the_order_of_the_table() {
     let file = "log-level = 'loud'\npool-size = 0\n";
     let mut inputs = Inputs::new();
     inputs.insert_file("/etc/weir.toml", file).unwrap();
-    let refused = resolve(&inputs, &host(2, 4096)).unwrap_err();
+    let refused = resolve(&inputs, &host(2, 4096), &Around::nothing()).unwrap_err();
     let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
     assert_eq!(
         told[0],
@@ -586,7 +664,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place_in_the_order_of_the_table() {
     );
     // A flag takes precedence over the file, and so does its place.
     inputs.insert("pool-size", vec!["70000".to_owned()], Source::Flag);
-    let refused = resolve(&inputs, &host(2, 4096)).unwrap_err();
+    let refused = resolve(&inputs, &host(2, 4096), &Around::nothing()).unwrap_err();
     assert!(
         refused[0]
             .to_string()
@@ -604,7 +682,7 @@ fn variables_that_are_no_options_are_noted_or_remarked_on() {
         ("WEIR_PORT", "tcp://10.0.0.7:80"),
     ];
     inputs.insert_environment(variables.map(|(name, text)| (name.to_owned(), text.to_owned())));
-    let Resolved { notes, remarks, .. } = resolve(&inputs, &host(2, 4096)).unwrap();
+    let Resolved { notes, remarks, .. } = resolve(&inputs, &host(2, 4096), &Around::nothing()).unwrap();
     assert!(
         notes.len() == 1 && notes[0].starts_with("WEIR_POOLSIZE is set"),
         "{notes:?}"

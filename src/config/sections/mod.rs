@@ -2,6 +2,7 @@
 
 mod access;
 mod channels;
+mod children;
 mod connections;
 mod endpoints;
 mod http;
@@ -17,6 +18,7 @@ mod workers;
 
 pub use access::AccessSettings;
 pub use channels::ChannelSettings;
+pub use children::ChildOptions;
 pub use connections::ConnectionOptions;
 pub use endpoints::EndpointSettings;
 pub use http::HttpLimits;

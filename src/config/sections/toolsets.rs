@@ -17,9 +17,9 @@ const FILES_ANSWER: Kind = Kind::Size {
 section! {
     /// The toolsets of `weir serve`.
     pub struct ToolsetSettings {
-        /// The toolsets: at least one, and none twice.
+        /// The toolsets, none twice. There is none if other programs are served and none was asked for.
         pub names: Vec<Toolset> = vec![Toolset::Files] => option("toolset", "NAME", Choice(Toolset::WORDS),
-            "Toolset to serve").repeatable(),
+            "Toolset to serve").repeatable().derived("files; none beside other programs"),
         /// The directory of the toolset `files`. Whether it exists turns out when it is opened.
         pub root: PathBuf = PathBuf::from(".") => option("root", "DIR", Path,
             "The directory whose files the toolset `files` shows, read-only").for_files(),

@@ -2,7 +2,6 @@
 
 pub(in crate::mcp) mod answer;
 pub(in crate::mcp) mod emission;
-#[allow(dead_code, reason = "no server has children yet")]
 pub(in crate::mcp) mod foreign;
 pub(in crate::mcp) mod input_required;
 pub(in crate::mcp) mod question_compat;

@@ -7,7 +7,7 @@ use super::foreign::{ForeignFeatures, ForeignServer};
 use super::foreign_entries::ForeignEntries;
 use super::watch::{Watch, WatchList};
 use crate::registry::info::index::{
-    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
 };
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
@@ -256,8 +256,8 @@ impl Registry {
     }
 
     /// One of them.
-    #[allow(dead_code, reason = "no server has children yet")]
-    pub(crate) fn foreign_server(&self, server: ServerIndex) -> Option<&ForeignServer> {
+    #[cfg(test)]
+    pub(crate) fn foreign_server(&self, server: crate::registry::ServerIndex) -> Option<&ForeignServer> {
         let mut servers = self.foreign_servers().iter();
         servers.find(|other| other.server == server).map(Arc::as_ref)
     }

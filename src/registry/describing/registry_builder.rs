@@ -106,7 +106,6 @@ impl RegistryBuilder {
 
     /// Lets these servers, which are other programs, serve what they have, and no others any more. An item whose name
     /// is taken, by ours or by one that comes before it, is left out; the faults name it.
-    #[allow(dead_code, reason = "no server has children yet")]
     pub(crate) fn replace_foreign(&mut self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
         let (entries, faults) = ForeignEntries::new(servers, |kind, name| self.inner.has_own(kind, name));
         self.inner.foreign = (!entries.servers().is_empty()).then(|| Arc::new(entries));

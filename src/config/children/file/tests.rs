@@ -15,6 +15,7 @@ fn read_in(directory: &str, text: &str) -> Result<Vec<ChildServer>, Vec<ConfigEr
     let around = Surroundings {
         directory: Path::new(directory),
         variable: &variable,
+        pool: &PoolSettings::default(),
         read: &read,
     };
     read_servers("mcp.json", text, &around)

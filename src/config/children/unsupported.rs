@@ -1,0 +1,137 @@
+//! What is known of pools and cannot be served yet: it is refused, because whoever writes it relies on it.
+
+use super::pool::{ChildEra, LossPolicy, PoolMode, PoolSettings, RetryPolicy};
+use super::server::ChildServer;
+use crate::config::error::ConfigError;
+
+/// Refuses what cannot be served yet, server by server.
+pub(in crate::config) fn refuse_unsupported(servers: &[ChildServer], errors: &mut Vec<ConfigError>) {
+    for server in servers {
+        errors.extend(refusals(&server.pool).into_iter().map(|reason| {
+            let name = &server.name;
+            ConfigError::Impossible(format!("server `{name}`: {reason}"))
+        }));
+    }
+    if servers.len() > 1 {
+        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        errors.push(ConfigError::Impossible(format!(
+            "{} servers are named ({}), and one at a time can be served so far; leave the others out with `\"pool\": \
+             {{\"skip\": true}}`",
+            names.len(),
+            names.join(", ")
+        )));
+    }
+}
+
+fn refusals(pool: &PoolSettings) -> Vec<String> {
+    let mut refusals = Vec::new();
+    match pool.mode {
+        PoolMode::Shared => {}
+        PoolMode::Session => refusals.push(
+            "`mode` = session (the default) is not supported yet; if all clients may use the same children, and what \
+             these remember, write --pool mode=shared"
+                .to_owned(),
+        ),
+        PoolMode::Call => refusals.push(
+            "`mode` = call is not supported yet; if all clients may use the same children, and what these remember, \
+             write --pool mode=shared"
+                .to_owned(),
+        ),
+    }
+    let default = PoolSettings::default();
+    let unsupported = [
+        ("anonymous", pool.anonymous.is_some()),
+        ("key_header", pool.key_header.is_some()),
+        ("list_ttl", pool.list_ttl != default.list_ttl),
+        (
+            "idle_timeout",
+            pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
+        ),
+        ("recycle_calls", pool.recycle_calls.is_some()),
+        ("recycle_age", pool.recycle_age.is_some()),
+        ("interactive", pool.interactive),
+        ("warmup", pool.warmup.is_some()),
+        ("env_from", !pool.env_from.is_empty()),
+        ("retry", pool.retry != RetryPolicy::Off),
+        ("on_loss", pool.on_loss != LossPolicy::NotFound),
+        ("read", pool.read.is_some()),
+        ("write", pool.write.is_some()),
+        ("tcp", pool.tcp.is_some()),
+    ];
+    let named = unsupported.into_iter().filter(|(_, is_set)| *is_set);
+    refusals.extend(named.map(|(key, _)| format!("`{key}` is not supported yet; remove it")));
+    if pool.era == Some(ChildEra::Modern) {
+        refusals.push(
+            "`era` = modern is not supported yet; children that speak both eras are spoken to in the older"
+                .to_owned(),
+        );
+    }
+    refusals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::children::command_line::server_of;
+    use crate::config::children::keys::read_pool;
+
+    fn refused(pools: &[&str]) -> Vec<String> {
+        let server = |text: &&str| {
+            let mut server = server_of("npx thing").unwrap();
+            read_pool(&mut server.pool, text).unwrap();
+            server
+        };
+        let servers: Vec<ChildServer> = pools.iter().map(server).collect();
+        let mut errors = Vec::new();
+        refuse_unsupported(&servers, &mut errors);
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_served_is_not_refused() {
+        let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,start_timeout=5s,\
+                   first_start_timeout=10m,call_timeout=1h,cancel_grace=0,stop_grace=500ms,inherit=*,message_max=1MiB,\
+                   idle_timeout=off,recycle_calls=off,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
+                   era=legacy,unwrap=off,user=nobody,interactive=off";
+        assert!(refused(&[all]).is_empty());
+        assert!(refused(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_is_named_with_its_server() {
+        let default = refused(&[""]);
+        assert_eq!(default.len(), 1);
+        assert!(
+            default[0].starts_with("server `thing`: `mode` = session (the default) is not supported yet")
+        );
+        assert!(default[0].ends_with("write --pool mode=shared"), "{default:?}");
+        assert!(refused(&["mode=call"])[0].contains("`mode` = call is not supported yet"));
+        for key in [
+            "anonymous=one",
+            "list_ttl=1m",
+            "idle_timeout=1m",
+            "recycle_calls=9",
+            "recycle_age=1h",
+            "interactive=on",
+            "warmup=echo",
+            "retry=read_only",
+            "on_loss=restart",
+            "era=modern",
+            "read=/usr",
+            "write=/tmp",
+            "tcp=443",
+        ] {
+            let refusals = refused(&[&format!("mode=shared,{key}")]);
+            let name = key.split('=').next().unwrap();
+            assert!(
+                refusals.len() == 1 && refusals[0].contains(&format!("`{name}`")),
+                "{refusals:?}"
+            );
+        }
+        let two = refused(&["mode=shared", "mode=shared"]);
+        assert!(
+            two[0].starts_with("2 servers are named (thing, thing)"),
+            "{two:?}"
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The thread that owns other programs which are served: their processes and their pools.
+//!
+//! It has the launcher and a pool for each server, and decides when a child is started and on which shard, and when a
+//! server is refused; the shards have the pipes, and talk to the children. It is no shard and has no executor: it waits
+//! for mail, and for the next moment at which something is due.
+//!
+//! ```text
+//!   launcher ── spawned, exited ──►┐                   ┌── spawn, SIGTERM, SIGKILL ──► launcher
+//!   shards ─── ready, gone, load ─►┤ inbox ─► the thread ── adopt, exited, refuse ────► shards
+//!   server ───────── drain, stop ─►┘                   └── lists ────────────────────► what is served
+//! ```
+//!
+//! | file | its part |
+//! |---|---|
+//! | `supervising` | the decisions |
+//! | `server`, `member` | the children of one server; one child |
+//! | `death` | why a child died |
+//! | `inbox` | what the thread hears |
+//! | `outside`, `real` | what it does, and to whom |
+//! | `status` | what others may know |
+//!
+//! Clients are not let in before every server has been ready, or has failed once. A server without drain leaves nobody:
+//! the launcher goes with the thread, and everything with the launcher.
+
+mod death;
+mod inbox;
+mod member;
+mod outside;
+mod real;
+mod server;
+mod status;
+mod supervising;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::children::{ChildMesh, ChildrenParts, LocalLimits, ServerParts, Supervisor};
+use crate::config::{ChildServer, Settings};
+use crate::launcher::{ChildEvents, ChildSpec, Launcher, User};
+use crate::registry::ServerIndex;
+use crate::ring::Socket;
+use crate::shard::Inbox;
+
+use super::accounts::child_user;
+use super::cause::Cause;
+use super::link::Link;
+use super::start_error::StartError;
+use inbox::{Mail, SupervisorInbox};
+use outside::Outside;
+use real::Real;
+use server::{PoolSurroundings, ServerChildren};
+pub(super) use status::ChildrenStatus;
+use supervising::Supervising;
+
+/// How soon a start notices that it is cut short.
+const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
+/// Words that are taken before the thread looks at what is due.
+const WORDS_PER_TURN: usize = 256;
+
+/// The launcher, before there are shards.
+pub(super) struct Launched {
+    launcher: Launcher,
+    inbox: Arc<SupervisorInbox>,
+    from: Receiver<Mail>,
+    specs: Vec<ChildSpec>,
+}
+
+impl Launched {
+    /// Starts the launcher if there are programs to serve. Call it before threads are pinned: a child may use the CPUs
+    /// that this thread may.
+    pub(super) fn start(settings: &Settings) -> Result<Option<Launched>, StartError> {
+        let servers = &settings.children.servers;
+        if servers.is_empty() {
+            return Ok(None);
+        }
+        let cpus = settings.children.cpus.iter();
+        let cpus: Vec<u32> = cpus.filter_map(|cpu| u32::try_from(cpu.0).ok()).collect();
+        let specs: Result<Vec<ChildSpec>, StartError> = servers
+            .iter()
+            .map(|server| {
+                let user = user_of(server)?;
+                let mut spec = server.spec(std::env::vars_os(), user);
+                spec.limits.cpus.clone_from(&cpus);
+                Ok(spec)
+            })
+            .collect();
+        let specs = specs?;
+        let (inbox, from) = SupervisorInbox::new();
+        let inbox = Arc::new(inbox);
+        let events: Arc<dyn ChildEvents> = Arc::<SupervisorInbox>::clone(&inbox);
+        let launcher = Launcher::start(events).map_err(failed)?;
+        Ok(Some(Launched {
+            launcher,
+            inbox,
+            from,
+            specs,
+        }))
+    }
+
+    /// What the shards are given.
+    pub(super) fn parts(&self, settings: &Settings) -> ChildrenParts {
+        let servers = settings.children.servers.iter().map(|server| ServerParts {
+            name: server.name.clone(),
+            limits: LocalLimits {
+                queue_depth_max: server.pool.queue_depth.unwrap_or(settings.sizes.queue_depth_max),
+                queue_timeout: server.pool.queue_timeout.unwrap_or(settings.queue.timeout),
+            },
+        });
+        let servers: Vec<ServerParts> = servers.collect();
+        ChildrenParts {
+            mesh: ChildMesh::new(servers.len(), settings.shards.len()),
+            servers,
+            supervisor: Arc::<SupervisorInbox>::clone(&self.inbox) as Arc<dyn Supervisor>,
+        }
+    }
+
+    /// Starts the thread, and with it the first children. `inboxes` are the shards'.
+    pub(super) fn supervise(
+        self,
+        settings: &Settings,
+        inboxes: Vec<Inbox<Socket>>,
+        link: Arc<Link>,
+    ) -> Result<(Children, Opening), StartError> {
+        let now = Instant::now();
+        let shards = u16::try_from(inboxes.len()).unwrap_or(u16::MAX);
+        let around = PoolSurroundings {
+            shards,
+            cpus: settings.children.cpu_count,
+            write_timeout: settings.timeouts.write,
+        };
+        let servers = (0..).zip(&settings.children.servers).zip(self.specs);
+        let servers = servers.map(|((index, server), spec)| {
+            ServerChildren::new(ServerIndex(index), server, spec, &around, now)
+        });
+        let (opened, is_open) = mpsc::sync_channel(1);
+        let outside = Real {
+            launcher: self.launcher,
+            inboxes,
+            link,
+            opened,
+        };
+        let supervising = Supervising::new(outside, shards, servers.collect());
+        let status = Arc::<ChildrenStatus>::default();
+        let (shown, from) = (Arc::clone(&status), self.from);
+        let thread = thread::Builder::new()
+            .name("weir-children".to_owned())
+            .spawn(move || run(supervising, &from, &shown))
+            .map_err(failed)?;
+        let children = Children {
+            inbox: self.inbox,
+            thread: Some(thread),
+            status,
+        };
+        Ok((children, Opening(is_open)))
+    }
+}
+
+fn failed(error: io::Error) -> StartError {
+    StartError::Children(Cause::new(error))
+}
+
+fn user_of(server: &ChildServer) -> Result<Option<User>, StartError> {
+    let Some((user, group)) = &server.pool.user else {
+        return Ok(None);
+    };
+    let found = child_user(user, group.as_ref()).map_err(|error| StartError::Children(Cause::new(error)))?;
+    let (uid, gid) = found;
+    Ok(Some(User { uid, gid }))
+}
+
+/// Hears once that clients can come: every server has been ready, or has failed once.
+pub(super) struct Opening(Receiver<()>);
+
+impl Opening {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// It was cut short, or the thread has ended.
+    pub(super) fn wait(&self, is_cut_short: &mut dyn FnMut() -> bool) -> Result<(), StartError> {
+        loop {
+            if is_cut_short() {
+                return Err(StartError::CutShort);
+            }
+            match self.0.recv_timeout(CUT_SHORT_LOOK) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(failed(io::Error::other("the thread of the children has ended")));
+                }
+            }
+        }
+    }
+}
+
+/// The thread, from outside. When this is dropped, everything that it started is killed.
+pub(super) struct Children {
+    inbox: Arc<SupervisorInbox>,
+    thread: Option<JoinHandle<()>>,
+    status: Arc<ChildrenStatus>,
+}
+
+impl Children {
+    /// What others may know.
+    pub(super) fn status(&self) -> &Arc<ChildrenStatus> {
+        &self.status
+    }
+
+    /// From now on no child is started; the shards end those that there are.
+    pub(super) fn drain(&self) {
+        self.inbox.send(Mail::Drain);
+    }
+
+    /// Whether the thread has ended though it should not have.
+    pub(super) fn is_broken(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.inbox.send(Mail::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the children panicked");
+        }
+    }
+}
+
+/// The thread's life: until it is told to stop.
+fn run<O: Outside>(mut supervising: Supervising<O>, from: &Receiver<Mail>, status: &ChildrenStatus) {
+    loop {
+        let now = Instant::now();
+        let due = supervising.advance(now);
+        let (figures, not_ready) = supervising.status(now);
+        status.show(figures, not_ready);
+        let mut word = match from.recv_timeout(due.saturating_duration_since(now)) {
+            Ok(word) => Some(word),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut words = 0;
+        while let Some(mail) = word {
+            if matches!(mail, Mail::Stop) {
+                return;
+            }
+            supervising.handle(mail, Instant::now());
+            words += 1;
+            word = (words < WORDS_PER_TURN).then(|| from.try_recv().ok()).flatten();
+        }
+    }
+}

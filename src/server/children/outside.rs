@@ -1,0 +1,44 @@
+//! What the thread does to others: to processes by the launcher, to shards by their inboxes, to clients by what is
+//! served. Tests have one of their own.
+
+use std::io;
+
+use crate::children::{ChildLists, ChildOrder, Introduction, PipeSockets};
+use crate::launcher::{ChildId, ChildSpec};
+use crate::registry::ServerIndex;
+
+/// Who does what the thread decides.
+pub(super) trait Outside {
+    /// Our end of a pipe, as the shards' rings have it.
+    type Socket;
+
+    /// Asks for a process, and gives our ends of its pipes; what becomes of it comes by mail.
+    ///
+    /// # Errors
+    /// No process is asked for.
+    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<(ChildId, PipeSockets<Self::Socket>)>;
+
+    /// Sends SIGTERM to a process and its group.
+    fn terminate(&mut self, process: ChildId);
+
+    /// Sends SIGKILL to a process and all that came of it.
+    fn kill(&mut self, process: ChildId);
+
+    /// Tells a shard what to do.
+    fn order(&mut self, shard: u16, order: ChildOrder<Self::Socket>);
+
+    /// From now on clients are served what these have, and those who listen hear what has changed.
+    fn publish(&mut self, known: &[Known<'_>]);
+
+    /// Every server has been ready or failed once: clients can come. Called once.
+    fn open(&mut self);
+}
+
+/// What a server has, in its own words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'k> {
+    pub(super) server: ServerIndex,
+    pub(super) name: &'k str,
+    /// What it said; nothing as long as no child was ready.
+    pub(super) said: Option<(&'k Introduction, &'k ChildLists)>,
+}

@@ -1,0 +1,73 @@
+//! The thread's dealings with the world outside of it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use crate::children::{ChildOrder, PipeSockets, foreign_server};
+use crate::launcher::{ChildId, ChildPipes, ChildSpec, Launcher};
+use crate::registry::ForeignServer;
+use crate::ring::Socket;
+use crate::server::link::Link;
+use crate::shard::{Inbox, ShardEvent};
+
+use super::outside::{Known, Outside};
+
+/// Launcher, shards and clients.
+pub(super) struct Real {
+    pub(super) launcher: Launcher,
+    /// By the shards' numbers.
+    pub(super) inboxes: Vec<Inbox<Socket>>,
+    pub(super) link: Arc<Link>,
+    /// Hears that clients can come.
+    pub(super) opened: SyncSender<()>,
+}
+
+impl Outside for Real {
+    type Socket = Socket;
+
+    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<(ChildId, PipeSockets<Socket>)> {
+        let (process, pipes) = self.launcher.spawn(spec)?;
+        let sockets = sockets_of(pipes).inspect_err(|_| self.launcher.kill(process))?;
+        Ok((process, sockets))
+    }
+
+    fn terminate(&mut self, process: ChildId) {
+        self.launcher.terminate(process);
+    }
+
+    fn kill(&mut self, process: ChildId) {
+        self.launcher.kill(process);
+    }
+
+    fn order(&mut self, shard: u16, order: ChildOrder<Socket>) {
+        if let Some(inbox) = self.inboxes.get(usize::from(shard)) {
+            inbox.post(ShardEvent::Children(order));
+        }
+    }
+
+    fn publish(&mut self, known: &[Known<'_>]) {
+        let servers = known.iter().map(|known| {
+            Arc::new(match known.said {
+                Some((introduction, lists)) => foreign_server(known.server, known.name, introduction, lists),
+                None => ForeignServer::unknown(known.server, known.name),
+            })
+        });
+        for fault in self.link.replace_foreign(servers.collect()) {
+            tracing::warn!("{fault}");
+        }
+    }
+
+    fn open(&mut self) {
+        // A start that was given up needs it no more.
+        let _ = self.opened.send(());
+    }
+}
+
+fn sockets_of(pipes: ChildPipes) -> io::Result<PipeSockets<Socket>> {
+    Ok(PipeSockets {
+        input: Socket::pipe_end(pipes.stdin)?,
+        output: Socket::pipe_end(pipes.stdout)?,
+        errors: Socket::pipe_end(pipes.stderr)?,
+    })
+}

@@ -1,0 +1,256 @@
+//! The children of one server, all shards together: what the pool decides about them, and what is known of them.
+
+use std::time::{Duration, Instant};
+
+use crate::children::{
+    ChildLimits, ChildLists, Introduction, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep,
+};
+use crate::config::ChildServer;
+use crate::launcher::ChildSpec;
+use crate::metrics::{ChildDeath, ChildServerFigures, ChildState};
+use crate::registry::ServerIndex;
+
+use super::death::Death;
+use super::member::Member;
+use super::outside::Known;
+
+/// Changes of lists that come so soon after the first are read with it.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// The children of one server.
+#[derive(Debug)]
+pub(super) struct ServerChildren {
+    pub(super) index: ServerIndex,
+    pub(super) name: String,
+    /// What is started.
+    pub(super) spec: ChildSpec,
+    pub(super) pool: Pool,
+    /// What a child may take, but for the time of its start.
+    limits: ChildLimits,
+    pub(super) members: Vec<Member>,
+    /// Calls that wait for a child, shard by shard.
+    waiting: Vec<usize>,
+    /// The shard that is next among those with as few children.
+    turn: usize,
+    /// What the last child that was asked has said of itself and of what it has.
+    known: Option<(Introduction, ChildLists)>,
+    /// By when it has been ready or failed once, or is taken to have.
+    settle_by: Instant,
+    is_settled: bool,
+    /// When its lists are to be read again, because a child on this shard said that one has changed.
+    changed: Option<(Instant, u16)>,
+    /// Whether the shards were told to refuse its calls.
+    pub(super) is_quarantined: bool,
+    /// Why the last child died.
+    last_death: Option<String>,
+    figures: ChildServerFigures,
+}
+
+impl ServerChildren {
+    /// No children yet. A pipe that is full may take `write_timeout` to take something.
+    pub(super) fn new(
+        index: ServerIndex,
+        server: &ChildServer,
+        spec: ChildSpec,
+        around: &PoolSurroundings,
+        now: Instant,
+    ) -> ServerChildren {
+        let sizes = PoolSizes::of(&server.pool, around.cpus);
+        ServerChildren {
+            index,
+            name: server.name.clone(),
+            spec,
+            pool: Pool::new(sizes),
+            limits: ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout),
+            members: Vec::new(),
+            waiting: vec![0; usize::from(around.shards)],
+            turn: 0,
+            known: None,
+            settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
+            is_settled: false,
+            changed: None,
+            is_quarantined: false,
+            last_death: None,
+            figures: ChildServerFigures {
+                server: server.name.clone(),
+                ..ChildServerFigures::default()
+            },
+        }
+    }
+
+    /// What the pool wants now.
+    pub(super) fn step(&mut self, now: Instant) -> PoolStep {
+        self.pool.step(self.waiting.iter().sum(), now)
+    }
+
+    /// The shard for the next child: one with the fewest, in turn.
+    pub(super) fn next_shard(&mut self) -> u16 {
+        let shards = self.waiting.len().max(1);
+        let children = |shard: usize| {
+            let here = |member: &&Member| usize::from(member.shard) == shard;
+            self.members.iter().filter(here).count()
+        };
+        let order = (0..shards).map(|step| (self.turn + step) % shards);
+        let chosen = order.min_by_key(|shard| children(*shard)).unwrap_or(0);
+        self.turn = (chosen + 1) % shards;
+        u16::try_from(chosen).unwrap_or(u16::MAX)
+    }
+
+    /// What the next child may take.
+    pub(super) fn limits(&self, start_timeout: Duration) -> ChildLimits {
+        ChildLimits {
+            start_timeout,
+            ..self.limits
+        }
+    }
+
+    /// A child was started, or is about to be.
+    pub(super) fn on_start(&mut self) {
+        self.figures.starts_total += 1;
+    }
+
+    pub(super) fn member(&mut self, key: MemberKey) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.key == key)
+    }
+
+    /// A child takes calls. Says whether it has other lists than were known.
+    pub(super) fn on_ready(
+        &mut self,
+        key: MemberKey,
+        introduction: Introduction,
+        lists: Option<ChildLists>,
+        took: Duration,
+        now: Instant,
+    ) -> bool {
+        let Some(member) = self.member(key) else {
+            return false;
+        };
+        member.ready = Some(now);
+        self.pool.on_ready(key, now);
+        self.is_settled = true;
+        self.figures.ready_total += 1;
+        self.figures.ready_ms_total += u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let Some(lists) = lists else { return false };
+        let said = Some((introduction, lists));
+        let is_new = self.known != said;
+        self.known = said;
+        is_new
+    }
+
+    /// A child is gone that was a member, or that never became one; gives how it died, if it did.
+    pub(super) fn on_end(&mut self, key: MemberKey, death: Option<&Death>, now: Instant) {
+        let end = match death {
+            // It is not to blame for what happened to all.
+            None
+            | Some(Death {
+                reason: ChildDeath::Launcher,
+                ..
+            }) => MemberEnd::Wanted,
+            Some(_) => MemberEnd::Failed,
+        };
+        self.pool.on_end(key, end, now);
+        if let Some(death) = death {
+            self.is_settled = true;
+            self.figures.deaths_total[death.reason.index()] += 1;
+            self.last_death = Some(death.text.clone());
+        }
+    }
+
+    /// So many calls wait on a shard, and so many were answered in this time together.
+    pub(super) fn on_load(&mut self, shard: u16, waiting: usize, answered: u32, busy: Duration) {
+        if let Some(place) = self.waiting.get_mut(usize::from(shard)) {
+            *place = waiting;
+        }
+        if let Some(each) = busy.checked_div(answered) {
+            self.pool.on_answered(each);
+        }
+    }
+
+    /// A child on this shard has other lists than before.
+    pub(super) fn on_changed(&mut self, shard: u16, now: Instant) {
+        self.changed.get_or_insert((now + GATHER, shard));
+    }
+
+    /// The shard whose child is to be asked for its lists now, if one is.
+    pub(super) fn take_changed(&mut self, now: Instant) -> Option<u16> {
+        let (_, shard) = self.changed.take_if(|(at, _)| *at <= now)?;
+        Some(shard)
+    }
+
+    /// The next moment at which something is due that the pool knows nothing of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let settled = (!self.is_settled).then_some(self.settle_by);
+        [settled, self.changed.map(|(at, _)| at)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether it was ready or has failed once, or has had its time.
+    pub(super) fn is_settled(&mut self, now: Instant) -> bool {
+        self.is_settled |= now >= self.settle_by;
+        self.is_settled
+    }
+
+    /// What it has, as far as it has said so.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            server: self.index,
+            name: &self.name,
+            said: self
+                .known
+                .as_ref()
+                .map(|(introduction, lists)| (introduction, lists)),
+        }
+    }
+
+    /// Children that were started less than this long ago, and may be ready any moment.
+    pub(super) fn starting(&self, within: Duration, now: Instant) -> impl Iterator<Item = Instant> {
+        let starting = self.members.iter().filter(|member| member.is_starting());
+        let ends = starting.map(move |member| member.began + within);
+        ends.filter(move |end| *end > now)
+    }
+
+    /// Why no client should come for it now, if none should.
+    pub(super) fn not_ready(&self, now: Instant) -> Option<String> {
+        let name = &self.name;
+        let died = self.last_death.as_deref().unwrap_or("it is starting");
+        match self.pool.status(now) {
+            PoolStatus::Quarantined { .. } => Some(format!(
+                "{name}: its children fail too often; the last one: {died}"
+            )),
+            PoolStatus::Serving => None,
+            // Later on a client's call waits for the next child.
+            PoolStatus::Starting if self.known.is_some() => None,
+            PoolStatus::Starting => Some(format!("{name}: no child has been ready yet: {died}")),
+        }
+    }
+
+    /// The figures at this moment.
+    pub(super) fn figures(&self) -> ChildServerFigures {
+        let mut figures = self.figures.clone();
+        for member in &self.members {
+            let state = match member {
+                member if member.is_stopping => ChildState::Stopping,
+                member if member.ready.is_some() => ChildState::Serving,
+                _ => ChildState::Starting,
+            };
+            figures.children[state.index()] += 1;
+        }
+        figures.is_quarantined = self.is_quarantined;
+        figures
+    }
+}
+
+/// What the pools of all servers have around them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PoolSurroundings {
+    pub(super) shards: u16,
+    /// The CPUs that children may use.
+    pub(super) cpus: u32,
+    /// How long a child's stdin may be full.
+    pub(super) write_timeout: Duration,
+}
+
+/// The time after its first start's within which a child that was not ready is given up and gone.
+const SETTLE_GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,347 @@
+//! What is done about everything that happens to children: the thread's decisions, without the thread.
+//!
+//! ```text
+//! pool: start ─► process asked for, its pipes to a shard ─► ready ─► serves ─► gone, with its reason ─► pool
+//!                         └─ never started, or died ─────────────────────────────▲
+//! ```
+//!
+//! A member is there from the start of its process until its shard says that process and pipes are gone. Shards end
+//! children, step by step; this does to processes what they ask for, and tells them what became of processes.
+//! Invariant: a shard that was told to adopt a child is told once that its process is gone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::children::{
+    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile, EndingStep, LocalRefusal,
+    MemberKey, PoolStatus, PoolStep,
+};
+use crate::launcher::{ChildId, Exit, Pid};
+use crate::metrics::{ChildDeath, ChildServerFigures};
+use crate::registry::ServerIndex;
+
+use super::death::{Death, Ends};
+use super::inbox::Mail;
+use super::member::Member;
+use super::outside::{Known, Outside};
+use super::server::ServerChildren;
+
+/// Starts of all servers at once: each takes a CPU for a while, and often the network.
+const STARTS_MAX: usize = 2;
+/// A start that takes longer, as one that downloads does, holds up no other server's.
+const START_COUNTS: Duration = Duration::from_secs(30);
+/// Waits between looks while nothing is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Lines of stderr in a record of a death.
+const LAST_ERRORS: usize = 5;
+
+/// All children of all servers.
+pub(super) struct Supervising<O> {
+    outside: O,
+    shards: u16,
+    servers: Vec<ServerChildren>,
+    /// Whose each process is.
+    processes: BTreeMap<ChildId, (usize, MemberKey)>,
+    /// The server that is asked first what it wants.
+    turn: usize,
+    is_open: bool,
+    is_draining: bool,
+}
+
+impl<O: Outside> Supervising<O> {
+    /// Nobody is started before [`advance`](Self::advance).
+    pub(super) fn new(outside: O, shards: u16, servers: Vec<ServerChildren>) -> Supervising<O> {
+        Supervising {
+            outside,
+            shards,
+            servers,
+            processes: BTreeMap::new(),
+            turn: 0,
+            is_open: false,
+            is_draining: false,
+        }
+    }
+
+    /// Takes a word.
+    pub(super) fn handle(&mut self, mail: Mail, now: Instant) {
+        match mail {
+            Mail::News(news) => self.handle_news(news, now),
+            Mail::Spawned(process, Ok(pid)) => self.on_running(process, pid),
+            Mail::Spawned(process, Err(error)) => self.on_never_started(process, &error.to_string()),
+            Mail::Exited(process, exit) => self.on_exited(process, exit),
+            Mail::Drain | Mail::Stop => {
+                self.is_draining = true;
+                self.servers
+                    .iter_mut()
+                    .for_each(|server| server.pool.begin_drain());
+            }
+        }
+    }
+
+    /// Does what is due, and says when something will be.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        let mut due = now + LOOK_EVERY;
+        let first = self.turn;
+        for step in 0..self.servers.len() {
+            let at = (first + step) % self.servers.len();
+            due = due.min(self.start_for(at, now));
+            self.reread(at, now);
+            due = self.servers[at].due().map_or(due, |at| due.min(at));
+        }
+        let mut is_settled = true;
+        for server in &mut self.servers {
+            is_settled &= server.is_settled(now);
+        }
+        if is_settled && !self.is_open {
+            self.is_open = true;
+            // Who comes before a server that has said nothing yet is to hear when it has.
+            if self.servers.iter().any(|server| server.known().said.is_none()) {
+                self.publish();
+            }
+            self.outside.open();
+        }
+        due.max(now)
+    }
+
+    /// Whether the server drains and no child is left.
+    #[cfg(test)]
+    pub(super) fn is_over(&self) -> bool {
+        self.is_draining && self.servers.iter().all(|server| server.members.is_empty())
+    }
+
+    /// The figures of all servers, and why no client should come now, if none should.
+    pub(super) fn status(&self, now: Instant) -> (Vec<ChildServerFigures>, Option<String>) {
+        let figures = self.servers.iter().map(ServerChildren::figures);
+        let reasons = self.servers.iter().filter_map(|server| server.not_ready(now));
+        let reasons: Vec<String> = reasons.collect();
+        let not_ready = (!reasons.is_empty()).then(|| reasons.join("; "));
+        (figures.collect(), not_ready)
+    }
+
+    fn server(&mut self, index: ServerIndex) -> Option<(usize, &mut ServerChildren)> {
+        let at = self.servers.iter().position(|server| server.index == index)?;
+        Some((at, self.servers.get_mut(at)?))
+    }
+
+    /// Starts what a server wants, and gives when to ask it again.
+    fn start_for(&mut self, at: usize, now: Instant) -> Instant {
+        let servers = self.servers.iter();
+        let starting: Vec<Instant> = servers
+            .flat_map(|server| server.starting(START_COUNTS, now))
+            .collect();
+        if starting.len() >= STARTS_MAX {
+            return starting.into_iter().min().unwrap_or(now + LOOK_EVERY);
+        }
+        match self.servers[at].step(now) {
+            PoolStep::Wait(until) => {
+                // Time alone can end a record of failures.
+                self.tell_refusal(at, now);
+                until
+            }
+            PoolStep::Start { member, timeout } => {
+                self.turn = at + 1;
+                self.start(at, member, timeout, now);
+                now
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize, key: MemberKey, timeout: Duration, now: Instant) {
+        let server = &mut self.servers[at];
+        server.on_start();
+        match self.outside.spawn(&server.spec) {
+            Ok((process, sockets)) => {
+                let shard = server.next_shard();
+                server.members.push(Member::new(key, process, shard, now));
+                self.processes.insert(process, (at, key));
+                let adoption = Adoption {
+                    server: server.index,
+                    member: key,
+                    sockets,
+                    limits: server.limits(timeout),
+                    profile: ChildProfile::shared(),
+                    // A later one may be another version, which the first was not asked for.
+                    wants_lists: true,
+                };
+                self.outside.order(shard, ChildOrder::Adopt(Box::new(adoption)));
+            }
+            Err(error) => {
+                let death = Death {
+                    reason: ChildDeath::Spawn,
+                    text: error.to_string(),
+                };
+                server.on_end(key, Some(&death), now);
+                tell_death(&server.name, None, &death, &[]);
+                self.tell_refusal(at, now);
+            }
+        }
+    }
+
+    fn handle_news(&mut self, news: ChildNews, now: Instant) {
+        let ChildNews { shard, server, event } = news;
+        let Some((at, of)) = self.server(server) else {
+            return;
+        };
+        match event {
+            ChildNewsEvent::Ready {
+                member,
+                introduction,
+                lists,
+                took,
+            } => {
+                let is_new = of.on_ready(member, *introduction, lists.map(|lists| *lists), took, now);
+                let name = &of.name;
+                tracing::info!(server = %name, member = member.0, shard, ?took, "a child is ready");
+                self.tell_refusal(at, now);
+                if is_new {
+                    self.publish();
+                }
+            }
+            ChildNewsEvent::Changed(_) => of.on_changed(shard, now),
+            ChildNewsEvent::Step { member, step } => self.take_step(at, member, step),
+            ChildNewsEvent::Gone {
+                member,
+                failure,
+                last_errors,
+            } => self.on_gone(at, member, failure.as_ref(), &last_errors, now),
+            ChildNewsEvent::Load {
+                waiting,
+                answered,
+                busy,
+            } => of.on_load(shard, waiting, answered, busy),
+        }
+    }
+
+    /// Does to a process what its shard asks for.
+    fn take_step(&mut self, at: usize, key: MemberKey, step: EndingStep) {
+        let Some(member) = self.servers[at].member(key) else {
+            return;
+        };
+        member.is_stopping = true;
+        let process = member.process;
+        match step {
+            // The shard has done that.
+            EndingStep::CloseInput => {}
+            EndingStep::Terminate => self.outside.terminate(process),
+            EndingStep::Kill => self.outside.kill(process),
+        }
+    }
+
+    fn on_running(&mut self, process: ChildId, pid: Pid) {
+        if let Some(member) = self.member(process) {
+            member.pid = Some(pid.as_raw_nonzero().get());
+        }
+    }
+
+    fn on_never_started(&mut self, process: ChildId, error: &str) {
+        let Some(member) = self.member(process) else {
+            return;
+        };
+        member.spawn_error = Some(error.to_owned());
+        self.tell_exited(process);
+    }
+
+    fn on_exited(&mut self, process: ChildId, exit: Exit) {
+        let Some(member) = self.member(process) else {
+            return;
+        };
+        member.exit = Some(exit);
+        self.tell_exited(process);
+    }
+
+    fn member(&mut self, process: ChildId) -> Option<&mut Member> {
+        let (at, key) = *self.processes.get(&process)?;
+        self.servers.get_mut(at)?.member(key)
+    }
+
+    /// Tells the shard that has its pipes that a process is gone.
+    fn tell_exited(&mut self, process: ChildId) {
+        let Some((at, key)) = self.processes.remove(&process) else {
+            return;
+        };
+        let server = &mut self.servers[at];
+        let index = server.index;
+        if let Some(member) = server.member(key) {
+            let (shard, order) = (
+                member.shard,
+                ChildOrder::Exited {
+                    server: index,
+                    member: key,
+                },
+            );
+            self.outside.order(shard, order);
+        }
+    }
+
+    /// A shard has let go of a child.
+    fn on_gone(
+        &mut self,
+        at: usize,
+        key: MemberKey,
+        failure: Option<&ChildFailure>,
+        last_errors: &[String],
+        now: Instant,
+    ) {
+        let server = &mut self.servers[at];
+        let Some(place) = server.members.iter().position(|member| member.key == key) else {
+            return;
+        };
+        let member = server.members.swap_remove(place);
+        self.processes.remove(&member.process);
+        let death = Death::of(&Ends {
+            spawn_error: member.spawn_error.as_deref(),
+            exit: member.exit.as_ref(),
+            failure,
+            served: member.ready.map(|ready| now.saturating_duration_since(ready)),
+        });
+        let death = death.map(|death| death.with_last_line(last_errors));
+        server.on_end(key, death.as_ref(), now);
+        match &death {
+            Some(death) => tell_death(&server.name, member.pid, death, last_errors),
+            None => tracing::info!(server = %server.name, pid = member.pid, "a child has ended"),
+        }
+        self.tell_refusal(at, now);
+    }
+
+    /// Tells all shards whether a server's calls are refused, if that has changed.
+    fn tell_refusal(&mut self, at: usize, now: Instant) {
+        let server = &mut self.servers[at];
+        let status = server.pool.status(now);
+        let is_quarantined = matches!(status, PoolStatus::Quarantined { .. });
+        if is_quarantined == server.is_quarantined {
+            return;
+        }
+        server.is_quarantined = is_quarantined;
+        match status {
+            PoolStatus::Quarantined { until } => {
+                let next = until.saturating_duration_since(now);
+                let reason = server.not_ready(now).unwrap_or_default();
+                tracing::error!(server = %server.name, ?next, "calls are refused until a child is ready again: {reason}");
+            }
+            _ => tracing::info!(server = %server.name, "calls are taken again"),
+        }
+        let (server, refusal) = (server.index, is_quarantined.then_some(LocalRefusal::Quarantined));
+        for shard in 0..self.shards {
+            self.outside.order(shard, ChildOrder::Refuse { server, refusal });
+        }
+    }
+
+    fn publish(&mut self) {
+        let known: Vec<Known<'_>> = self.servers.iter().map(ServerChildren::known).collect();
+        self.outside.publish(&known);
+    }
+
+    /// Has the lists of a server read again that a child has changed.
+    fn reread(&mut self, at: usize, now: Instant) {
+        let server = &mut self.servers[at];
+        if let Some(shard) = server.take_changed(now) {
+            tracing::debug!(server = %server.name, shard, "a list has changed");
+        }
+    }
+}
+
+fn tell_death(server: &str, pid: Option<i32>, death: &Death, last_errors: &[String]) {
+    let last = last_errors.len().saturating_sub(LAST_ERRORS);
+    let stderr = last_errors.get(last..).unwrap_or_default();
+    tracing::warn!(%server, pid, reason = %death.reason, ?stderr, "a child has died: {}", death.text);
+}
