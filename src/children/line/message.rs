@@ -68,8 +68,6 @@ pub struct Message {
     pub request_id: Option<Span>,
     /// Whether `params._meta` has members that only a modern server knows.
     pub has_envelope: bool,
-    /// Whether `params._meta` has other members besides, and besides the progress token.
-    pub has_other_meta: bool,
     /// What `result` has, if it is an object.
     pub result: ResultParts,
 }
@@ -217,7 +215,6 @@ struct Parts {
     is_object: bool,
     is_ambiguous: bool,
     has_envelope: bool,
-    has_other_meta: bool,
     id: Option<Span>,
     method: Option<Span>,
     params: Option<Span>,
@@ -262,19 +259,8 @@ impl Parts {
         if level > LEVELS {
             return;
         }
+        let name = &*plain_text(token);
         let [top, param, _] = self.names;
-        let is_looked_at = match level {
-            1 => true,
-            2 => matches!(top, Name::Params | Name::Result),
-            _ => top == Name::Params && param == Name::Meta,
-        };
-        // Most names are those of arguments, and of what a result holds.
-        let name = if is_looked_at {
-            plain_text(token)
-        } else {
-            Cow::Borrowed("")
-        };
-        let name = &*name;
         let found = match level {
             1 => match name {
                 "id" => Name::Id,
@@ -295,10 +281,7 @@ impl Parts {
             3 if top == Name::Params && param == Name::Meta => match name {
                 "progressToken" => Name::ProgressToken,
                 _ if is_of_envelope(name) => Name::Envelope,
-                _ => {
-                    self.has_other_meta = true;
-                    Name::Other
-                }
+                _ => Name::Other,
             },
             _ => Name::Other,
         };
@@ -384,7 +367,6 @@ impl Parts {
             request_id: self.request_id,
             task: self.task,
             has_envelope: self.has_envelope,
-            has_other_meta: self.has_other_meta,
             result: self.of_result,
         })
     }

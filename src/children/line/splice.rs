@@ -35,14 +35,7 @@ pub fn write_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64)
         write_without_breaks(out, text.get(at..span.start).unwrap_or_default());
         match edit {
             Edit::Id => out.extend_from_slice(id),
-            // Nearly every modern request has the envelope there, perhaps a token, and nothing else.
-            Edit::Envelope if message.has_other_meta => write_meta(out, span.of(text), id),
-            Edit::Envelope if message.progress_token.is_some() => {
-                out.extend_from_slice(br#"{"progressToken":"#);
-                out.extend_from_slice(id);
-                out.push(b'}');
-            }
-            Edit::Envelope => out.extend_from_slice(b"{}"),
+            Edit::Envelope => write_meta(out, span.of(text), id),
             Edit::LeftOut => {}
         }
         at = span.end;
@@ -165,10 +158,6 @@ mod tests {
             (
                 r#"{"id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
                 r#"{"id":65537,"method":"m","params":{"_meta":{}}}"#,
-            ),
-            (
-                r#"{"id":1,"method":"m","params":{"_meta":{"progressToken":"t","io.modelcontextprotocol/logLevel":"info"}}}"#,
-                r#"{"id":65537,"method":"m","params":{"_meta":{"progressToken":65537}}}"#,
             ),
             (
                 "{\r\n  \"id\": 1,\r\n  \"method\": \"m\"\n}",

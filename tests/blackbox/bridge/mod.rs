@@ -4,6 +4,23 @@
 //! |---|---|
 //! | `sinner` | the child of these tests |
 //! | `children` | what it does, and the example of a child, spoken to over their pipes |
+//! | `front` | what stands between clients and the child: the server, or a peer |
+//! | `peer` | a client that takes what other programs write |
+//! | `table` | what every bridge should do, a test for each row |
+//! | `sins` | what children do wrong while they serve |
+//! | `lives` | how they begin and end |
+//!
+//! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
+//! `{child}` in it, and the test runner's list of results is its column of the table:
+//!
+//! ```sh
+//! BRIDGE_PEER='mcp-proxy --host 127.0.0.1 --port {port} -- {child}' cargo test --test blackbox bridge::table
+//! ```
 
 mod children;
+mod front;
+mod lives;
+mod peer;
 mod sinner;
+mod sins;
+mod table;

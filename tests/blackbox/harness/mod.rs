@@ -27,7 +27,7 @@ pub(crate) use process::{Process, WEIR, example, fixture};
 pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
-pub(crate) use specification::{CHILDS_OWN, assert_conforms};
+pub(crate) use specification::{CHILDS_OWN, HUGE, assert_conforms, parse};
 pub(crate) use stream::EventStream;
 pub(crate) use transport::{Conversation, Stdio, Transport, TransportKind, text_of};
 pub(crate) use wait::{eventually, eventually_some};

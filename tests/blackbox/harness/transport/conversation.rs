@@ -125,6 +125,18 @@ impl Conversation {
         message
     }
 
+    /// The answer to this request, whatever comes before it.
+    #[track_caller]
+    pub(crate) fn answer_among(&mut self, id: &Value) -> Value {
+        loop {
+            let message = self.message();
+            if message.get("method").is_none() {
+                assert_eq!(message["id"], *id, "{message}");
+                return message;
+            }
+        }
+    }
+
     /// The next message, which must be the result of this request.
     #[track_caller]
     pub(crate) fn result(&mut self, id: &Value) -> Value {
