@@ -486,6 +486,7 @@ impl ToolLabels {
     pub const TOOLS_MAX_DEFAULT: u16 = 256;
 
     /// Labels for registered tools, given in order of their index.
+    #[cfg(any(test, feature = "internals"))]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, tools_max: u16) -> Self {
         Self::with_room(names, tools_max, 0)
     }

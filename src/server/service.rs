@@ -24,7 +24,14 @@ use super::start_error::StartError;
 /// The service of `protocol` with these `settings`.
 pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
     let names = protocol.registry().tool_names();
-    let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
+    let tools_max = ToolLabels::TOOLS_MAX_DEFAULT;
+    // The tools of other programs are known only when those run.
+    let room = if settings.children.servers.is_empty() {
+        0
+    } else {
+        tools_max
+    };
+    let labels = Arc::new(ToolLabels::with_room(names, tools_max, room));
     Ok(Service {
         tool_rows: {
             let tools = protocol.registry().tool_names().enumerate();
