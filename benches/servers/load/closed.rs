@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Progress, Source};
 use crate::life_cycle::LifeCycle;
+use crate::numbers::Numbers;
 use crate::poll::Poll;
 use crate::response::Outcome;
 use crate::tally::Tally;
@@ -23,6 +24,8 @@ struct ClosedLoop<'a> {
     slots: Vec<Slot>,
     opened: u32,
     reconnects: u64,
+    /// The ids of requests, if each has one of its own.
+    numbers: Option<Numbers>,
     tally: Tally,
 }
 
@@ -30,17 +33,36 @@ struct Slot {
     connection: Connection,
     /// When the request, or under churn the connection, or the life cycle was begun.
     begun: Instant,
-    /// Where it stands, if its requests differ.
-    cycle: Option<LifeCycle>,
+    course: Course,
+}
+
+/// What a connection sends.
+enum Course {
+    /// The same request, always.
+    Same,
+    /// The same but for its id.
+    Numbered(Vec<u8>),
+    /// Where it stands, as its requests differ.
+    Cycle(Box<LifeCycle>),
 }
 
 /// The request that a connection sends next.
-fn request<'a>(every: &'a [u8], cycle: &'a Option<LifeCycle>) -> &'a [u8] {
-    cycle.as_ref().map_or(every, LifeCycle::request)
+fn request<'a>(every: &'a [u8], course: &'a Course) -> &'a [u8] {
+    match course {
+        Course::Same => every,
+        Course::Numbered(own) => own,
+        Course::Cycle(cycle) => cycle.request(),
+    }
 }
 
 /// Warms up, measures, reports.
 pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_json::Value> {
+    let numbers = if arguments.unique_ids {
+        let missing = || io::Error::other("the body has no id of ten digits");
+        Some(Numbers::of(&request).ok_or_else(missing)?)
+    } else {
+        None
+    };
     let mut load = ClosedLoop {
         arguments,
         request,
@@ -48,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_j
         slots: Vec::new(),
         opened: 0,
         reconnects: 0,
+        numbers,
         tally: Tally::new(),
     };
     for index in 0..arguments.connections {
@@ -93,13 +116,13 @@ impl ClosedLoop<'_> {
 
     fn advance(&mut self, index: usize, buffer: &mut [u8]) -> io::Result<()> {
         let slot = &mut self.slots[index];
-        let sent = request(&self.request, &slot.cycle);
+        let sent = request(&self.request, &slot.course);
         match slot.connection.progress(sent, buffer) {
             Progress::Waiting => Ok(()),
             Progress::Answered { outcome, is_last } => {
-                let ended = match &mut slot.cycle {
-                    Some(cycle) => cycle.advance(outcome, slot.connection.answer()),
-                    None => Some(outcome),
+                let ended = match &mut slot.course {
+                    Course::Cycle(cycle) => cycle.advance(outcome, slot.connection.answer()),
+                    Course::Same | Course::Numbered(_) => Some(outcome),
                 };
                 if let Some(outcome) = ended {
                     self.tally.record(outcome, slot.begun.elapsed());
@@ -114,7 +137,10 @@ impl ClosedLoop<'_> {
                 if ended.is_some() {
                     slot.begun = Instant::now();
                 }
-                match slot.connection.ask(request(&self.request, &slot.cycle)) {
+                if let (Course::Numbered(own), Some(numbers)) = (&mut slot.course, &mut self.numbers) {
+                    numbers.put_next(own);
+                }
+                match slot.connection.ask(request(&self.request, &slot.course)) {
                     Progress::Broken(outcome) => self.fail(index, outcome),
                     _ => Ok(()),
                 }
@@ -145,24 +171,30 @@ impl ClosedLoop<'_> {
     }
 
     /// A connection with its first request begun.
-    fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
+    fn open(&mut self, index: usize, source: Source) -> io::Result<Slot> {
         let begun = Instant::now();
         let mut connection = if self.arguments.websocket {
             Connection::open_websocket(&self.arguments.address, &self.arguments.path)?
         } else {
             Connection::open(&self.arguments.address, source)?
         };
-        let cycle = self
-            .arguments
-            .life_cycle
-            .then(|| LifeCycle::new(&self.arguments.address, &self.arguments.path));
+        let course = if self.arguments.life_cycle {
+            let cycle = LifeCycle::new(&self.arguments.address, &self.arguments.path);
+            Course::Cycle(Box::new(cycle))
+        } else if let Some(numbers) = &mut self.numbers {
+            let mut own = self.request.clone();
+            numbers.put_next(&mut own);
+            Course::Numbered(own)
+        } else {
+            Course::Same
+        };
         // A failure shows again at the first event.
-        let _ = connection.ask(request(&self.request, &cycle));
+        let _ = connection.ask(request(&self.request, &course));
         self.poll.watch(&connection.socket, index)?;
         Ok(Slot {
             connection,
             begun,
-            cycle,
+            course,
         })
     }
 }

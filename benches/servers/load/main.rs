@@ -15,6 +15,7 @@ mod address;
 mod closed;
 mod connection;
 mod life_cycle;
+mod numbers;
 mod open;
 mod poll;
 mod records;
@@ -66,6 +67,9 @@ struct Arguments {
     /// echo and DELETE, which count as one.
     #[arg(long, conflicts_with_all = ["phase", "churn", "websocket", "body", "header"])]
     life_cycle: bool,
+    /// Closed loop: every request has an id of its own, counted from the ten digits behind `"id":` in the body.
+    #[arg(long, requires = "body", conflicts_with_all = ["phase", "life_cycle", "websocket"])]
+    unique_ids: bool,
     /// Open loop: requests per second and seconds, as in 800:10; one after the other when repeated.
     #[arg(long)]
     phase: Vec<Phase>,
