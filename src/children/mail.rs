@@ -92,6 +92,13 @@ pub enum ChildNewsEvent {
     },
     /// A list of the server has changed, as one of its children says.
     Changed(Announcement),
+    /// A child has got so many calls that another is to take its place.
+    Worn {
+        /// Which one.
+        member: MemberKey,
+        /// Whether it gets no more already.
+        is_used_up: bool,
+    },
     /// This step of a child's end is due.
     Step {
         /// Which one.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::children::line::{Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_request};
 use crate::children::rate::RateLimit;
-use crate::config::PoolSettings;
+use crate::config::{PoolMode, PoolSettings};
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
 use crate::mcp::Announcement;
 
@@ -37,6 +37,10 @@ const OWN_ANSWERS_BYTES_MAX: usize = 1 << 20;
 pub struct ChildLimits {
     /// Calls in flight at once; at most 65,536.
     pub in_flight_max: u32,
+    /// Calls that it gets at all.
+    pub calls_max: Option<u32>,
+    /// Calls after which a successor is wanted.
+    pub worn_after: Option<u32>,
     /// Bytes of a line that it says.
     pub message_bytes_max: usize,
     /// For the handshake and the reading of the lists.
@@ -60,6 +64,8 @@ impl ChildLimits {
     pub fn of(settings: &PoolSettings, start_timeout: Duration, write_timeout: Duration) -> ChildLimits {
         ChildLimits {
             in_flight_max: settings.in_flight_max().min(IN_FLIGHT_MAX),
+            calls_max: (settings.mode == PoolMode::Call).then_some(1),
+            worn_after: settings.recycle_calls,
             message_bytes_max: usize::try_from(settings.message_bytes_max).unwrap_or(usize::MAX),
             start_timeout,
             call_timeout: settings.call_timeout,
@@ -96,6 +102,8 @@ pub struct Child<C> {
     in_flight: InFlight<C>,
     error_lines: ErrorLines,
     rubbish: RateLimit,
+    /// Calls that it was given.
+    calls_begun: u32,
     /// The id of our last request.
     own_id: u64,
     /// When a ping was sent that is not answered.
@@ -132,6 +140,7 @@ impl<C> Child<C> {
             reader: LineReader::new(limits.message_bytes_max),
             outgoing,
             in_flight: InFlight::new(limits.in_flight_max, times),
+            calls_begun: 0,
             error_lines: ErrorLines::new(now),
             rubbish: RateLimit::new(RUBBISH_PER_SECOND, RUBBISH_BURST, now),
             limits,
@@ -145,9 +154,27 @@ impl<C> Child<C> {
     /// The calls that it would take now.
     pub fn room(&self) -> u32 {
         match self.phase {
-            Phase::Serving if !self.has_failed && !self.outgoing.is_broken() => self.in_flight.free(),
+            Phase::Serving if !self.has_failed && !self.outgoing.is_broken() => {
+                let left = self
+                    .limits
+                    .calls_max
+                    .map(|max| max.saturating_sub(self.calls_begun));
+                self.in_flight.free().min(left.unwrap_or(u32::MAX))
+            }
             _ => 0,
         }
+    }
+
+    /// Whether it has got all calls that it ever gets.
+    pub fn is_used_up(&self) -> bool {
+        self.limits.calls_max.is_some_and(|max| self.calls_begun >= max)
+    }
+
+    /// Whether it has got so many calls that a successor is wanted.
+    pub fn is_worn(&self) -> bool {
+        self.limits
+            .worn_after
+            .is_some_and(|after| self.calls_begun >= after)
     }
 
     /// Its calls in flight.
@@ -181,6 +208,7 @@ impl<C> Child<C> {
         let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
         write_request(self.outgoing.line(now), text, message, key.wire_id());
         self.active_at = now;
+        self.calls_begun = self.calls_begun.saturating_add(1);
         Ok(key)
     }
 

@@ -114,6 +114,13 @@ pub enum LocalEvent<'e, C> {
         /// What is wrong with it.
         why: Unreadable,
     },
+    /// A child has got so many calls that another is to take its place.
+    Worn {
+        /// Which one.
+        member: MemberKey,
+        /// Whether it gets no more already.
+        is_used_up: bool,
+    },
     /// A child's process is to be ended: its group gets this signal.
     Step {
         /// Which one.

@@ -21,6 +21,7 @@ pub(super) struct Member<C, S> {
     /// It ends when nothing is left to do for it.
     pub(super) ends_when_idle: bool,
     is_retired: bool,
+    is_told_worn: bool,
     is_ending: bool,
     is_abandoned: bool,
 }
@@ -34,6 +35,7 @@ impl<C, S> Member<C, S> {
             exited_at: None,
             ends_when_idle: false,
             is_retired: false,
+            is_told_worn: false,
             is_ending: false,
             is_abandoned: false,
         }
@@ -50,6 +52,22 @@ impl<C, S> Member<C, S> {
     pub(super) fn retire(&mut self) {
         self.is_retired = true;
         self.piped.child_mut().retire();
+    }
+
+    /// One that has got its last call is retired; one that is worn goes on until a successor is there. What is to be told
+    /// of that, once.
+    pub(super) fn wear<'e>(&mut self) -> Option<LocalEvent<'e, C>> {
+        let child = self.piped.child();
+        let is_used_up = child.is_used_up();
+        if self.is_retired || self.is_told_worn || !is_used_up && !child.is_worn() {
+            return None;
+        }
+        self.is_told_worn = true;
+        if is_used_up {
+            self.retire();
+        }
+        let member = self.key;
+        Some(LocalEvent::Worn { member, is_used_up })
     }
 
     /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is

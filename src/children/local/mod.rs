@@ -201,6 +201,9 @@ impl<C, S> LocalChildren<C, S> {
         self.take_abandoned(tell);
         self.serve_waiting(now);
         self.members.retain_mut(|member| {
+            if let Some(worn) = member.wear() {
+                tell(worn);
+            }
             let is_gone = member.is_gone();
             if is_gone {
                 tell(member.take_gone());

@@ -51,6 +51,7 @@ impl Told {
             }
             LocalEvent::Progress { .. } | LocalEvent::ErrorLine { .. } | LocalEvent::Rubbish { .. } => return,
             LocalEvent::Ready { member, .. } => format!("{} is ready", member.0),
+            LocalEvent::Worn { member, is_used_up } => format!("{} is worn, used up: {is_used_up}", member.0),
             LocalEvent::Step { member, step } => format!("{}: {step:?}", member.0),
             LocalEvent::Gone { member, failure, .. } => {
                 let why = failure.map_or("as it should".to_owned(), |failure| failure.to_string());
@@ -70,6 +71,8 @@ struct Rig {
     /// By the slot of a pipe.
     members: BTreeMap<u32, MemberKey>,
     in_flight_max: u32,
+    calls_max: Option<u32>,
+    worn_after: Option<u32>,
     now: Instant,
     told: Told,
 }
@@ -85,6 +88,8 @@ impl Rig {
             processes: BTreeMap::new(),
             members: BTreeMap::new(),
             in_flight_max,
+            calls_max: None,
+            worn_after: None,
             now: Instant::now(),
             told: Told::default(),
         }
@@ -113,6 +118,8 @@ impl Rig {
         };
         let limits = ChildLimits {
             in_flight_max: self.in_flight_max,
+            calls_max: self.calls_max,
+            worn_after: self.worn_after,
             ..limits_by_default()
         };
         let child = Child::new(limits, &ChildProfile::shared(), false, self.now);
@@ -406,6 +413,53 @@ fn a_retired_child_ends_when_it_has_answered_and_another_goes_on() {
 
 /// Seeded: children die and are replaced under load, over rough pipes. Every call ends once, and none is seen by two
 /// children.
+#[test]
+fn a_child_for_one_call_gets_one_and_ends_with_it() {
+    let mut rig = Rig::new(1, 1);
+    rig.calls_max = Some(1);
+    rig.start(1);
+    rig.start(2);
+    for caller in 1..=3 {
+        rig.call(caller).unwrap();
+        rig.passes(4);
+    }
+    assert_eq!(rig.local.waiting(), 1, "both have had their call");
+    assert_eq!(
+        rig.told.others,
+        ["1 is worn, used up: true", "2 is worn, used up: true"]
+    );
+    rig.process(1).read();
+    rig.process(1).answer(0);
+    rig.passes(8);
+    assert!(rig.told.answered.contains_key(&1));
+    assert_eq!(rig.local.waiting(), 1, "it gets no other, though it is idle");
+    assert_ne!(rig.process(1).stdin.view(), PeerView::Open, "it is asked to end");
+    rig.start(3);
+    rig.passes(4);
+    rig.process(3).read();
+    assert!(rig.process(3).saw(3));
+}
+
+#[test]
+fn a_worn_child_goes_on_until_it_is_retired() {
+    let mut rig = Rig::new(1, 4);
+    rig.worn_after = Some(2);
+    rig.start(1);
+    for caller in 1..=3 {
+        rig.call(caller).unwrap();
+        rig.passes(4);
+        rig.process(1).read();
+        rig.process(1).answer(0);
+        rig.passes(8);
+    }
+    assert_eq!(rig.told.answered.len(), 3);
+    assert_eq!(rig.told.others, ["1 is worn, used up: false"], "it is told once");
+    rig.local.retire(MemberKey(1));
+    rig.passes(4);
+    rig.call(4).unwrap();
+    assert_eq!(rig.local.waiting(), 1);
+}
+
 #[test]
 fn every_call_ends_once_whatever_dies() {
     let rough = Faults {

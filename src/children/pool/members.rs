@@ -5,7 +5,8 @@
 //!     └─────────────── failed ───────────────┴────────► gone
 //! ```
 //!
-//! One child starts at a time. The pool is told what happens, and asked what is to be done; it does nothing itself.
+//! One child starts at a time, unless each serves one call only. One that is worn goes on until a successor is ready,
+//! which may be one child more than there may be otherwise. The pool is told what happens, and asked what is to be done; it does nothing itself.
 
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,11 @@ pub enum PoolStep {
         /// The time for it.
         timeout: Duration,
     },
+    /// Have a child retired, whose successor is ready.
+    Retire {
+        /// Which one.
+        member: MemberKey,
+    },
     /// Nothing: ask again then, or when something has happened.
     Wait(Instant),
 }
@@ -63,6 +69,14 @@ pub enum PoolStatus {
 struct Member {
     key: MemberKey,
     state: MemberState,
+    /// A successor is to take its place.
+    is_worn: bool,
+}
+
+impl Member {
+    fn is_worn_and_serves(&self) -> bool {
+        self.is_worn && matches!(self.state, MemberState::Serving { .. })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +95,8 @@ pub struct Pool {
     failures: Failures,
     service: Estimate,
     start: Estimate,
+    /// Children that have become ready since one was worn, and have taken nobody's place yet.
+    successors: u32,
     is_draining: bool,
 }
 
@@ -94,6 +110,7 @@ impl Pool {
             failures: Failures::default(),
             service: Estimate::default(),
             start: Estimate::default(),
+            successors: 0,
             is_draining: false,
         }
     }
@@ -104,6 +121,11 @@ impl Pool {
             if let MemberState::Serving { since } = member.state {
                 self.failures.on_alive(age(since, now));
             }
+        }
+        self.wear_old(now);
+        if let Some(member) = self.replaced() {
+            self.on_retired(member);
+            return PoolStep::Retire { member };
         }
         if !self.wants_another(waiting) {
             return PoolStep::Wait(now + LOOK_EVERY);
@@ -117,6 +139,7 @@ impl Pool {
         self.members.push(Member {
             key: member,
             state: MemberState::Starting { since: now },
+            is_worn: false,
         });
         let timeout = match self.start.get() {
             Some(_) => self.sizes.start_timeout,
@@ -134,6 +157,15 @@ impl Pool {
             member.state = MemberState::Serving { since: now };
             self.start.add(age(since, now));
             self.failures.on_ready();
+            let has_worn = self.members.iter().any(Member::is_worn_and_serves);
+            self.successors += u32::from(has_worn);
+        }
+    }
+
+    /// A child has had so many calls that a successor is to take its place.
+    pub fn on_worn(&mut self, key: MemberKey) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.key == key) {
+            member.is_worn = true;
         }
     }
 
@@ -193,10 +225,48 @@ impl Pool {
         self.count(|_| true)
     }
 
+    /// Notes which children are so old that they are to be replaced.
+    fn wear_old(&mut self, now: Instant) {
+        let Some(age_max) = self.sizes.age_max else { return };
+        for member in &mut self.members {
+            if let MemberState::Serving { since } = member.state {
+                member.is_worn |= age(since, now) >= age_max;
+            }
+        }
+    }
+
+    /// A worn child whose successor is ready.
+    fn replaced(&mut self) -> Option<MemberKey> {
+        if self.successors == 0 {
+            return None;
+        }
+        let worn = self.members.iter().find(|member| member.is_worn_and_serves());
+        let worn = worn.map(|member| member.key);
+        // Whoever was to be replaced may have gone by itself.
+        self.successors = worn.map_or(0, |_| self.successors - 1);
+        worn
+    }
+
     fn wants_another(&self, waiting: usize) -> bool {
-        let is_starting = self.count(|state| matches!(state, MemberState::Starting { .. })) > 0;
+        let starting = self.count(|state| matches!(state, MemberState::Starting { .. }));
         let serving = self.serving();
-        if self.is_draining || is_starting || self.children() >= self.sizes.max {
+        if self.is_draining {
+            return false;
+        }
+        if self.sizes.is_single_use {
+            // Those that serve have had no call yet.
+            let wanted = waiting.saturating_add(self.sizes.min_idle as usize);
+            let coming = (serving + starting) as usize;
+            return self.children() < self.sizes.max.max(1) && coming < wanted;
+        }
+        if starting > 0 {
+            return false;
+        }
+        let has_worn = self.members.iter().any(Member::is_worn_and_serves);
+        if has_worn && self.children() <= self.sizes.max {
+            return true;
+        }
+        if self.children() >= self.sizes.max {
             return false;
         }
         if serving < self.sizes.min_idle.min(self.sizes.max) {
@@ -231,7 +301,7 @@ mod tests {
     fn started(pool: &mut Pool, waiting: usize, now: Instant) -> MemberKey {
         match pool.step(waiting, now) {
             PoolStep::Start { member, .. } => member,
-            PoolStep::Wait(_) => panic!("nothing is started"),
+            other => panic!("nothing is started: {other:?}"),
         }
     }
 
@@ -307,6 +377,7 @@ mod tests {
         while failed < 5 {
             match pool.step(1, now) {
                 PoolStep::Wait(at) => now = at,
+                PoolStep::Retire { .. } => panic!("none is worn"),
                 PoolStep::Start { member, .. } => {
                     pool.on_end(member, MemberEnd::Failed, now);
                     failed += 1;
@@ -340,5 +411,84 @@ mod tests {
         let mut pool = Pool::new(sizes());
         pool.begin_drain();
         assert!(waits(&mut pool, 10, now));
+    }
+
+    #[test]
+    fn a_worn_child_is_retired_when_its_successor_is_ready() {
+        let mut now = Instant::now();
+        let mut pool = Pool::new(PoolSizes {
+            max: 2,
+            min_idle: 2,
+            ..sizes()
+        });
+        let first = started(&mut pool, 0, now);
+        pool.on_ready(first, now);
+        let second = started(&mut pool, 0, now);
+        pool.on_ready(second, now);
+        pool.on_worn(first);
+        pool.on_worn(second);
+        let third = started(&mut pool, 0, now);
+        assert!(
+            waits(&mut pool, 0, now),
+            "one at a time, and one more than there may be"
+        );
+        pool.on_ready(third, now);
+        assert_eq!(pool.step(0, now), PoolStep::Retire { member: first });
+        assert_eq!(pool.serving(), 2);
+        assert!(waits(&mut pool, 0, now), "its process is still there");
+        pool.on_end(first, MemberEnd::Wanted, now);
+        let fourth = started(&mut pool, 0, now);
+        // The worn one has gone by itself: nobody is retired in its place.
+        pool.on_end(second, MemberEnd::Wanted, now);
+        pool.on_ready(fourth, now);
+        assert!(waits(&mut pool, 0, now));
+        now += Duration::from_secs(3600);
+        assert!(
+            waits(&mut pool, 0, now),
+            "age does not matter unless it is said to"
+        );
+    }
+
+    #[test]
+    fn old_children_are_replaced() {
+        let mut now = Instant::now();
+        let age_max = Some(Duration::from_secs(60));
+        let mut pool = Pool::new(PoolSizes { age_max, ..sizes() });
+        let first = started(&mut pool, 0, now);
+        pool.on_ready(first, now);
+        now += Duration::from_secs(59);
+        assert!(waits(&mut pool, 0, now));
+        now += Duration::from_secs(1);
+        let second = started(&mut pool, 0, now);
+        pool.on_ready(second, now);
+        assert_eq!(pool.step(0, now), PoolStep::Retire { member: first });
+    }
+
+    #[test]
+    fn children_of_one_call_are_started_for_each_that_waits_and_some_are_ready_before() {
+        let now = Instant::now();
+        let mut pool = Pool::new(PoolSizes {
+            max: 4,
+            min_idle: 1,
+            is_single_use: true,
+            ..sizes()
+        });
+        let first = started(&mut pool, 0, now);
+        pool.on_ready(first, now);
+        assert!(waits(&mut pool, 0, now));
+        pool.on_retired(first);
+        let second = started(&mut pool, 0, now);
+        let third = started(&mut pool, 1, now);
+        assert!(waits(&mut pool, 1, now), "one for the call, one for the next");
+        let fourth = started(&mut pool, 9, now);
+        assert!(
+            waits(&mut pool, 9, now),
+            "no more than there may be, with those that end"
+        );
+        for member in [second, third, fourth] {
+            pool.on_ready(member, now);
+        }
+        pool.on_end(first, MemberEnd::Wanted, now);
+        assert!(!waits(&mut pool, 9, now));
     }
 }

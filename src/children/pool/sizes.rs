@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::PoolSettings;
+use crate::config::{PoolMode, PoolSettings};
 
 /// How many children a server has, and how long they may take to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub struct PoolSizes {
     pub max: u32,
     /// Calls in flight at one child.
     pub in_flight_max: u32,
+    /// Whether a child serves one call only.
+    pub is_single_use: bool,
+    /// Age at which a child is replaced.
+    pub age_max: Option<Duration>,
     /// For a start, up to its readiness.
     pub start_timeout: Duration,
     /// For the server's first start, which may download it.
@@ -26,6 +30,8 @@ impl PoolSizes {
             min_idle: settings.min_idle,
             max: settings.max(cpus),
             in_flight_max: settings.in_flight_max(),
+            is_single_use: settings.mode == PoolMode::Call,
+            age_max: settings.recycle_age,
             start_timeout: settings.start_timeout,
             first_start_timeout: settings.first_start_timeout,
         }

@@ -80,6 +80,10 @@ impl<R: ShardRing> Shard<R> {
                 self.children.tell(server, event);
             }
             LocalEvent::Changed(what) => self.children.tell(server, ChildNewsEvent::Changed(what)),
+            LocalEvent::Worn { member, is_used_up } => {
+                self.children
+                    .tell(server, ChildNewsEvent::Worn { member, is_used_up });
+            }
             LocalEvent::Step { member, step } => {
                 self.children.tell(server, ChildNewsEvent::Step { member, step });
             }
