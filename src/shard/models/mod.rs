@@ -10,6 +10,7 @@
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
 //! | `inbox` | events of every producer, and wake-ups |
 //! | `places` | the connection cap |
+//! | `rooms` | room at children and calls that wait elsewhere |
 //! | `model_shard` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 
@@ -18,6 +19,7 @@ mod load;
 mod model_shard;
 mod permits;
 mod places;
+mod rooms;
 mod slack;
 
 use std::collections::VecDeque;
