@@ -26,15 +26,10 @@ pub(in crate::config) fn refuse_unsupported(servers: &[ChildServer], errors: &mu
 fn refusals(pool: &PoolSettings) -> Vec<String> {
     let mut refusals = Vec::new();
     match pool.mode {
-        PoolMode::Shared => {}
+        PoolMode::Shared | PoolMode::Call => {}
         PoolMode::Session => refusals.push(
             "`mode` = session (the default) is not supported yet; if all clients may use the same children, and what \
-             these remember, write --pool mode=shared"
-                .to_owned(),
-        ),
-        PoolMode::Call => refusals.push(
-            "`mode` = call is not supported yet; if all clients may use the same children, and what these remember, \
-             write --pool mode=shared"
+             these remember, write --pool mode=shared; a child for each call is mode=call"
                 .to_owned(),
         ),
     }
@@ -47,8 +42,6 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
             "idle_timeout",
             pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
         ),
-        ("recycle_calls", pool.recycle_calls.is_some()),
-        ("recycle_age", pool.recycle_age.is_some()),
         ("interactive", pool.interactive),
         ("warmup", pool.warmup.is_some()),
         ("env_from", !pool.env_from.is_empty()),
@@ -91,7 +84,7 @@ mod tests {
     fn what_is_served_is_not_refused() {
         let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,start_timeout=5s,\
                    first_start_timeout=10m,call_timeout=1h,cancel_grace=0,stop_grace=500ms,inherit=*,message_max=1MiB,\
-                   idle_timeout=off,recycle_calls=off,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
+                   idle_timeout=off,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
                    era=legacy,unwrap=off,user=nobody,interactive=off";
         assert!(refused(&[all]).is_empty());
         assert!(refused(&[]).is_empty());
@@ -104,14 +97,12 @@ mod tests {
         assert!(
             default[0].starts_with("server `thing`: `mode` = session (the default) is not supported yet")
         );
-        assert!(default[0].ends_with("write --pool mode=shared"), "{default:?}");
-        assert!(refused(&["mode=call"])[0].contains("`mode` = call is not supported yet"));
+        assert!(default[0].contains("write --pool mode=shared"), "{default:?}");
+        assert!(refused(&["mode=call"]).is_empty());
         for key in [
             "anonymous=one",
             "list_ttl=1m",
             "idle_timeout=1m",
-            "recycle_calls=9",
-            "recycle_age=1h",
             "interactive=on",
             "warmup=echo",
             "retry=read_only",

@@ -137,6 +137,17 @@ impl ServerChildren {
         is_new
     }
 
+    /// A child has got as many calls as it is to get, or all that it ever gets.
+    pub(super) fn on_worn(&mut self, key: MemberKey, is_used_up: bool) {
+        if !is_used_up {
+            return self.pool.on_worn(key);
+        }
+        self.pool.on_retired(key);
+        if let Some(member) = self.member(key) {
+            member.is_stopping = true;
+        }
+    }
+
     /// A child is gone that was a member, or that never became one; gives how it died, if it did.
     pub(super) fn on_end(&mut self, key: MemberKey, death: Option<&Death>, now: Instant) {
         let end = match death {

@@ -143,6 +143,28 @@ impl<O: Outside> Supervising<O> {
                 self.start(at, member, timeout, now);
                 now
             }
+            PoolStep::Retire { member } => {
+                self.retire(at, member);
+                now
+            }
+        }
+    }
+
+    /// Has a child end when it has answered the calls it has: its successor is ready.
+    fn retire(&mut self, at: usize, key: MemberKey) {
+        let server = &mut self.servers[at];
+        let (index, name) = (server.index, server.name.clone());
+        if let Some(member) = server.member(key) {
+            member.is_stopping = true;
+            let (shard, order) = (
+                member.shard,
+                ChildOrder::Retire {
+                    server: index,
+                    member: key,
+                },
+            );
+            tracing::info!(server = %name, member = key.0, "a child is replaced");
+            self.outside.order(shard, order);
         }
     }
 
@@ -198,6 +220,7 @@ impl<O: Outside> Supervising<O> {
                 }
             }
             ChildNewsEvent::Changed(_) => of.on_changed(shard, now),
+            ChildNewsEvent::Worn { member, is_used_up } => of.on_worn(member, is_used_up),
             ChildNewsEvent::Step { member, step } => self.take_step(at, member, step),
             ChildNewsEvent::Gone {
                 member,

@@ -39,6 +39,10 @@ enum Act {
         shard: u16,
         refusal: Option<LocalRefusal>,
     },
+    Retire {
+        shard: u16,
+        member: u64,
+    },
     Terminate(u64),
     Kill(u64),
     /// How many servers have said what they have, and the tools of the first.
@@ -110,7 +114,10 @@ impl Outside for Outsiders {
                 member: member.0,
             },
             ChildOrder::Refuse { refusal, .. } => Act::Refuse { shard, refusal },
-            other => panic!("{other:?}"),
+            ChildOrder::Retire { member, .. } => Act::Retire {
+                shard,
+                member: member.0,
+            },
         };
         self.0.borrow_mut().acts.push_back(act);
     }
@@ -354,6 +361,75 @@ fn a_pool_grows_when_its_shards_say_that_calls_wait_too_long() {
     assert_eq!(rig.acts(), [Act::Spawn(2), adopt(1, 0, 2, LATER)]);
     rig.news(1, 0, load(100_000));
     assert_eq!(spawns(&rig.acts()), 0, "one starts at a time");
+}
+
+#[test]
+fn a_worn_child_is_retired_by_its_shard_when_another_is_ready() {
+    let pool = PoolSettings {
+        recycle_age: Some(Duration::from_secs(3600)),
+        ..shared()
+    };
+    let mut rig = Rig::new(1, 2, &pool);
+    rig.acts();
+    rig.ready(0, 1, 1);
+    rig.acts();
+    let member = MemberKey(1);
+    rig.news(
+        0,
+        0,
+        ChildNewsEvent::Worn {
+            member,
+            is_used_up: false,
+        },
+    );
+    assert_eq!(rig.acts(), [Act::Spawn(2), adopt(1, 0, 2, LATER)]);
+    rig.ready(0, 2, 1);
+    assert_eq!(rig.acts(), [Act::Retire { shard: 0, member: 1 }]);
+    rig.exited(1, ExitStatus::Code(0), ExitReason::Itself);
+    rig.gone(0, 1, None);
+    assert_eq!(rig.acts(), [Act::Exited { shard: 0, member: 1 }]);
+    // The other gets old.
+    let acts = rig.pass(Duration::from_secs(3600));
+    assert_eq!(spawns(&acts), 1, "{acts:?}");
+}
+
+#[test]
+fn children_of_one_call_are_followed_by_others_at_once() {
+    let pool = PoolSettings {
+        mode: PoolMode::Call,
+        max: Some(3),
+        ..PoolSettings::default()
+    };
+    let mut rig = Rig::new(1, 1, &pool);
+    rig.acts();
+    rig.ready(0, 1, 1);
+    rig.acts();
+    let member = MemberKey(1);
+    rig.news(
+        0,
+        0,
+        ChildNewsEvent::Worn {
+            member,
+            is_used_up: true,
+        },
+    );
+    assert_eq!(spawns(&rig.acts()), 1, "one is to be warm");
+    let load = ChildNewsEvent::Load {
+        waiting: 5,
+        answered: 0,
+        busy: Duration::ZERO,
+    };
+    rig.news(0, 0, load);
+    assert_eq!(
+        spawns(&rig.pass(Duration::from_secs(1))),
+        1,
+        "no more than there may be"
+    );
+    rig.exited(1, ExitStatus::Code(0), ExitReason::Itself);
+    rig.gone(0, 1, None);
+    assert_eq!(rig.supervising.status(rig.now).1, None);
+    rig.ready(0, 2, 1);
+    assert_eq!(spawns(&rig.acts()), 1);
 }
 
 #[test]
