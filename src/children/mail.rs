@@ -39,6 +39,11 @@ pub enum ChildOrder<S> {
         /// The child.
         member: MemberKey,
     },
+    /// Ask a child of a server for its lists once more.
+    Reread {
+        /// The server.
+        server: ServerIndex,
+    },
     /// Refuse the calls of a server from now on for this reason, or refuse them no longer.
     Refuse {
         /// The server.
@@ -92,6 +97,13 @@ pub enum ChildNewsEvent {
     },
     /// A list of the server has changed, as one of its children says.
     Changed(Announcement),
+    /// The lists of a child that was asked for them once more.
+    Listed {
+        /// What it says of itself.
+        introduction: Box<Introduction>,
+        /// The lists.
+        lists: Box<ChildLists>,
+    },
     /// A child has got so many calls that another is to take its place.
     Worn {
         /// Which one.

@@ -105,6 +105,13 @@ pub enum ChildEvent<'e, C> {
         /// What is wrong with it.
         why: Unreadable,
     },
+    /// Its lists, which it was asked for once more.
+    Listed {
+        /// What it says of itself.
+        introduction: Introduction,
+        /// The lists.
+        lists: ChildLists,
+    },
     /// It is of no more use: it is to be ended, and its calls to be taken from it.
     Failed(ChildFailure),
 }

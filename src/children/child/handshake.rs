@@ -80,6 +80,22 @@ impl Handshake {
         }
     }
 
+    /// Reads the lists once more of a child that has introduced itself so: appends the first request, under the id behind
+    /// `last_id`. `None` if it declares none.
+    pub fn reread(introduction: &Introduction, last_id: u64, out: &mut Vec<u8>) -> Option<Handshake> {
+        let mut handshake = Handshake {
+            introduction: Some(introduction.clone()),
+            wants_lists: true,
+            lists: ChildLists::default(),
+            reading: None,
+            id: last_id,
+        };
+        match handshake.read_list_from(0, out) {
+            HandshakeStep::Waiting => Some(handshake),
+            HandshakeStep::Done(_) => None,
+        }
+    }
+
     /// The id of the last request of the handshake.
     pub fn id(&self) -> u64 {
         self.id

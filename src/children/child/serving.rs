@@ -14,6 +14,7 @@ use super::ending::{Ending, EndingStep};
 use super::error_lines::{ErrorLine, ErrorLines};
 use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
 use super::handshake::{ChildProfile, Handshake, HandshakeStep};
+use super::introduction::Introduction;
 use super::outgoing::{Outgoing, PipeWrite};
 
 /// Calls that one child can have in flight: as many as there are places in an id.
@@ -102,6 +103,12 @@ pub struct Child<C> {
     in_flight: InFlight<C>,
     error_lines: ErrorLines,
     rubbish: RateLimit,
+    /// What it has said of itself.
+    introduction: Option<Box<Introduction>>,
+    /// Its lists are being read once more, since then.
+    rereading: Option<(Box<Handshake>, Instant)>,
+    /// They have changed meanwhile.
+    is_reread_wanted: bool,
     /// Calls that it was given.
     calls_begun: u32,
     /// The id of our last request.
@@ -140,6 +147,9 @@ impl<C> Child<C> {
             reader: LineReader::new(limits.message_bytes_max),
             outgoing,
             in_flight: InFlight::new(limits.in_flight_max, times),
+            introduction: None,
+            rereading: None,
+            is_reread_wanted: false,
             calls_begun: 0,
             error_lines: ErrorLines::new(now),
             rubbish: RateLimit::new(RUBBISH_PER_SECOND, RUBBISH_BURST, now),
@@ -219,6 +229,25 @@ impl<C> Child<C> {
         Some(caller)
     }
 
+    /// Asks it for its lists once more; they come as [`ChildEvent::Listed`]. False if it does not serve.
+    pub fn reread_lists(&mut self, now: Instant) -> bool {
+        let (Phase::Serving, Some(introduction)) = (&self.phase, &self.introduction) else {
+            return false;
+        };
+        if self.rereading.is_some() {
+            self.is_reread_wanted = true;
+            return true;
+        }
+        let rereading = Handshake::reread(introduction, self.own_id, self.outgoing.line(now));
+        if let Some(rereading) = rereading {
+            self.own_id = rereading.id();
+            // What a ping would tell, the lists tell.
+            self.pinged_at = None;
+            self.rereading = Some((Box::new(rereading), now));
+        }
+        true
+    }
+
     /// Takes out what is to be written to its stdin now.
     pub fn next_write(&mut self) -> Option<PipeWrite> {
         self.outgoing.next_write()
@@ -280,6 +309,16 @@ impl<C> Child<C> {
         match self.phase {
             Phase::Starting(_) if is_over(self.began, self.limits.start_timeout) => {
                 self.fail(ChildFailure::StartTimeout, &mut tell);
+            }
+            Phase::Serving if self.rereading.is_some() => {
+                let limit = self.limits.start_timeout;
+                if self
+                    .rereading
+                    .as_ref()
+                    .is_some_and(|(_, since)| is_over(*since, limit))
+                {
+                    self.rereading = None;
+                }
             }
             Phase::Serving if self.in_flight.taken() == 0 => match self.pinged_at {
                 Some(at) if is_over(at, self.limits.ping_interval) => {
@@ -406,6 +445,9 @@ impl<C> Child<C> {
         tell: &mut impl FnMut(ChildEvent<'_, C>),
     ) {
         let Phase::Starting(handshake) = &mut self.phase else {
+            if self.rereading.is_some() {
+                return self.take_list(id, said, now, tell);
+            }
             // An error is an answer, too.
             if id == self.own_id && self.pinged_at.take().is_none() {
                 self.counters.stray_answers += 1;
@@ -420,6 +462,7 @@ impl<C> Child<C> {
             Ok(HandshakeStep::Done(done)) => {
                 let (introduction, lists) = *done;
                 self.phase = Phase::Serving;
+                self.introduction = Some(Box::new(introduction.clone()));
                 tell(ChildEvent::Ready {
                     introduction,
                     lists,
@@ -427,6 +470,35 @@ impl<C> Child<C> {
                 });
             }
             Err(error) => self.fail(error.into(), tell),
+        }
+    }
+
+    /// An answer while its lists are read once more.
+    fn take_list(
+        &mut self,
+        id: u64,
+        said: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        let Some((mut handshake, since)) = self.rereading.take() else {
+            return;
+        };
+        let outcome = said.message.outcome.map_or(&b""[..], |span| span.of(said.line));
+        let step = handshake.on_answer(id, said.message.kind, outcome, self.outgoing.line(now));
+        self.own_id = handshake.id();
+        match step {
+            Ok(HandshakeStep::Waiting) => self.rereading = Some((handshake, since)),
+            Ok(HandshakeStep::Done(done)) => {
+                let (introduction, lists) = *done;
+                let lists = lists.unwrap_or_default();
+                tell(ChildEvent::Listed { introduction, lists });
+                if std::mem::take(&mut self.is_reread_wanted) {
+                    self.reread_lists(now);
+                }
+            }
+            // It is asked for nothing that could be refused so.
+            Err(_) => {}
         }
     }
 

@@ -114,6 +114,13 @@ pub enum LocalEvent<'e, C> {
         /// What is wrong with it.
         why: Unreadable,
     },
+    /// The lists of a child that was asked for them once more.
+    Listed {
+        /// What it says of itself.
+        introduction: Introduction,
+        /// The lists.
+        lists: ChildLists,
+    },
     /// A child has got so many calls that another is to take its place.
     Worn {
         /// Which one.
@@ -157,6 +164,7 @@ pub(super) fn pass_on<C>(
         ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
         ChildEvent::Changed(what) => LocalEvent::Changed(what),
+        ChildEvent::Listed { introduction, lists } => LocalEvent::Listed { introduction, lists },
         ChildEvent::Logged(said) => LocalEvent::Logged { member, said },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,

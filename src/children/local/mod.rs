@@ -170,6 +170,14 @@ impl<C, S> LocalChildren<C, S> {
         self.waiting.take_first(may_go)
     }
 
+    /// Asks one of its children for the server's lists once more, if one serves.
+    pub fn reread_lists(&mut self, now: Instant) {
+        let _ = self
+            .members
+            .iter_mut()
+            .any(|member| member.piped.child_mut().reread_lists(now));
+    }
+
     /// A child gets no more calls, and ends when it has answered those it has.
     pub fn retire(&mut self, key: MemberKey) {
         if let Some(member) = self.member(key) {

@@ -57,6 +57,12 @@ impl Told {
                 let why = failure.map_or("as it should".to_owned(), |failure| failure.to_string());
                 format!("{} is gone: {why}", member.0)
             }
+            LocalEvent::Listed { lists, .. } => {
+                format!(
+                    "lists: {} tools",
+                    lists.list(crate::children::ListName::Tools).len()
+                )
+            }
             LocalEvent::Changed(_) | LocalEvent::Logged { .. } => "something else".to_owned(),
         };
         self.others.push(other);

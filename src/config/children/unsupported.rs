@@ -33,11 +33,9 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
                 .to_owned(),
         ),
     }
-    let default = PoolSettings::default();
     let unsupported = [
         ("anonymous", pool.anonymous.is_some()),
         ("key_header", pool.key_header.is_some()),
-        ("list_ttl", pool.list_ttl != default.list_ttl),
         (
             "idle_timeout",
             pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
@@ -82,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_served_is_not_refused() {
-        let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,start_timeout=5s,\
+        let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,list_ttl=1m,start_timeout=5s,\
                    first_start_timeout=10m,call_timeout=1h,cancel_grace=0,stop_grace=500ms,inherit=*,message_max=1MiB,\
                    idle_timeout=off,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
                    era=legacy,unwrap=off,user=nobody,interactive=off";
@@ -101,7 +99,6 @@ mod tests {
         assert!(refused(&["mode=call"]).is_empty());
         for key in [
             "anonymous=one",
-            "list_ttl=1m",
             "idle_timeout=1m",
             "interactive=on",
             "warmup=echo",

@@ -39,6 +39,9 @@ pub(super) struct ServerChildren {
     is_settled: bool,
     /// When its lists are to be read again, because a child on this shard said that one has changed.
     changed: Option<(Instant, u16)>,
+    /// When they are to be read again of a child that does not say when they change.
+    reread_at: Option<Instant>,
+    list_ttl: Duration,
     /// Whether the shards were told to refuse its calls.
     pub(super) is_quarantined: bool,
     /// Why the last child died.
@@ -69,6 +72,8 @@ impl ServerChildren {
             settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
             is_settled: false,
             changed: None,
+            reread_at: None,
+            list_ttl: server.pool.list_ttl,
             is_quarantined: false,
             last_death: None,
             figures: ChildServerFigures {
@@ -130,7 +135,16 @@ impl ServerChildren {
         self.is_settled = true;
         self.figures.ready_total += 1;
         self.figures.ready_ms_total += u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let Some(lists) = lists else { return false };
+        lists.is_some_and(|lists| self.on_listed(introduction, lists, now))
+    }
+
+    /// A child has said what it has. Says whether that is other than what was known.
+    pub(super) fn on_listed(&mut self, introduction: Introduction, lists: ChildLists, now: Instant) -> bool {
+        let can = introduction.capabilities;
+        let is_silent = can.tools && !can.tools_changed
+            || can.prompts && !can.prompts_changed
+            || can.resources && !can.resources_changed;
+        self.reread_at = is_silent.then(|| now + self.list_ttl);
         let said = Some((introduction, lists));
         let is_new = self.known != said;
         self.known = said;
@@ -184,14 +198,19 @@ impl ServerChildren {
 
     /// The shard whose child is to be asked for its lists now, if one is.
     pub(super) fn take_changed(&mut self, now: Instant) -> Option<u16> {
-        let (_, shard) = self.changed.take_if(|(at, _)| *at <= now)?;
-        Some(shard)
+        if let Some((_, shard)) = self.changed.take_if(|(at, _)| *at <= now) {
+            return Some(shard);
+        }
+        self.reread_at.take_if(|at| *at <= now)?;
+        // If nobody serves, the next child says what it has.
+        let serves = |member: &&Member| member.ready.is_some() && !member.is_stopping;
+        self.members.iter().find(serves).map(|member| member.shard)
     }
 
     /// The next moment at which something is due that the pool knows nothing of.
     pub(super) fn due(&self) -> Option<Instant> {
         let settled = (!self.is_settled).then_some(self.settle_by);
-        [settled, self.changed.map(|(at, _)| at)]
+        [settled, self.changed.map(|(at, _)| at), self.reread_at]
             .into_iter()
             .flatten()
             .min()

@@ -220,6 +220,11 @@ impl<O: Outside> Supervising<O> {
                 }
             }
             ChildNewsEvent::Changed(_) => of.on_changed(shard, now),
+            ChildNewsEvent::Listed { introduction, lists } => {
+                if of.on_listed(*introduction, *lists, now) {
+                    self.publish();
+                }
+            }
             ChildNewsEvent::Worn { member, is_used_up } => of.on_worn(member, is_used_up),
             ChildNewsEvent::Step { member, step } => self.take_step(at, member, step),
             ChildNewsEvent::Gone {
@@ -358,7 +363,8 @@ impl<O: Outside> Supervising<O> {
     fn reread(&mut self, at: usize, now: Instant) {
         let server = &mut self.servers[at];
         if let Some(shard) = server.take_changed(now) {
-            tracing::debug!(server = %server.name, shard, "a list has changed");
+            let server = server.index;
+            self.outside.order(shard, ChildOrder::Reread { server });
         }
     }
 }

@@ -181,7 +181,7 @@ impl Nursery {
                     self.answered += answered;
                     self.waiting = waiting;
                 }
-                ChildNewsEvent::Worn { .. } | ChildNewsEvent::Changed(_) => {}
+                ChildNewsEvent::Worn { .. } | ChildNewsEvent::Changed(_) | ChildNewsEvent::Listed { .. } => {}
             }
         }
     }

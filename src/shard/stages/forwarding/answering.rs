@@ -80,6 +80,13 @@ impl<R: ShardRing> Shard<R> {
                 self.children.tell(server, event);
             }
             LocalEvent::Changed(what) => self.children.tell(server, ChildNewsEvent::Changed(what)),
+            LocalEvent::Listed { introduction, lists } => {
+                let event = ChildNewsEvent::Listed {
+                    introduction: Box::new(introduction),
+                    lists: Box::new(lists),
+                };
+                self.children.tell(server, event);
+            }
             LocalEvent::Worn { member, is_used_up } => {
                 self.children
                     .tell(server, ChildNewsEvent::Worn { member, is_used_up });

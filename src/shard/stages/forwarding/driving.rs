@@ -131,6 +131,9 @@ impl<R: ShardRing> Shard<R> {
             ChildOrder::Retire { server, member } => {
                 self.drive(server, |children, _, _| children.retire(member));
             }
+            ChildOrder::Reread { server } => {
+                self.drive(server, |children, now, _| children.reread_lists(now));
+            }
             ChildOrder::Refuse { server, refusal } => {
                 self.drive(server, |children, _, _| children.refuse(refusal));
             }
