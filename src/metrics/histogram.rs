@@ -4,10 +4,13 @@
 //! 64 ns to an hour, takes 30 KiB, and is allocated at start; longer durations count as an hour. It is not scraped:
 //! Prometheus reads `duration`.
 //!
-//! A request records eight durations, so a record is one count and nothing else: no total, no longest. These are found
-//! when somebody asks. The buckets are those of the crate `hdrhistogram`, with which the tests compare.
+//! A request records eight durations, so a record is one count and nothing else: no total, no longest. The buckets are
+//! those of the crate `hdrhistogram`, and whoever asks for more than counts is answered by one of its histograms, made
+//! from them.
 
 use std::time::Duration;
+
+use hdrhistogram::Histogram;
 
 use super::labels::{Stage, ToolLabels, ToolRow};
 use super::saturating_nanos;
@@ -160,14 +163,19 @@ impl Latency {
 
     /// The duration that this share of all did not exceed, to two digits; zero when there were none.
     pub fn quantile(&self, quantile: f64) -> Duration {
-        let share = (quantile.min(1.0) * self.count() as f64).ceil();
-        let wanted = (share as u64).max(1);
-        let mut counted = 0;
-        let found = self.0.iter().position(|count| {
-            counted += count;
-            counted >= wanted
-        });
-        Duration::from_nanos(found.map_or(0, end_of))
+        // The lowest value that is asked for is the first that was recorded.
+        let quantile = quantile.max(f64::MIN_POSITIVE);
+        Duration::from_nanos(self.histogram().value_at_quantile(quantile))
+    }
+
+    /// The same durations as the crate keeps them.
+    fn histogram(&self) -> Histogram<u64> {
+        let mut histogram = empty_histogram();
+        for (nanos, count) in self.recorded() {
+            // Each is within the bounds; one that were not would count as the longest.
+            histogram.saturating_record_n(nanos, count);
+        }
+        histogram
     }
 
     /// Every duration that was recorded, in nanoseconds and to two digits, ascending, with how often.
@@ -178,15 +186,17 @@ impl Latency {
 
     /// The longest, to two digits; zero when there were none.
     pub fn max(&self) -> Duration {
-        let last = self.0.iter().rposition(|count| *count > 0);
-        Duration::from_nanos(last.map_or(0, end_of))
+        Duration::from_nanos(self.histogram().max())
     }
+}
+
+/// A histogram whose buckets are ours.
+fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1 << UNIT_BITS, NANOS_MAX, 2).expect("bounds that are in order")
 }
 
 #[cfg(test)]
 mod tests {
-    use hdrhistogram::Histogram;
-
     use super::*;
 
     fn near(actual: Duration, expected: Duration) -> bool {
@@ -243,17 +253,11 @@ mod tests {
         }
     }
 
-    /// The naive twin, which is anything but naive.
-    fn twin() -> Histogram<u64> {
-        Histogram::new_with_bounds(1 << UNIT_BITS, NANOS_MAX, 2).unwrap()
-    }
-
     fn assert_same(latency: &Latency, twin: &Histogram<u64>) {
         assert_eq!(latency.count(), twin.len());
         assert_eq!(latency.max(), Duration::from_nanos(twin.max()));
         for percent in (0..=100).chain([150]) {
             let quantile = f64::from(percent) / 100.0;
-            // The twin's value for 0 % is the lower end of the first bucket.
             let expected = twin.value_at_quantile(quantile.max(f64::MIN_POSITIVE));
             assert_eq!(
                 latency.quantile(quantile),
@@ -272,7 +276,7 @@ mod tests {
 
     #[test]
     fn it_counts_as_its_twin_does() {
-        let (mut latency, mut twin) = (Latency::new(), twin());
+        let (mut latency, mut twin) = (Latency::new(), empty_histogram());
         assert_same(&latency, &twin);
         // Every bucket's first and last duration, and those about them.
         for bucket in 0..BUCKETS - 1 {
