@@ -80,8 +80,8 @@ impl Handshake {
         }
     }
 
-    /// Reads the lists once more of a child that has introduced itself so: appends the first request, under the id behind
-    /// `last_id`. `None` if it declares none.
+    /// Reads the lists once more of a child that has introduced itself so: appends the first request, under the id
+    /// behind `last_id`. `None` if it declares none.
     pub fn reread(introduction: &Introduction, last_id: u64, out: &mut Vec<u8>) -> Option<Handshake> {
         let mut handshake = Handshake {
             introduction: Some(introduction.clone()),

@@ -54,8 +54,8 @@ impl<C, S> Member<C, S> {
         self.piped.child_mut().retire();
     }
 
-    /// One that has got its last call is retired; one that is worn goes on until a successor is there. What is to be told
-    /// of that, once.
+    /// One that has got its last call is retired; one that is worn goes on until a successor is there. What is to be
+    /// told of that, once.
     pub(super) fn wear<'e>(&mut self) -> Option<LocalEvent<'e, C>> {
         let child = self.piped.child();
         let is_used_up = child.is_used_up();
