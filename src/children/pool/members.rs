@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One child starts at a time, unless each serves one call only. One that is worn goes on until a successor is
-//! ready, which may be one child more than there may be otherwise. The pool is told what happens, and asked what is to be done; it does nothing itself.
+//! ready, which may be one child more than there may be otherwise. The pool is told what happens, and asked what is to
+//! be done; it does nothing itself.
 
 use std::time::{Duration, Instant};
 
