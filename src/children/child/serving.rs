@@ -180,11 +180,11 @@ impl<C> Child<C> {
         self.limits.calls_max.is_some_and(|max| self.calls_begun >= max)
     }
 
-    /// Whether it has got so many calls that a successor is wanted.
+    /// Whether it has got so many calls, or lost so many places to calls that it never answered, that a successor is
+    /// wanted.
     pub fn is_worn(&self) -> bool {
-        self.limits
-            .worn_after
-            .is_some_and(|after| self.calls_begun >= after)
+        let is_old = |after| self.calls_begun >= after;
+        self.limits.worn_after.is_some_and(is_old) || self.in_flight.has_lost_half()
     }
 
     /// Its calls in flight.

@@ -1,10 +1,11 @@
 //! A child of many clients that sins in its calls: nothing of it reaches another call, and the next one is served.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::front::{Front, harmless, names_of, told};
 use super::sinner::{act, act_inline};
-use crate::harness::{Conversation, HUGE, text_of};
+use crate::harness::{Conversation, HUGE, eventually, text_of};
 
 fn text_result(text: &str) -> String {
     json!({"content": [{"type": "text", "text": text}]}).to_string()
@@ -279,4 +280,59 @@ fn a_child_with_nothing_but_tools_has_nothing_else() {
     for name in ["prompts", "resources", "completions", "logging"] {
         assert!(!capabilities.contains_key(name), "{introduction}");
     }
+}
+
+/// A child that answers nothing any more, whoever calls, after this call.
+fn silent(step: Value) {
+    let pool = "max=1,max_in_flight=2,call_timeout=500ms,cancel_grace=100ms,stop_grace=100ms";
+    let front = Front::of(&["mcp"], pool);
+    for mut client in front.both() {
+        let before = told(&mut client, act(["pid"]));
+        let id = client.call("act", act([step.clone(), json!("forget")]));
+        assert_fails(&mut client, &id);
+        // Half of its places are lost: it is replaced.
+        eventually("another child serves", || {
+            let id = client.call("act", act(["pid"]));
+            let answer = client.answer(&id);
+            answer.get("error").is_none() && text_of(&answer["result"]) != before
+        });
+        assert_echoes(&mut client);
+    }
+}
+
+#[test]
+fn a_child_that_stops_writing_is_replaced() {
+    silent(json!("mute"));
+}
+
+#[test]
+fn a_child_that_is_stopped_by_a_signal_is_replaced() {
+    silent(json!(["signal", Signal::STOP.as_raw()]));
+}
+
+#[test]
+fn a_cancelled_call_that_is_never_answered_harms_nothing_later() {
+    let front = Front::of(
+        &["mcp"],
+        "max=1,max_in_flight=4,cancel_grace=100ms,stop_grace=100ms",
+    );
+    let before = told(&mut front.legacy(), act(["pid"]));
+    // One place is lost, and the child goes on.
+    let mut client = front.legacy();
+    let id = client.call("act", act(["count", "forget"]));
+    front.wait_until_counted(1);
+    client.cancel(&id);
+    for _ in 0..20 {
+        assert_echoes(&mut client);
+    }
+    client.assert_quiet();
+    // With the second one half of them are.
+    let mut client = front.modern();
+    let id = client.call("act", act(["forget"]));
+    client.cancel(&id);
+    let mut other = front.legacy();
+    eventually("another child serves", || {
+        told(&mut other, act(["pid"])) != before
+    });
+    assert_echoes(&mut front.modern());
 }
