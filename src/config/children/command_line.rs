@@ -41,6 +41,7 @@ pub(super) fn server_of(line: &str) -> Result<ChildServer, String> {
 ///
 /// # Errors
 /// Fails when a word has a NUL.
+#[cfg(feature = "cli")]
 pub fn joined(words: &[String]) -> Result<String, String> {
     shlex::try_join(words.iter().map(String::as_str)).map_err(|error| error.to_string())
 }

@@ -31,6 +31,7 @@ mod unsupported;
 mod values;
 mod variables;
 
+#[cfg(feature = "cli")]
 pub use command_line::joined;
 pub use named::named_servers;
 pub use pool::{
