@@ -13,6 +13,9 @@ use crate::shard::{Inbox, ShardEvent};
 
 use super::outside::{Known, Outside};
 
+/// Items that are left out and named in the log, each time lists are published: a list may have thousands.
+const FAULTS_LOGGED_MAX: usize = 20;
+
 /// Launcher, shards and clients.
 pub(super) struct Real {
     pub(super) launcher: Launcher,
@@ -53,8 +56,12 @@ impl Outside for Real {
                 None => ForeignServer::unknown(known.server, known.name),
             })
         });
-        for fault in self.link.replace_foreign(servers.collect()) {
+        let faults = self.link.replace_foreign(servers.collect());
+        for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
             tracing::warn!("{fault}");
+        }
+        if let Some(more @ 1..) = faults.len().checked_sub(FAULTS_LOGGED_MAX) {
+            tracing::warn!(more, "more of what servers have is left out");
         }
     }
 
