@@ -178,7 +178,7 @@ mod tests {
                 refused_total: 5,
                 ..TaskFigures::default()
             },
-            children: &[],
+            children: &[ChildServerFigures::default()],
             process: ProcessFigures::read(),
         };
         parse(&scrape.render())
