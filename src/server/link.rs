@@ -45,28 +45,41 @@ impl ServerLink for Link {
     }
 
     fn edit_registry(&self, edit: RegistryEdit<'_>) {
-        self.edit(|builder| edit(builder));
+        let changes = self.edit(|builder| edit(builder));
+        self.announce_all(changes);
     }
 }
 
 impl Link {
-    /// Serves what other programs have besides what is registered here, instead of what they had before. Returns what
-    /// of it cannot be served.
-    pub(super) fn replace_foreign(&self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
+    /// Serves what other programs have besides what is registered here, instead of what they had before; `has_clients`
+    /// if somebody may know that and is to be told. Returns what of it cannot be served.
+    pub(super) fn replace_foreign(
+        &self,
+        servers: Vec<Arc<ForeignServer>>,
+        has_clients: bool,
+    ) -> Vec<ForeignFault> {
         let mut faults = Vec::new();
-        self.edit(|builder| {
+        let changes = self.edit(|builder| {
             faults = builder.replace_foreign(servers);
             Edited::Publish
         });
+        if has_clients {
+            self.announce_all(changes);
+        }
         faults
     }
 
-    fn edit(&self, edit: impl FnOnce(&mut RegistryBuilder) -> Edited) {
+    fn announce_all(&self, changes: Vec<Announcement>) {
+        changes.into_iter().for_each(|change| self.announce(change));
+    }
+
+    /// Edits what is served; what has changed for clients.
+    fn edit(&self, edit: impl FnOnce(&mut RegistryBuilder) -> Edited) -> Vec<Announcement> {
         let editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
         let service = self.served.current();
         let mut builder = service.protocol.registry().edit();
         if edit(&mut builder) == Edited::Discard {
-            return;
+            return Vec::new();
         }
         let mut protocol = service.protocol.with_registry(builder.build());
         let changes = protocol.changes_since(&service.protocol);
@@ -76,7 +89,7 @@ impl Link {
         self.served
             .replace(Arc::new(service.with_protocol(Arc::new(protocol))));
         drop(editing);
-        changes.into_iter().for_each(|change| self.announce(change));
+        changes
     }
 }
 

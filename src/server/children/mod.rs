@@ -143,6 +143,7 @@ impl Launched {
             inboxes,
             link,
             opened,
+            is_open: false,
         };
         let supervising = Supervising::new(outside, shards, servers.collect());
         let status = Arc::<ChildrenStatus>::default();

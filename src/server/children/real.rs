@@ -24,6 +24,8 @@ pub(super) struct Real {
     pub(super) link: Arc<Link>,
     /// Hears that clients can come.
     pub(super) opened: SyncSender<()>,
+    /// They can.
+    pub(super) is_open: bool,
 }
 
 impl Outside for Real {
@@ -56,7 +58,7 @@ impl Outside for Real {
                 None => ForeignServer::unknown(known.server, known.name),
             })
         });
-        let faults = self.link.replace_foreign(servers.collect());
+        let faults = self.link.replace_foreign(servers.collect(), self.is_open);
         for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
             tracing::warn!("{fault}");
         }
@@ -66,6 +68,7 @@ impl Outside for Real {
     }
 
     fn open(&mut self) {
+        self.is_open = true;
         // A start that was given up needs it no more.
         let _ = self.opened.send(());
     }
