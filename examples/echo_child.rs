@@ -6,8 +6,8 @@
 //! ```
 //!
 //! It uses nothing of Weir, and speaks the legacy era only: `initialize` is answered in the revision that was asked
-//! for, 2025-11-25 at most. A call of `echo` costs it about a microsecond. It writes its answers when its input runs
-//! dry, so that many calls at once cost few system calls.
+//! for, 2025-11-25 at most. A call of `echo` costs it 1.4 µs of CPU with 64 clients (`scripts/compare_bridges.sh`). It
+//! writes its answers when its input runs dry, so that many calls at once cost few system calls.
 //!
 //! | tool | arguments | answers with |
 //! |---|---|---|

@@ -225,10 +225,7 @@ impl<S> Children<S> {
         call: HandlerKey,
         now: Instant,
     ) -> Result<Given, LocalRefusal> {
-        let caller = Caller {
-            shard: self.shard,
-            call,
-        };
+        let caller = self.caller(call);
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
             return Err(LocalRefusal::Quarantined);
         };
