@@ -76,7 +76,7 @@ pub use line::{
     Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, outcome_of, write_answer,
     write_cancelled, write_legacy_answer, write_modern_answer, write_progress, write_request,
 };
-pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal};
+pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, Taken};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};
 pub use mesh::ChildMesh;
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};

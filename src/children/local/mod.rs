@@ -35,6 +35,7 @@ use crate::ring::{ConnectionKey, DataRing, Received};
 
 pub use event::{CallFailure, LocalEvent, LocalRefusal};
 use member::Member;
+pub use waiting::Taken;
 use waiting::Waiting;
 
 /// What the calls of one server may take on one shard.
@@ -109,6 +110,28 @@ impl<C, S> LocalChildren<C, S> {
         }
     }
 
+    /// Takes a call in that has waited on another shard, and may wait until `due` in all: it goes to a child with room,
+    /// or before those that have waited here only.
+    ///
+    /// # Errors
+    /// The call is refused; its caller comes back with the reason.
+    pub fn submit_moved(
+        &mut self,
+        text: &[u8],
+        message: &Message,
+        caller: C,
+        due: Instant,
+        now: Instant,
+    ) -> Result<(), (C, LocalRefusal)> {
+        if let Some(refusal) = self.refusal {
+            return Err((caller, refusal));
+        }
+        if let Err(caller) = self.submit_to_child(text, message, caller, now) {
+            self.waiting.push_moved(text, caller, due);
+        }
+        Ok(())
+    }
+
     /// The caller that `is_it` wants no answer any more: it is handed back, and its child told, if one has the call.
     pub fn cancel(&mut self, is_it: impl Fn(&C) -> bool, reason: &str, now: Instant) -> Option<C> {
         if let Some(caller) = self.waiting.remove(&is_it) {
@@ -165,8 +188,8 @@ impl<C, S> LocalChildren<C, S> {
         self.members.is_empty()
     }
 
-    /// Takes the oldest call out that waits and is one that `may_go`: its text, and who waits for it.
-    pub fn take_waiting(&mut self, may_go: impl Fn(&C) -> bool) -> Option<(Vec<u8>, C)> {
+    /// Takes the oldest call out that waits and is one that `may_go`.
+    pub fn take_waiting(&mut self, may_go: impl Fn(&C) -> bool) -> Option<Taken<C>> {
         self.waiting.take_first(may_go)
     }
 

@@ -270,6 +270,44 @@ fn what_can_not_wait_is_refused_and_what_waits_too_long_is_too() {
 }
 
 #[test]
+fn a_call_that_moves_to_another_shard_waits_no_longer_than_if_it_had_stayed() {
+    let (mut here, mut there) = (Rig::new(12, 1), Rig::with_children(13, 1, 1));
+    there.now = here.now;
+    // Whoever waits there is behind it.
+    (10..12).for_each(|caller| there.call(caller).unwrap());
+    here.call(1).unwrap();
+    here.later(4000);
+    let (text, caller, due) = here.local.take_waiting(|_| true).unwrap();
+    assert_eq!((caller, here.local.waiting()), (1, 0));
+    let message = Message::read_checked(&text).unwrap();
+    let (due, now) = (due.unwrap(), here.now);
+    there
+        .local
+        .submit_moved(&text, &message, caller, due, now)
+        .unwrap();
+    there.later(4999);
+    assert!(there.told.failed.is_empty() && there.local.waiting() == 2);
+    there.later(1);
+    let timed_out = CallFailure::Refused(LocalRefusal::QueueTimeout);
+    assert_eq!(there.told.failed.get(&1), Some(&timed_out));
+    // One whose time is not over goes first.
+    here.call(2).unwrap();
+    let (text, caller, due) = here.local.take_waiting(|_| true).unwrap();
+    let message = Message::read_checked(&text).unwrap();
+    there.call(12).unwrap();
+    let taken = there
+        .local
+        .submit_moved(&text, &message, caller, due.unwrap(), now);
+    taken.unwrap();
+    for _ in 0..3 {
+        there.passes(2);
+        there.answer_all();
+    }
+    there.passes(8);
+    assert!(there.processes[&1].saw(2), "it waited longest");
+}
+
+#[test]
 fn a_cancelled_call_is_told_to_its_child_only() {
     let mut rig = Rig::with_children(3, 2, 4);
     (0..4).for_each(|caller| rig.call(caller).unwrap());

@@ -1,5 +1,5 @@
-//! The calls that wait for a child: bounded, in order, each with a deadline; in front of them those that come back
-//! from a child which is of no more use.
+//! The calls that wait for a child: bounded, in order, each with a deadline; in front of them those that have waited
+//! before: they come back from a child which is of no more use, or from the queue of another shard.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,10 +20,21 @@ struct WaitingCall<C> {
     due: Instant,
 }
 
+/// A call that has waited before.
+#[derive(Debug)]
+struct Returned<C> {
+    text: Vec<u8>,
+    caller: C,
+    /// When its time is over; `None` if a child had it already: it waits no longer than it takes.
+    due: Option<Instant>,
+}
+
+/// A call that is taken out to wait elsewhere: its text, who waits for it, and when its time is over.
+pub type Taken<C> = (Vec<u8>, C, Option<Instant>);
+
 /// The calls that wait.
 pub(super) struct Waiting<C> {
-    /// They have waited before, and wait no longer than it takes.
-    returned: VecDeque<(Vec<u8>, C)>,
+    returned: VecDeque<Returned<C>>,
     queue: WaitQueue<WaitingCall<C>>,
     timeout: Duration,
     spares: Vec<Vec<u8>>,
@@ -74,14 +85,26 @@ impl<C> Waiting<C> {
     }
 
     /// Puts a call before all others: a child had it, and has not seen it.
-    pub(super) fn push_front(&mut self, line: Vec<u8>, caller: C) {
-        self.returned.push_back((line, caller));
+    pub(super) fn push_front(&mut self, text: Vec<u8>, caller: C) {
+        let due = None;
+        self.returned.push_back(Returned { text, caller, due });
+    }
+
+    /// Puts a call before those that have waited here only: it has waited on another shard, until `due` at most.
+    pub(super) fn push_moved(&mut self, text: &[u8], caller: C, due: Instant) {
+        let mut kept = self.spares.pop().unwrap_or_default();
+        kept.extend_from_slice(text);
+        self.returned.push_back(Returned {
+            text: kept,
+            caller,
+            due: Some(due),
+        });
     }
 
     /// Takes the oldest call out.
     pub(super) fn pop(&mut self) -> Option<(Vec<u8>, Message, C)> {
         let (text, caller) = match self.returned.pop_front() {
-            Some(returned) => returned,
+            Some(Returned { text, caller, .. }) => (text, caller),
             None => {
                 let (key, _) = self.queue.front()?;
                 let call = self.queue.remove(key)?;
@@ -95,18 +118,19 @@ impl<C> Waiting<C> {
 
     /// Takes the call of this caller out.
     pub(super) fn remove(&mut self, is_it: impl Fn(&C) -> bool) -> Option<C> {
-        if let Some(at) = self.returned.iter().position(|(_, caller)| is_it(caller)) {
-            return self.returned.remove(at).map(|(_, caller)| caller);
+        if let Some(at) = self.returned.iter().position(|call| is_it(&call.caller)) {
+            return self.returned.remove(at).map(|call| call.caller);
         }
         let key = self.queue.iter().find(|(_, call)| is_it(&call.caller));
         let key = key.map(|(key, _)| key);
         self.take(key?)
     }
 
-    /// Takes the oldest call out that `is_it`, with its text.
-    pub(super) fn take_first(&mut self, is_it: impl Fn(&C) -> bool) -> Option<(Vec<u8>, C)> {
-        if let Some(at) = self.returned.iter().position(|(_, caller)| is_it(caller)) {
-            return self.returned.remove(at);
+    /// Takes the oldest call out that `is_it`.
+    pub(super) fn take_first(&mut self, is_it: impl Fn(&C) -> bool) -> Option<Taken<C>> {
+        if let Some(at) = self.returned.iter().position(|call| is_it(&call.caller)) {
+            let Returned { text, caller, due } = self.returned.remove(at)?;
+            return Some((text, caller, due));
         }
         let key = self
             .queue
@@ -114,11 +138,15 @@ impl<C> Waiting<C> {
             .find(|(_, call)| is_it(&call.caller))
             .map(|(key, _)| key);
         let call = self.queue.remove(key?)?;
-        Some((call.text, call.caller))
+        Some((call.text, call.caller, Some(call.due)))
     }
 
-    /// Takes the oldest call out if its time is over.
+    /// Takes a call out whose time is over, if there is one.
     pub(super) fn expire(&mut self, now: Instant) -> Option<C> {
+        let is_over = |call: &Returned<C>| call.due.is_some_and(|due| due <= now);
+        if let Some(at) = self.returned.iter().position(is_over) {
+            return self.returned.remove(at).map(|call| call.caller);
+        }
         let (key, call) = self.queue.front()?;
         if call.due > now {
             return None;

@@ -1,5 +1,7 @@
 //! Calls on their way to the children of another shard, and what comes of them.
 
+use std::time::Instant;
+
 use crate::children::{CallFailure, Message};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
@@ -15,6 +17,8 @@ pub struct ForwardedCall {
     pub caller: Caller,
     /// The client's request.
     pub text: Vec<u8>,
+    /// When its time in a queue is over; `None` if it has not waited yet, or waits no longer than it takes.
+    pub due: Option<Instant>,
 }
 
 /// What a child, or its shard, says of a call of another shard.

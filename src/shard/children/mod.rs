@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::children::{
     ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, LocalChildren, LocalRefusal, Message, ServerParts,
-    Supervisor,
+    Supervisor, Taken,
 };
 use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
@@ -69,8 +69,14 @@ struct Server<S> {
 
 /// Something to be done when children are back.
 pub(super) enum Kept {
-    Submit { text: Vec<u8>, caller: Caller },
-    Cancel { caller: Caller },
+    Submit {
+        text: Vec<u8>,
+        caller: Caller,
+        due: Option<Instant>,
+    },
+    Cancel {
+        caller: Caller,
+    },
 }
 
 impl<S> Children<S> {
@@ -230,7 +236,7 @@ impl<S> Children<S> {
             return Err(LocalRefusal::Quarantined);
         };
         let Some(children) = &mut entry.children else {
-            self.keep(server, text, caller);
+            self.keep(server, text, caller, None);
             return Ok(Given::Here);
         };
         if children.room() == 0
@@ -256,15 +262,18 @@ impl<S> Children<S> {
         message: &Message,
         now: Instant,
     ) -> Result<(), LocalRefusal> {
-        let (server, text, caller) = (call.server, &call.text, call.caller);
+        let (server, text, caller, due) = (call.server, &call.text, call.caller, call.due);
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
             return Err(LocalRefusal::Quarantined);
         };
         let Some(children) = &mut entry.children else {
-            self.keep(server, text, caller);
+            self.keep(server, text, caller, due);
             return Ok(());
         };
-        let taken = children.submit(text, message, caller, now);
+        let taken = match due {
+            Some(due) => children.submit_moved(text, message, caller, due, now),
+            None => children.submit(text, message, caller, now),
+        };
         self.touch(server);
         taken.map_err(|(_, refusal)| refusal)
     }
@@ -272,13 +281,14 @@ impl<S> Children<S> {
     /// Keeps a call of this shard's, to be given when the children are driven next.
     pub(super) fn keep_for_later(&mut self, server: ServerIndex, text: Vec<u8>, call: HandlerKey) {
         let caller = self.caller(call);
-        self.kept.push((server, Kept::Submit { text, caller }));
+        let due = None;
+        self.kept.push((server, Kept::Submit { text, caller, due }));
         self.touch(server);
     }
 
-    fn keep(&mut self, server: ServerIndex, text: &[u8], caller: Caller) {
+    fn keep(&mut self, server: ServerIndex, text: &[u8], caller: Caller, due: Option<Instant>) {
         let text = text.to_vec();
-        self.kept.push((server, Kept::Submit { text, caller }));
+        self.kept.push((server, Kept::Submit { text, caller, due }));
     }
 
     /// Nobody waits for this call any more, which is here.
@@ -309,7 +319,7 @@ impl<S> Children<S> {
     }
 
     /// A call that waits here, whose connection is here, and for which there is room at children of another shard.
-    pub(super) fn take_mover(&mut self, server: ServerIndex) -> Option<(u16, Vec<u8>, Caller)> {
+    pub(super) fn take_mover(&mut self, server: ServerIndex) -> Option<(u16, Taken<Caller>)> {
         let own = self.shard;
         let is_own = |caller: &Caller| caller.shard == own;
         let children = self.servers.get_mut(server.as_usize())?.children.as_mut()?;
@@ -319,8 +329,7 @@ impl<S> Children<S> {
         // Said before room is looked for, as the mesh wants it.
         self.mesh.begin_waiting(server, own);
         let shard = self.mesh.take_room(server, own)?;
-        let (text, caller) = children.take_waiting(is_own)?;
-        Some((shard, text, caller))
+        Some((shard, children.take_waiting(is_own)?))
     }
 
     /// Publishes the room that the children of a server have; a shard that is to be told of it.

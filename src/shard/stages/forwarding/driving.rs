@@ -39,13 +39,18 @@ impl<R: ShardRing> Shard<R> {
     /// Does what was asked of children while they were out.
     fn do_kept(&mut self, server: ServerIndex, kept: Kept) {
         match kept {
-            Kept::Submit { text, caller } if self.children.is_own(caller) => {
+            Kept::Submit { text, caller, .. } if self.children.is_own(caller) => {
                 if let Ok(message) = Message::read_checked(&text) {
                     self.give(caller.call, server, &text, &message);
                 }
             }
-            Kept::Submit { text, caller } => {
-                let call = ForwardedCall { server, caller, text };
+            Kept::Submit { text, caller, due } => {
+                let call = ForwardedCall {
+                    server,
+                    caller,
+                    text,
+                    due,
+                };
                 self.take_in_call(&call);
             }
             Kept::Cancel { caller } => self.children.cancel(server, caller, self.clock.now()),
@@ -114,8 +119,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// Sends calls that wait here to shards whose children have room.
     pub(in crate::shard) fn move_waiting(&mut self, server: ServerIndex) {
-        while let Some((shard, text, caller)) = self.children.take_mover(server) {
-            self.send_call(shard, server, text, caller);
+        while let Some((shard, call)) = self.children.take_mover(server) {
+            self.send_call(shard, server, call);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::children::{LocalRefusal, Message, Unreadable};
+use crate::children::{LocalRefusal, Message, Taken, Unreadable};
 use crate::mcp::{OverloadReason, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
@@ -152,7 +152,7 @@ impl<R: ShardRing> Shard<R> {
         match self.children.give(server, text, message, call, now) {
             Ok(Given::Here) => self.watch_call(call),
             Ok(Given::There(shard)) => {
-                self.send_call(shard, server, text.to_vec(), self.children.caller(call));
+                self.send_call(shard, server, (text.to_vec(), self.children.caller(call), None));
                 self.watch_call(call);
             }
             Err(refusal) => self.refuse_forwarded(call, server, refusal),
@@ -160,13 +160,19 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Sends a call to another shard, whose children have room for it.
-    pub(super) fn send_call(&mut self, shard: u16, server: ServerIndex, text: Vec<u8>, caller: Caller) {
+    pub(super) fn send_call(&mut self, shard: u16, server: ServerIndex, call: Taken<Caller>) {
+        let (text, caller, due) = call;
         if let Some(call) = self.calls.at(caller.call)
             && let Run::Forwarded(forwarding) = &mut call.run
         {
             forwarding.shard = shard;
         }
-        let call = ForwardedCall { server, caller, text };
+        let call = ForwardedCall {
+            server,
+            caller,
+            text,
+            due,
+        };
         self.admission
             .post(shard.into(), ShardEvent::Forwarded(Box::new(call)));
     }
