@@ -26,6 +26,7 @@
 //! | `handle` | the server's side, called by anybody: it makes pipes and sends a datagram |
 //! | `link` | the server's side, a thread: it reads reports, and starts the launcher again |
 //! | `start` | starting this program once more |
+//! | `behind` | the process behind a wrapper, as something to start without it |
 //! | `process` | the other side: guard and launcher |
 //!
 //! It knows nothing of MCP, of shards, or of who is started and why.
@@ -36,6 +37,7 @@
     reason = "it crosses threads and processes; no shard waits for it"
 )]
 
+mod behind;
 mod codec;
 mod handle;
 mod link;
@@ -49,6 +51,7 @@ mod start;
 use std::ffi::OsStr;
 use std::sync::atomic::Ordering;
 
+pub use behind::{Behind, PipeNumbers, behind};
 pub use handle::Launcher;
 pub use link::ChildEvents;
 pub use outcome::{

@@ -146,6 +146,32 @@ pub fn resource_named(name: &str) -> Option<Resource> {
     found.map(|(_, resource)| *resource)
 }
 
+/// The names that `/proc/PID/limits` has for these resources, in the same order.
+const PROC_NAMES: [&str; 16] = [
+    "Max address space",
+    "Max core file size",
+    "Max cpu time",
+    "Max data size",
+    "Max file size",
+    "Max file locks",
+    "Max locked memory",
+    "Max msgqueue size",
+    "Max nice priority",
+    "Max open files",
+    "Max processes",
+    "Max resident set",
+    "Max realtime priority",
+    "Max realtime timeout",
+    "Max pending signals",
+    "Max stack size",
+];
+
+/// The resource of a name in `/proc/PID/limits`.
+pub(super) fn resource_of_proc(name: &str) -> Option<Resource> {
+    let at = PROC_NAMES.iter().position(|known| *known == name)?;
+    Some(RESOURCES.get(at)?.1)
+}
+
 /// A number for a resource, for [`resource_at`].
 pub(super) fn resource_index(resource: Resource) -> u8 {
     let at = RESOURCES.iter().position(|(_, known)| *known == resource);

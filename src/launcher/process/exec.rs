@@ -119,7 +119,7 @@ impl Common {
         };
         let mut rlimits = vec![(Resource::Core, none), (Resource::Nofile, descriptors)];
         if self.has_tags {
-            rlimits.extend(tag::limit(child).map(|limit| (Resource::Rttime, limit)));
+            rlimits.extend(tag::limit(child).map(|limit| (tag::RESOURCE, limit)));
         }
         for asked in &spec.limits.rlimits {
             // Only the last is set: what was lowered cannot be raised again.

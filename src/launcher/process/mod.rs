@@ -23,7 +23,7 @@ mod guard;
 mod reap;
 mod serve;
 mod signals;
-mod tag;
+pub(super) mod tag;
 mod tree;
 
 use std::ffi::{OsStr, OsString};

@@ -11,6 +11,8 @@ use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit};
 
+/// The resource whose limit is the mark.
+pub(in crate::launcher) const RESOURCE: Resource = Resource::Rttime;
 /// Children are counted down from here.
 const BASE: u64 = 1 << 62;
 /// Numbers of children end here, as marks.
@@ -20,7 +22,7 @@ const NAME: &str = "Max realtime timeout";
 
 /// Whether this process's children can have marks.
 pub(super) fn is_possible() -> bool {
-    getrlimit(Resource::Rttime).maximum.is_none()
+    getrlimit(RESOURCE).maximum.is_none()
 }
 
 /// The limit that marks a child's processes.

@@ -3,13 +3,16 @@
 use std::time::Instant;
 
 use crate::children::MemberKey;
-use crate::launcher::{ChildId, Exit};
+use crate::launcher::{ChildId, Exit, PipeNumbers};
 
 /// One child, from the start of its process until its shard has let go of it.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) key: MemberKey,
     pub(super) process: ChildId,
+    pub(super) pipes: PipeNumbers,
+    /// Whether it was started without its wrapper.
+    pub(super) is_unwrapped: bool,
     /// The shard whose ring has its pipes.
     pub(super) shard: u16,
     pub(super) began: Instant,
@@ -24,10 +27,19 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(key: MemberKey, process: ChildId, shard: u16, now: Instant) -> Member {
+    /// Its process was asked for, which is to be as named, or without its wrapper.
+    pub(super) fn new(
+        key: MemberKey,
+        (process, pipes): (ChildId, PipeNumbers),
+        is_unwrapped: bool,
+        shard: u16,
+        now: Instant,
+    ) -> Member {
         Member {
             key,
             process,
+            pipes,
+            is_unwrapped,
             shard,
             began: now,
             ready: None,
@@ -36,6 +48,17 @@ impl Member {
             spawn_error: None,
             exit: None,
         }
+    }
+
+    /// Its process's number, if it serves and was started as named: who is behind it can be looked at.
+    pub(super) fn named_process(&self) -> Option<i32> {
+        let serves = self.ready.is_some() && !self.is_stopping;
+        self.pid.filter(|_| serves && !self.is_unwrapped)
+    }
+
+    /// Whether it was never ready, and was started without its wrapper.
+    pub(super) fn is_failed_try(&self) -> bool {
+        self.is_unwrapped && self.ready.is_none()
     }
 
     /// Whether it was started and nobody knows yet what comes of it.

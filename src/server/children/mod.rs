@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `supervising` | the decisions |
 //! | `server`, `member` | the children of one server; one child |
+//! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
 //! | `inbox` | what the thread hears |
 //! | `outside`, `real` | what it does, and to whom |
@@ -28,6 +29,7 @@ mod member;
 mod outside;
 mod real;
 mod server;
+mod starts;
 mod status;
 mod supervising;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::children::{ChildLists, ChildOrder, Introduction, PipeSockets};
-use crate::launcher::{ChildId, ChildSpec};
+use crate::launcher::{Behind, ChildId, ChildSpec, PipeNumbers};
 use crate::registry::ServerIndex;
 
 /// Who does what the thread decides.
@@ -12,11 +12,14 @@ pub(super) trait Outside {
     /// Our end of a pipe, as the shards' rings have it.
     type Socket;
 
-    /// Asks for a process, and gives our ends of its pipes; what becomes of it comes by mail.
+    /// Asks for a process; what becomes of it comes by mail.
     ///
     /// # Errors
     /// No process is asked for.
-    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<(ChildId, PipeSockets<Self::Socket>)>;
+    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<Begun<Self::Socket>>;
+
+    /// Looks who holds the pipes of a child whose first process is `leader`, and was started by `spec`.
+    fn behind(&mut self, leader: i32, pipes: PipeNumbers, spec: &ChildSpec) -> Behind;
 
     /// Sends SIGTERM to a process and its group.
     fn terminate(&mut self, process: ChildId);
@@ -32,6 +35,15 @@ pub(super) trait Outside {
 
     /// Every server has been ready or failed once: clients can come. Called once.
     fn open(&mut self);
+}
+
+/// A process that was asked for.
+#[derive(Debug)]
+pub(super) struct Begun<S> {
+    pub(super) process: ChildId,
+    /// Our ends of its pipes.
+    pub(super) sockets: PipeSockets<S>,
+    pub(super) pipes: PipeNumbers,
 }
 
 /// What a server has, in its own words.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use crate::children::{ChildOrder, PipeSockets, foreign_server};
-use crate::launcher::{ChildId, ChildPipes, ChildSpec, Launcher};
+use crate::launcher::{Behind, ChildId, ChildPipes, ChildSpec, Launcher, Pid, PipeNumbers, behind};
 use crate::registry::ForeignServer;
 use crate::ring::Socket;
 use crate::server::link::Link;
 use crate::shard::{Inbox, ShardEvent};
 
-use super::outside::{Known, Outside};
+use super::outside::{Begun, Known, Outside};
 
 /// Items that are left out and named in the log, each time lists are published: a list may have thousands.
 const FAULTS_LOGGED_MAX: usize = 20;
@@ -31,10 +31,20 @@ pub(super) struct Real {
 impl Outside for Real {
     type Socket = Socket;
 
-    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<(ChildId, PipeSockets<Socket>)> {
-        let (process, pipes) = self.launcher.spawn(spec)?;
-        let sockets = sockets_of(pipes).inspect_err(|_| self.launcher.kill(process))?;
-        Ok((process, sockets))
+    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<Begun<Socket>> {
+        let (process, ends) = self.launcher.spawn(spec)?;
+        // Nobody holds pipes without numbers.
+        let pipes = ends.numbers().unwrap_or_default();
+        let sockets = sockets_of(ends).inspect_err(|_| self.launcher.kill(process))?;
+        Ok(Begun {
+            process,
+            sockets,
+            pipes,
+        })
+    }
+
+    fn behind(&mut self, leader: i32, pipes: PipeNumbers, spec: &ChildSpec) -> Behind {
+        Pid::from_raw(leader).map_or(Behind::Unknown, |leader| behind(leader, pipes, spec))
     }
 
     fn terminate(&mut self, process: ChildId) {

@@ -13,6 +13,7 @@ use crate::registry::ServerIndex;
 use super::death::Death;
 use super::member::Member;
 use super::outside::Known;
+use super::starts::Starts;
 
 /// Changes of lists that come so soon after the first are read with it.
 const GATHER: Duration = Duration::from_millis(100);
@@ -22,8 +23,7 @@ const GATHER: Duration = Duration::from_millis(100);
 pub(super) struct ServerChildren {
     pub(super) index: ServerIndex,
     pub(super) name: String,
-    /// What is started.
-    pub(super) spec: ChildSpec,
+    pub(super) starts: Starts,
     pub(super) pool: Pool,
     /// What a child may take, but for the time of its start.
     limits: ChildLimits,
@@ -62,7 +62,8 @@ impl ServerChildren {
         ServerChildren {
             index,
             name: server.name.clone(),
-            spec,
+            // What a wrapper makes of the values of one client could be in what is found, and is for nobody else.
+            starts: Starts::new(spec, server.pool.unwrap && server.pool.env_from.is_empty()),
             pool: Pool::new(sizes),
             limits: ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout),
             members: Vec::new(),
@@ -162,17 +163,20 @@ impl ServerChildren {
         }
     }
 
-    /// A child is gone that was a member, or that never became one; gives how it died, if it did.
-    pub(super) fn on_end(&mut self, key: MemberKey, death: Option<&Death>, now: Instant) {
-        let end = match death {
-            // It is not to blame for what happened to all.
-            None
-            | Some(Death {
-                reason: ChildDeath::Launcher,
-                ..
-            }) => MemberEnd::Wanted,
-            Some(_) => MemberEnd::Failed,
+    /// A child is gone that was a member, or that never became one; gives how it died, if it did. `was_try` says that
+    /// another way to start it is left, which is taken at once.
+    pub(super) fn on_end(&mut self, key: MemberKey, death: Option<&Death>, was_try: bool, now: Instant) {
+        // It is not to blame for what happened to all.
+        let is_blamed = death.is_some_and(|death| death.reason != ChildDeath::Launcher);
+        let end = if is_blamed && !was_try {
+            MemberEnd::Failed
+        } else {
+            MemberEnd::Wanted
         };
+        if is_blamed && was_try {
+            self.starts.on_failed();
+            tracing::warn!(server = %self.name, "a start without the wrapper has failed; the next one is with it");
+        }
         self.pool.on_end(key, end, now);
         if let Some(death) = death {
             self.is_settled = true;

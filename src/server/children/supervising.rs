@@ -23,7 +23,7 @@ use crate::registry::ServerIndex;
 use super::death::{Death, Ends};
 use super::inbox::Mail;
 use super::member::Member;
-use super::outside::{Known, Outside};
+use super::outside::{Begun, Known, Outside};
 use super::server::ServerChildren;
 
 /// Starts of all servers at once: each takes a CPU for a while, and often the network.
@@ -171,10 +171,16 @@ impl<O: Outside> Supervising<O> {
     fn start(&mut self, at: usize, key: MemberKey, timeout: Duration, now: Instant) {
         let server = &mut self.servers[at];
         server.on_start();
-        match self.outside.spawn(&server.spec) {
-            Ok((process, sockets)) => {
+        let (spec, is_unwrapped) = server.starts.next();
+        match self.outside.spawn(spec) {
+            Ok(Begun {
+                process,
+                sockets,
+                pipes,
+            }) => {
                 let shard = server.next_shard();
-                server.members.push(Member::new(key, process, shard, now));
+                let member = Member::new(key, (process, pipes), is_unwrapped, shard, now);
+                server.members.push(member);
                 self.processes.insert(process, (at, key));
                 let adoption = Adoption {
                     server: server.index,
@@ -192,7 +198,7 @@ impl<O: Outside> Supervising<O> {
                     reason: ChildDeath::Spawn,
                     text: error.to_string(),
                 };
-                server.on_end(key, Some(&death), now);
+                server.on_end(key, Some(&death), is_unwrapped, now);
                 tell_death(&server.name, None, &death, &[]);
                 self.tell_refusal(at, now);
             }
@@ -215,6 +221,7 @@ impl<O: Outside> Supervising<O> {
                 let name = &of.name;
                 tracing::info!(server = %name, member = member.0, shard, ?took, "a child is ready");
                 self.tell_refusal(at, now);
+                self.look_behind(at, member);
                 if is_new {
                     self.publish();
                 }
@@ -256,8 +263,33 @@ impl<O: Outside> Supervising<O> {
     }
 
     fn on_running(&mut self, process: ChildId, pid: Pid) {
-        if let Some(member) = self.member(process) {
-            member.pid = Some(pid.as_raw_nonzero().get());
+        let Some(member) = self.member(process) else {
+            return;
+        };
+        member.pid = Some(pid.as_raw_nonzero().get());
+        // It may have been ready before.
+        if let Some((at, key)) = self.processes.get(&process).copied() {
+            self.look_behind(at, key);
+        }
+    }
+
+    /// Looks what the wrapper of a child has started, so that later ones can do without it.
+    fn look_behind(&mut self, at: usize, key: MemberKey) {
+        let server = &mut self.servers[at];
+        if !server.starts.wants_look() {
+            return;
+        }
+        let found = server.member(key).and_then(|member| {
+            let leader = member.named_process()?;
+            Some((leader, member.pipes))
+        });
+        let Some((leader, pipes)) = found else {
+            return;
+        };
+        let found = self.outside.behind(leader, pipes, server.starts.named());
+        if server.starts.on_look(found) {
+            let program = server.starts.next().0.program.display();
+            tracing::info!(server = %server.name, %program, "later children are started without their wrapper");
         }
     }
 
@@ -323,7 +355,7 @@ impl<O: Outside> Supervising<O> {
             served: member.ready.map(|ready| now.saturating_duration_since(ready)),
         });
         let death = death.map(|death| death.with_last_line(last_errors));
-        server.on_end(key, death.as_ref(), now);
+        server.on_end(key, death.as_ref(), member.is_failed_try(), now);
         match &death {
             Some(death) => tell_death(&server.name, member.pid, death, last_errors),
             None => tracing::info!(server = %server.name, pid = member.pid, "a child has ended"),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::inbox::Mail;
-use super::outside::{Known, Outside};
+use super::outside::{Begun, Known, Outside};
 use super::server::{PoolSurroundings, ServerChildren};
 use super::supervising::Supervising;
 use crate::children::ChildProfile;
@@ -16,7 +16,9 @@ use crate::children::{
     HandshakeStep, Introduction, Kind, LocalRefusal, MemberKey, PipeSockets,
 };
 use crate::config::{ChildServer, PoolMode, PoolSettings};
-use crate::launcher::{ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, ResourceUse};
+use crate::launcher::{
+    Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse,
+};
 use crate::mcp::Announcement;
 use crate::metrics::{ChildDeath, ChildState};
 use crate::registry::ServerIndex;
@@ -53,12 +55,30 @@ enum Act {
     Open,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Played {
     acts: VecDeque<Act>,
     last: u64,
     /// No process can be asked for.
     is_exhausted: bool,
+    /// What was asked for.
+    specs: Vec<ChildSpec>,
+    /// What is behind a child, and how often that was looked at.
+    behind: Behind,
+    looks: usize,
+}
+
+impl Default for Played {
+    fn default() -> Played {
+        Played {
+            acts: VecDeque::new(),
+            last: 0,
+            is_exhausted: false,
+            specs: Vec::new(),
+            behind: Behind::Unknown,
+            looks: 0,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -67,8 +87,9 @@ struct Outsiders(Rc<RefCell<Played>>);
 impl Outside for Outsiders {
     type Socket = ();
 
-    fn spawn(&mut self, _: &ChildSpec) -> io::Result<(ChildId, PipeSockets<()>)> {
+    fn spawn(&mut self, spec: &ChildSpec) -> io::Result<Begun<()>> {
         let mut played = self.0.borrow_mut();
+        played.specs.push(spec.clone());
         if played.is_exhausted {
             return Err(io::Error::other("no descriptor is left"));
         }
@@ -80,7 +101,17 @@ impl Outside for Outsiders {
             output: (),
             errors: (),
         };
-        Ok((ChildId::made_up(number), sockets))
+        Ok(Begun {
+            process: ChildId::made_up(number),
+            sockets,
+            pipes: PipeNumbers::default(),
+        })
+    }
+
+    fn behind(&mut self, _: i32, _: PipeNumbers, _: &ChildSpec) -> Behind {
+        let mut played = self.0.borrow_mut();
+        played.looks += 1;
+        played.behind.clone()
     }
 
     fn terminate(&mut self, process: ChildId) {
@@ -656,4 +687,93 @@ fn a_child_that_starts_during_a_drain_does_not_outlive_it() {
     assert_eq!(rig.acts(), [Act::Exited { shard: 0, member: 1 }]);
     rig.gone(0, 1, None);
     assert!(rig.supervising.is_over());
+}
+
+impl Rig {
+    fn runs(&mut self, member: u64) {
+        let pid = Pid::from_raw(i32::try_from(member).unwrap());
+        let spawned = Mail::Spawned(ChildId::made_up(member), Ok(pid.unwrap()));
+        self.supervising.handle(spawned, self.now);
+    }
+
+    fn serves(&mut self, member: u64) {
+        self.runs(member);
+        self.ready(0, member, 1);
+    }
+
+    fn programs(&self) -> Vec<String> {
+        let played = self.outsiders.0.borrow();
+        let program = |spec: &ChildSpec| spec.program.to_str().unwrap().to_owned();
+        played.specs.iter().map(program).collect()
+    }
+
+    fn is_behind(&mut self, program: &str) {
+        let spec = ChildSpec {
+            program: program.into(),
+            ..ChildSpec::default()
+        };
+        self.outsiders.0.borrow_mut().behind = Behind::Wrapper(Box::new(spec));
+    }
+}
+
+#[test]
+fn what_a_wrapper_starts_is_started_without_it_from_then_on() {
+    let mut rig = Rig::one(1);
+    rig.is_behind("node");
+    rig.acts();
+    // The shard may know first.
+    rig.ready(0, 1, 1);
+    assert_eq!(rig.outsiders.0.borrow().looks, 0);
+    rig.runs(1);
+    for member in 1..4 {
+        rig.dies(0, member);
+        rig.pass(Duration::from_secs(9));
+        rig.serves(member + 1);
+    }
+    assert_eq!(rig.programs()[1..], ["node"; 3]);
+    assert_eq!(rig.outsiders.0.borrow().looks, 1);
+}
+
+#[test]
+fn a_start_without_the_wrapper_that_fails_is_followed_by_one_with_it_at_once() {
+    let mut rig = Rig::one(1);
+    let named = Some("thing".to_owned());
+    rig.is_behind("node");
+    rig.acts();
+    let mut member = 1;
+    for _ in 0..3 {
+        rig.serves(member);
+        rig.exited(member, ExitStatus::Code(0), ExitReason::Itself);
+        rig.gone(0, member, None);
+        rig.acts();
+        assert_eq!(rig.programs().pop().unwrap(), "node");
+        assert!(rig.pass(Duration::from_millis(1)).is_empty());
+        rig.dies(0, member + 1);
+        assert_eq!(spawns(&rig.acts()), 1);
+        assert_eq!(rig.programs().pop(), named);
+        member += 2;
+    }
+    // It is not tried for ever.
+    rig.serves(member);
+    rig.exited(member, ExitStatus::Code(0), ExitReason::Itself);
+    rig.gone(0, member, None);
+    rig.acts();
+    assert_eq!(rig.programs().pop(), named);
+    assert_eq!(rig.outsiders.0.borrow().looks, 3);
+    let figures = &rig.supervising.status(rig.now).0[0];
+    assert!(!figures.is_quarantined);
+    assert_eq!(figures.deaths_total[ChildDeath::Exit.index()], 3);
+}
+
+#[test]
+fn a_server_that_is_not_to_be_unwrapped_is_not_looked_at() {
+    let pool = PoolSettings {
+        unwrap: false,
+        ..shared()
+    };
+    let mut rig = Rig::new(1, 1, &pool);
+    rig.is_behind("node");
+    rig.acts();
+    rig.serves(1);
+    assert_eq!(rig.outsiders.0.borrow().looks, 0);
 }

@@ -42,17 +42,21 @@ impl Front {
 
     /// The same with options of the server's.
     pub(super) fn with(actions: &[&str], pool: &str, flags: &[&str]) -> Front {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let mark = format!(
-            "bridge-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let mark = new_mark();
         let command = command_line(&misbehaving(&mark, actions));
         let host = match std::env::var(PEER) {
             Ok(template) => start_peer(&template, &command),
             Err(_) => Host::Weir(start_weir(&command, pool, flags)),
         };
+        Front { host, mark }
+    }
+
+    /// A front of such a child that a shell starts by this script, in which `{child}` is the child's command line.
+    pub(super) fn wrapped(script: &str, actions: &[&str], pool: &str) -> Front {
+        let mark = new_mark();
+        let script = script.replace("{child}", &command_line(&misbehaving(&mark, actions)));
+        let command = format!("sh -c \"{script}\"");
+        let host = Host::Weir(start_weir(&command, pool, &[]));
         Front { host, mark }
     }
 
@@ -113,6 +117,13 @@ impl Front {
             other.text_of("act", act(["counted"])) == count.to_string()
         });
     }
+}
+
+/// A mark that no other child has.
+fn new_mark() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("bridge-{}-{number}", std::process::id())
 }
 
 pub(super) fn legacy() -> Dialect {

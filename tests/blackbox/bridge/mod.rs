@@ -9,6 +9,7 @@
 //! | `table` | what every bridge should do, a test for each row |
 //! | `sins` | what children do wrong while they serve |
 //! | `lives` | how they begin and end |
+//! | `wrappers` | programs that only start the child |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
 //! `{child}` in it, and the test runner's list of results is its column of the table:
@@ -24,3 +25,4 @@ mod peer;
 mod sinner;
 mod sins;
 mod table;
+mod wrappers;
