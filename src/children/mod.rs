@@ -74,7 +74,8 @@ pub use child::{
 pub use foreign::foreign_server;
 pub use line::{
     Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, outcome_of, write_answer,
-    write_cancelled, write_legacy_answer, write_modern_answer, write_progress, write_request,
+    write_as_modern, write_cancelled, write_legacy_answer, write_modern_answer, write_modern_request,
+    write_own_meta, write_progress, write_request,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, Taken};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};

@@ -20,6 +20,8 @@ pub struct Answer<'e> {
     pub line: &'e [u8],
     /// Where its parts lie.
     pub message: Message,
+    /// The era in which the child speaks.
+    pub era: Era,
 }
 
 impl Answer<'_> {
@@ -28,15 +30,19 @@ impl Answer<'_> {
         write_answer(out, self.line, &self.message, id);
     }
 
-    /// Appends the answer of a legacy child to a call as its client's revision has it.
+    /// Appends the answer to a call as its client's revision has it.
     pub fn write_for(&self, protocol: &Protocol, ticket: &Ticket, out: &mut Vec<u8>) -> Reply {
         let id = ticket.id().as_id();
-        let outcome = match ticket.revision().era() {
-            Era::Legacy => {
+        let outcome = match (ticket.revision().era(), self.era) {
+            (Era::Legacy, _) => {
                 write_legacy_answer(out, self.line, &self.message, id, ticket.revision());
                 outcome_of(self.line, &self.message)
             }
-            Era::Modern => {
+            (Era::Modern, Era::Modern) => {
+                self.write(out, id);
+                outcome_of(self.line, &self.message)
+            }
+            (Era::Modern, Era::Legacy) => {
                 let terms = ModernTerms {
                     id,
                     meta: protocol.meta(),

@@ -3,13 +3,16 @@
 /// Why a child cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// It answered `initialize` with an error.
-    #[error("it refused `initialize`: {0}")]
-    Refused(String),
+    /// It answered the request of this method with an error.
+    #[error("it refused `{0}`: {1}")]
+    Refused(&'static str, String),
     /// It speaks no revision that is spoken here.
     #[error("it speaks revision {0:?}, which is not supported")]
     Revision(String),
-    /// The answer lacks something.
+    /// The answer to `initialize` lacks something.
     #[error("the answer to `initialize` is malformed: {0}")]
     Malformed(&'static str),
+    /// The answer to `server/discover` is none of the modern era.
+    #[error("the answer to `server/discover` is not one of 2026-07-28: {0}")]
+    NotModern(&'static str),
 }

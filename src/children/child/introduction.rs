@@ -1,8 +1,8 @@
-//! What a child says of itself in answer to `initialize`.
+//! What a child says of itself in answer to `initialize` or `server/discover`.
 
 use crate::children::line::write_without_breaks;
-use crate::jsonrpc::{Member, members};
-use crate::mcp::{Era, Revision};
+use crate::jsonrpc::{Member, element_spans, members};
+use crate::mcp::{Era, Revision, SERVER_INFO_KEY};
 
 use super::handshake_error::HandshakeError;
 
@@ -15,7 +15,7 @@ pub struct Introduction {
     pub capabilities: ServerCapabilities,
     /// The object `capabilities`.
     pub capabilities_text: Box<[u8]>,
-    /// The object `serverInfo`.
+    /// The object `serverInfo`; empty if a modern child does not say.
     pub server_info: Box<[u8]>,
     /// The string `instructions`, with its quotes.
     pub instructions: Option<Box<[u8]>>,
@@ -74,6 +74,52 @@ impl Introduction {
             instructions: instructions.map(on_a_line),
         })
     }
+
+    /// Reads the result of `server/discover`.
+    ///
+    /// # Errors
+    /// It is not one, or the child does not speak 2026-07-28.
+    pub fn discovered(result: &[u8]) -> Result<Introduction, HandshakeError> {
+        let (mut versions, mut capabilities, mut server_info, mut instructions) = (None, None, None, None);
+        for member in members(result) {
+            let value = member.value.of(result);
+            match &*member.name(result) {
+                "supportedVersions" if value.first() == Some(&b'[') => versions = Some(value),
+                "capabilities" if value.first() == Some(&b'{') => capabilities = Some(value),
+                "instructions" if value.first() == Some(&b'"') => instructions = Some(value),
+                "_meta" => {
+                    let found = members(value)
+                        .filter(|member| member.name(value) == SERVER_INFO_KEY)
+                        .last();
+                    let info = found.map(|member| member.value.of(value));
+                    server_info = info.filter(|info| info.first() == Some(&b'{'));
+                }
+                _ => {}
+            }
+        }
+        let revision = Revision::V2026_07_28;
+        let versions = versions.ok_or(HandshakeError::NotModern("it has no `supportedVersions`"))?;
+        if !has_string(versions, revision.as_str()) {
+            return Err(HandshakeError::NotModern("`supportedVersions` lacks it"));
+        }
+        let capabilities = capabilities.ok_or(HandshakeError::NotModern("it has no `capabilities`"))?;
+        Ok(Introduction {
+            revision,
+            capabilities: ServerCapabilities::read(capabilities),
+            capabilities_text: on_a_line(capabilities),
+            server_info: server_info.map(on_a_line).unwrap_or_default(),
+            instructions: instructions.map(on_a_line),
+        })
+    }
+}
+
+/// Whether an array has this string.
+fn has_string(array: &[u8], wanted: &str) -> bool {
+    let mut elements = element_spans(array).into_iter();
+    elements.any(|span| {
+        let text = array.get(span).unwrap_or_default();
+        serde_json::from_slice::<String>(text).is_ok_and(|text| text == wanted)
+    })
 }
 
 impl ServerCapabilities {
@@ -161,6 +207,35 @@ mod tests {
             ),
         ] {
             let error = Introduction::read(result.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(part), "{result}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_discovered_child_is_modern_or_refused() {
+        let result = r#"{"resultType":"complete","supportedVersions":["2025-11-25", "2026-07-28"],"capabilities":{"tools":{},"logging":{}},"instructions":"i","ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"n","version":"1.0"}}}"#;
+        let read = Introduction::discovered(result.as_bytes()).unwrap();
+        assert_eq!(read.revision, Revision::V2026_07_28);
+        assert!(read.capabilities.tools && read.capabilities.logging);
+        assert_eq!(&*read.server_info, br#"{"name":"n","version":"1.0"}"#);
+        assert_eq!(read.instructions.as_deref(), Some(&br#""i""#[..]));
+        let nameless = result.replace("serverInfo", "other");
+        let read = Introduction::discovered(nameless.as_bytes()).unwrap();
+        assert!(read.server_info.is_empty());
+        for (result, part) in [
+            ("{}", "no `supportedVersions`"),
+            (
+                r#"{"supportedVersions":["2025-11-25"],"capabilities":{}}"#,
+                "lacks it",
+            ),
+            (
+                r#"{"supportedVersions":"2026-07-28","capabilities":{}}"#,
+                "no `supportedVersions`",
+            ),
+            (r#"{"supportedVersions":["2026-07-28"]}"#, "no `capabilities`"),
+            ("7", "no `supportedVersions`"),
+        ] {
+            let error = Introduction::discovered(result.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(part), "{result}: {error}");
         }
     }

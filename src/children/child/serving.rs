@@ -3,17 +3,19 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::children::line::{Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_request};
+use crate::children::line::{
+    Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_modern_request, write_request,
+};
 use crate::children::rate::RateLimit;
 use crate::config::{PoolMode, PoolSettings};
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, Era};
 
 use super::calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
 use super::ending::{Ending, EndingStep};
 use super::error_lines::{ErrorLine, ErrorLines};
 use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
-use super::handshake::{ChildProfile, Handshake, HandshakeStep};
+use super::handshake::{ChildProfile, Handshake, HandshakeStep, write_discover};
 use super::introduction::Introduction;
 use super::outgoing::{Outgoing, PipeWrite};
 
@@ -21,6 +23,8 @@ use super::outgoing::{Outgoing, PipeWrite};
 const IN_FLIGHT_MAX: u32 = OWN_IDS_MAX as u32;
 /// For a call in all, however often its child says how far it is.
 const CALL_MAX: Duration = Duration::from_secs(30 * 60);
+/// For the answer to the question whether a child is of the modern era, before it is taken for one of the other.
+const PROBE_SILENCE: Duration = Duration::from_secs(2);
 /// The time between two looks whether an idle child still answers.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Bytes of a line that is none which are logged.
@@ -105,6 +109,8 @@ pub struct Child<C> {
     rubbish: RateLimit,
     /// What it has said of itself.
     introduction: Option<Box<Introduction>>,
+    /// That of what it says, as far as it is known.
+    era: Era,
     /// Its lists are being read once more, since then.
     rereading: Option<(Box<Handshake>, Instant)>,
     /// They have changed meanwhile.
@@ -148,6 +154,7 @@ impl<C> Child<C> {
             outgoing,
             in_flight: InFlight::new(limits.in_flight_max, times),
             introduction: None,
+            era: Era::Legacy,
             rereading: None,
             is_reread_wanted: false,
             calls_begun: 0,
@@ -216,7 +223,11 @@ impl<C> Child<C> {
             return Err(caller);
         }
         let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
-        write_request(self.outgoing.line(now), text, message, key.wire_id());
+        let line = self.outgoing.line(now);
+        match self.era {
+            Era::Legacy => write_request(line, text, message, key.wire_id()),
+            Era::Modern => write_modern_request(line, text, message, key.wire_id()),
+        }
         self.active_at = now;
         self.calls_begun = self.calls_begun.saturating_add(1);
         Ok(key)
@@ -310,6 +321,12 @@ impl<C> Child<C> {
             Phase::Starting(_) if is_over(self.began, self.limits.start_timeout) => {
                 self.fail(ChildFailure::StartTimeout, &mut tell);
             }
+            Phase::Starting(ref mut handshake)
+                if is_over(self.began, PROBE_SILENCE.min(self.limits.start_timeout / 2)) =>
+            {
+                handshake.on_silence(self.outgoing.line(now));
+                self.own_id = handshake.id();
+            }
             Phase::Serving if self.rereading.is_some() => {
                 let limit = self.limits.start_timeout;
                 if self
@@ -378,7 +395,10 @@ impl<C> Child<C> {
     fn take_line(&mut self, line: Line<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
         match line {
             Line::Whole(text) => match Message::read(text) {
-                Ok(message) => self.take_message(Answer { line: text, message }, now, tell),
+                Ok(message) => {
+                    let (line, era) = (text, self.era);
+                    self.take_message(Answer { line, message, era }, now, tell);
+                }
                 Err(why) => self.take_rubbish(text, why, now, tell),
             },
             Line::TooLong(outline) => self.take_too_long(&outline, tell),
@@ -462,6 +482,7 @@ impl<C> Child<C> {
             Ok(HandshakeStep::Done(done)) => {
                 let (introduction, lists) = *done;
                 self.phase = Phase::Serving;
+                self.era = introduction.revision.era();
                 self.introduction = Some(Box::new(introduction.clone()));
                 tell(ChildEvent::Ready {
                     introduction,
@@ -559,6 +580,9 @@ impl<C> Child<C> {
         };
         self.pinged_at = Some(now);
         let out = self.outgoing.line(now);
+        if self.era == Era::Modern {
+            return write_discover(out, self.own_id);
+        }
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         out.extend_from_slice(itoa::Buffer::new().format(self.own_id).as_bytes());
         out.extend_from_slice(b",\"method\":\"ping\"}\n");

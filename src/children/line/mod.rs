@@ -1,5 +1,6 @@
 //! The lines of a child: JSON-RPC messages, one to a line.
 
+mod envelope;
 mod message;
 mod modern;
 mod older;
@@ -7,6 +8,7 @@ mod outcome;
 mod reader;
 mod splice;
 
+pub use envelope::{write_as_modern, write_modern_request, write_own_meta};
 pub use message::{Kind, Message, ResultParts, Unreadable};
 pub use modern::{ModernTerms, write_modern_answer};
 pub use older::write_legacy_answer;

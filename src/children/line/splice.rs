@@ -56,7 +56,7 @@ enum Edit {
 }
 
 /// The place of `params.task` in a call, with the comma that goes with it.
-fn place_of_task(text: &[u8], message: &Message) -> Option<Span> {
+pub(super) fn place_of_task(text: &[u8], message: &Message) -> Option<Span> {
     let params = message.params.filter(|_| message.task.is_some())?;
     if message.method(text) != "tools/call" {
         return None;

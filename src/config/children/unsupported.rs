@@ -1,6 +1,6 @@
 //! What is known of pools and cannot be served yet: it is refused, because whoever writes it relies on it.
 
-use super::pool::{ChildEra, LossPolicy, PoolMode, PoolSettings, RetryPolicy};
+use super::pool::{LossPolicy, PoolMode, PoolSettings, RetryPolicy};
 use super::server::ChildServer;
 use crate::config::error::ConfigError;
 
@@ -51,12 +51,6 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
     ];
     let named = unsupported.into_iter().filter(|(_, is_set)| *is_set);
     refusals.extend(named.map(|(key, _)| format!("`{key}` is not supported yet; remove it")));
-    if pool.era == Some(ChildEra::Modern) {
-        refusals.push(
-            "`era` = modern is not supported yet; children that speak both eras are spoken to in the older"
-                .to_owned(),
-        );
-    }
     refusals
 }
 
@@ -83,7 +77,7 @@ mod tests {
         let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,list_ttl=1m,start_timeout=5s,\
                    first_start_timeout=10m,call_timeout=1h,cancel_grace=0,stop_grace=500ms,inherit=*,message_max=1MiB,\
                    idle_timeout=off,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
-                   era=legacy,unwrap=off,user=nobody,interactive=off";
+                   era=modern,unwrap=off,user=nobody,interactive=off";
         assert!(refused(&[all]).is_empty());
         assert!(refused(&[]).is_empty());
     }
@@ -104,7 +98,6 @@ mod tests {
             "warmup=echo",
             "retry=read_only",
             "on_loss=restart",
-            "era=modern",
             "read=/usr",
             "write=/tmp",
             "tcp=443",

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::children::MemberKey;
 use crate::launcher::{ChildId, Exit, PipeNumbers};
+use crate::mcp::Era;
 
 /// One child, from the start of its process until its shard has let go of it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Member {
     /// The shard whose ring has its pipes.
     pub(super) shard: u16,
     pub(super) began: Instant,
+    /// The era in which it is spoken to; in `None` it was asked what it is.
+    pub(super) spoken: Option<Era>,
     /// When it began to take calls.
     pub(super) ready: Option<Instant>,
     /// Whether it is being ended.
@@ -32,6 +35,7 @@ impl Member {
         key: MemberKey,
         (process, pipes): (ChildId, PipeNumbers),
         is_unwrapped: bool,
+        spoken: Option<Era>,
         shard: u16,
         now: Instant,
     ) -> Member {
@@ -42,6 +46,7 @@ impl Member {
             is_unwrapped,
             shard,
             began: now,
+            spoken,
             ready: None,
             is_stopping: false,
             pid: None,

@@ -16,6 +16,7 @@
 //! | `server`, `member` | the children of one server; one child |
 //! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
+//! | `era` | how children are spoken to |
 //! | `inbox` | what the thread hears |
 //! | `outside`, `real` | what it does, and to whom |
 //! | `status` | what others may know |
@@ -24,6 +25,7 @@
 //! the launcher goes with the thread, and everything with the launcher.
 
 mod death;
+mod era;
 mod inbox;
 mod member;
 mod outside;

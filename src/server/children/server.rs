@@ -11,6 +11,7 @@ use crate::metrics::{ChildDeath, ChildServerFigures, ChildState};
 use crate::registry::ServerIndex;
 
 use super::death::Death;
+use super::era::SpokenEra;
 use super::member::Member;
 use super::outside::Known;
 use super::starts::Starts;
@@ -28,6 +29,8 @@ pub(super) struct ServerChildren {
     /// What a child may take, but for the time of its start.
     limits: ChildLimits,
     pub(super) members: Vec<Member>,
+    /// How the next child is spoken to.
+    pub(super) era: SpokenEra,
     /// Calls that wait for a child, shard by shard.
     waiting: Vec<usize>,
     /// The shard that is next among those with as few children.
@@ -67,6 +70,7 @@ impl ServerChildren {
             pool: Pool::new(sizes),
             limits: ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout),
             members: Vec::new(),
+            era: SpokenEra::new(server.pool.era),
             waiting: vec![0; usize::from(around.shards)],
             turn: 0,
             known: None,
@@ -132,6 +136,7 @@ impl ServerChildren {
             return false;
         };
         member.ready = Some(now);
+        self.era.on_ready(introduction.revision.era());
         self.pool.on_ready(key, now);
         self.is_settled = true;
         self.figures.ready_total += 1;

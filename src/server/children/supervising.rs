@@ -21,6 +21,7 @@ use crate::metrics::{ChildDeath, ChildServerFigures};
 use crate::registry::ServerIndex;
 
 use super::death::{Death, Ends};
+use super::era::SpokenEra;
 use super::inbox::Mail;
 use super::member::Member;
 use super::outside::{Begun, Known, Outside};
@@ -179,7 +180,8 @@ impl<O: Outside> Supervising<O> {
                 pipes,
             }) => {
                 let shard = server.next_shard();
-                let member = Member::new(key, (process, pipes), is_unwrapped, shard, now);
+                let era = server.era.next();
+                let member = Member::new(key, (process, pipes), is_unwrapped, era, shard, now);
                 server.members.push(member);
                 self.processes.insert(process, (at, key));
                 let adoption = Adoption {
@@ -187,7 +189,7 @@ impl<O: Outside> Supervising<O> {
                     member: key,
                     sockets,
                     limits: server.limits(timeout),
-                    profile: ChildProfile::shared(),
+                    profile: ChildProfile::shared().speaking(era),
                     // A later one may be another version, which the first was not asked for.
                     wants_lists: true,
                 };
@@ -355,8 +357,16 @@ impl<O: Outside> Supervising<O> {
             served: member.ready.map(|ready| now.saturating_duration_since(ready)),
         });
         let death = death.map(|death| death.with_last_line(last_errors));
-        server.on_end(key, death.as_ref(), member.is_failed_try(), now);
+        let is_excused = death
+            .as_ref()
+            .is_some_and(|death| is_excused(&mut server.era, &member, death.reason));
+        let counted = death.as_ref().filter(|_| !is_excused);
+        server.on_end(key, counted, member.is_failed_try(), now);
         match &death {
+            Some(death) if is_excused => {
+                let (server, reason) = (&server.name, &death.text);
+                tracing::info!(%server, pid = member.pid, %reason, "a child died when it was asked for its era; the next is not asked");
+            }
             Some(death) => tell_death(&server.name, member.pid, death, last_errors),
             None => tracing::info!(server = %server.name, pid = member.pid, "a child has ended"),
         }
@@ -399,6 +409,17 @@ impl<O: Outside> Supervising<O> {
             self.outside.order(shard, ChildOrder::Reread { server });
         }
     }
+}
+
+/// Whether a child's death is no failure, since it may have died of the question for its era.
+fn is_excused(era: &mut SpokenEra, member: &Member, reason: ChildDeath) -> bool {
+    let may_be_answer = matches!(
+        reason,
+        ChildDeath::Exit | ChildDeath::Signal | ChildDeath::PipeClosed | ChildDeath::Handshake
+    );
+    member.ready.is_none()
+        && may_be_answer
+        && era.on_stillborn(member.spoken, reason == ChildDeath::Handshake)
 }
 
 fn tell_death(server: &str, pid: Option<i32>, death: &Death, last_errors: &[String]) {

@@ -1,5 +1,7 @@
 //! The thread's decisions, with a launcher and shards that are played.
 
+mod eras;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +21,7 @@ use crate::config::{ChildServer, PoolMode, PoolSettings};
 use crate::launcher::{
     Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse,
 };
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, Era};
 use crate::metrics::{ChildDeath, ChildState};
 use crate::registry::ServerIndex;
 
@@ -58,6 +60,7 @@ enum Act {
 #[derive(Debug)]
 struct Played {
     acts: VecDeque<Act>,
+    eras: Vec<Option<Era>>,
     last: u64,
     /// No process can be asked for.
     is_exhausted: bool,
@@ -72,6 +75,7 @@ impl Default for Played {
     fn default() -> Played {
         Played {
             acts: VecDeque::new(),
+            eras: Vec::new(),
             last: 0,
             is_exhausted: false,
             specs: Vec::new(),
@@ -132,10 +136,12 @@ impl Outside for Outsiders {
                     server,
                     member,
                     limits,
+                    profile,
                     wants_lists,
                     ..
                 } = *adoption;
                 assert!(wants_lists);
+                self.0.borrow_mut().eras.push(profile.era);
                 Act::Adopt {
                     shard,
                     server: server.0,
@@ -277,6 +283,11 @@ impl Rig {
     fn dies(&mut self, server: u16, member: u64) {
         self.exited(member, ExitStatus::Code(1), ExitReason::Itself);
         self.gone(server, member, Some(ChildFailure::OutputEnded));
+    }
+
+    /// The eras in which children were to be spoken to, in order.
+    fn eras(&self) -> Vec<Option<Era>> {
+        self.outsiders.0.borrow().eras.clone()
     }
 
     fn not_ready(&self) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::children::{CallFailure, Message};
+use crate::mcp::Era;
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 
@@ -39,6 +40,8 @@ pub enum ChildWord {
         line: Vec<u8>,
         /// Where its parts lie.
         message: Message,
+        /// The era in which the child speaks.
+        era: Era,
     },
     /// It is over without an answer.
     Failed(CallFailure),

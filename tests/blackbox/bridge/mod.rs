@@ -10,6 +10,7 @@
 //! | `sins` | what children do wrong while they serve |
 //! | `lives` | how they begin and end |
 //! | `wrappers` | programs that only start the child |
+//! | `modern` | children of the modern era |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
 //! `{child}` in it, and the test runner's list of results is its column of the table:
@@ -21,6 +22,7 @@
 mod children;
 mod front;
 mod lives;
+mod modern;
 mod peer;
 mod sinner;
 mod sins;

@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{Params, Server};
+use super::{Params, Server, modern};
 
 /// A member of the second page that no parser may write anew.
 const ODD_MEMBERS: &str = r#""_meta":{"n":1.10,"huge":12345678901234567890123},"unknown":[1e2]"#;
@@ -12,6 +12,8 @@ const ODD_MEMBERS: &str = r#""_meta":{"n":1.10,"huge":12345678901234567890123},"
 impl Server {
     pub(super) fn answer(&self, id: &Value, method: &str, params: &Params) {
         match method {
+            "server/discover" => self.discover(id),
+            "subscriptions/listen" => self.listen(id, &params.notifications),
             "initialize" => self.introduce(id, &params.protocol_version),
             "ping" if self.options.is_deaf_to_pings => {}
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
@@ -32,9 +34,10 @@ impl Server {
             }
             "resources/read" => {
                 let data = json!({"uri": params.uri});
+                let code = if self.is_modern() { -32602 } else { -32002 };
                 self.refuse(
                     id,
-                    &json!({"code": -32002, "message": "Resource not found", "data": data}),
+                    &json!({"code": code, "message": "Resource not found", "data": data}),
                 );
             }
             "prompts/list" => {
@@ -61,27 +64,35 @@ impl Server {
         if options.is_refusing {
             return self.refuse(id, &json!({"code": -32603, "message": "not today"}));
         }
-        let capabilities = if options.is_bare {
-            json!({"tools": {}})
-        } else {
-            json!({
-                "tools": {"listChanged": true},
-                "prompts": {"listChanged": true},
-                "resources": {"subscribe": true, "listChanged": true},
-                "logging": {},
-                "completions": {},
-            })
-        };
-        let instructions = options.instructions.as_deref().unwrap_or("Tell me what to do.");
         self.succeed(
             id,
             &json!({
                 "protocolVersion": options.revision.as_deref().unwrap_or(asked),
-                "capabilities": capabilities,
+                "capabilities": self.capabilities(),
                 "serverInfo": {"name": "misbehave", "version": "6.6.6"},
-                "instructions": instructions,
+                "instructions": self.instructions(),
             }),
         );
+    }
+
+    pub(super) fn capabilities(&self) -> Value {
+        if self.options.is_bare {
+            return json!({"tools": {}});
+        }
+        json!({
+            "tools": {"listChanged": true},
+            "prompts": {"listChanged": true},
+            "resources": {"subscribe": true, "listChanged": true},
+            "logging": {},
+            "completions": {},
+        })
+    }
+
+    pub(super) fn instructions(&self) -> &str {
+        self.options
+            .instructions
+            .as_deref()
+            .unwrap_or("Tell me what to do.")
     }
 
     fn pages(&self) -> usize {
@@ -112,7 +123,12 @@ impl Server {
             _ => None,
         };
         let next = next.map_or(String::new(), |next| format!(r#","nextCursor":"{next}""#));
-        let result = format!(r#"{{"tools":[{tools}]{next}}}"#);
+        let modern = if self.is_modern() {
+            modern::LIST_MEMBERS
+        } else {
+            ""
+        };
+        let result = format!(r#"{{"tools":[{tools}]{next}{modern}}}"#);
         self.write(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n").as_bytes());
     }
 }

@@ -1,4 +1,5 @@
-//! An MCP server of the legacy era on stdio that sins when it is told to: by its options for good, by a call once.
+//! An MCP server on stdio that sins when it is told to: by its options for good, by a call once. It speaks the legacy
+//! era, unless it is told otherwise.
 //!
 //! | option | |
 //! |---|---|
@@ -12,12 +13,18 @@
 //! | `endless` | every page of the list of tools names another one |
 //! | `repeat` | the second page of the list of tools names itself as the next one |
 //! | `no-ping` | pings are never answered |
+//! | `modern` | it speaks 2026-07-28 and nothing else |
+//! | `dual` | it speaks both eras, and stays in the one that is spoken first |
+//! | `picky` | before `initialize` everything is refused, with 7 KB of stderr |
+//! | `deaf` | before `initialize` it answers nothing |
+//! | `dies-of-discover` | `server/discover` is its end |
 //!
 //! It has the tools `echo` and `act` on the first page of the list, and `page-2` (and so on) on the others; the prompt
 //! `greet`, the resource `child://one`, the template `child://{name}`, completions. `act` does its `steps` in a thread of
 //! its own, or, if `inline` is true, in the one that reads, which reads nothing meanwhile. `steps` has the table.
 
 mod answers;
+mod modern;
 mod steps;
 
 use std::collections::{HashMap, HashSet};
@@ -29,8 +36,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use modern::{Eras, Listen};
 use steps::Act;
 
 /// What is read of a line; the rest may be anything, such as numbers that are too large.
@@ -53,6 +61,8 @@ struct Params {
     cursor: Option<String>,
     protocol_version: String,
     request_id: Option<Value>,
+    input_responses: Map<String, Value>,
+    notifications: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -67,6 +77,10 @@ struct Arguments {
 #[serde(rename_all = "camelCase", default)]
 struct Meta {
     progress_token: Option<Value>,
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    version: Option<Value>,
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Option<Value>,
 }
 
 #[derive(Default)]
@@ -81,6 +95,10 @@ struct Options {
     is_endless: bool,
     is_repeating: bool,
     is_deaf_to_pings: bool,
+    eras: Eras,
+    is_picky: bool,
+    is_deaf: bool,
+    dies_of_discover: bool,
 }
 
 impl Options {
@@ -99,6 +117,11 @@ impl Options {
                 "endless" => options.is_endless = true,
                 "repeat" => options.is_repeating = true,
                 "no-ping" => options.is_deaf_to_pings = true,
+                "modern" => options.eras = Eras::Modern,
+                "dual" => options.eras = Eras::Dual,
+                "picky" => options.is_picky = true,
+                "deaf" => options.is_deaf = true,
+                "dies-of-discover" => options.dies_of_discover = true,
                 _ => panic!("no option {word}"),
             }
         }
@@ -129,6 +152,10 @@ struct State {
     questions: HashMap<String, Sender<String>>,
     /// Names of tools that were added.
     added: Vec<String>,
+    /// The era in which it is spoken to, once that is decided.
+    is_modern: Option<bool>,
+    /// What its client wants to hear of.
+    listens: Vec<Listen>,
 }
 
 /// Serves until the input ends.
@@ -160,9 +187,12 @@ impl Server {
         match (message.method.as_deref(), message.id) {
             (Some("notifications/cancelled"), None) => {
                 let id = message.params.request_id.unwrap_or_default();
-                self.state.lock().unwrap().cancelled.insert(id.to_string());
+                let mut state = self.state.lock().unwrap();
+                state.listens.retain(|listen| listen.id != id);
+                state.cancelled.insert(id.to_string());
                 self.cancelled.notify_all();
             }
+            (Some(method), Some(id)) if self.is_out_of_era(&id, method, &message.params) => {}
             (Some("tools/call"), Some(id)) => self.call(id, message.params, line),
             (Some(method), Some(id)) => self.answer(&id, method, &message.params),
             (None, Some(id)) => {
@@ -179,7 +209,7 @@ impl Server {
         match params.name.as_str() {
             "echo" => self.answer_text(&id, &params.arguments.message),
             "act" => {
-                let mut act = Act::new(self, id, params.meta.progress_token, line);
+                let mut act = Act::new(self, id, params.meta.progress_token, params.input_responses, line);
                 let steps = params.arguments.steps;
                 if params.arguments.inline {
                     act.run(&steps);
@@ -221,6 +251,7 @@ impl Server {
     }
 
     fn succeed(&self, id: &Value, result: &Value) {
+        let result = self.result(result);
         self.say(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
     }
 

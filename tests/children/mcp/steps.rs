@@ -16,6 +16,7 @@
 //! | `add NAME` | adds a tool, and says that the list has changed |
 //! | `ask METHOD PARAMS` | asks, and waits for the answer; its line becomes the answer of the call |
 //! | `await-cancel` | waits until the call is cancelled |
+//! | `round REQUESTS STATE` | unless the call has answers to all these questions, asks them by its result and ends |
 //! | `forget` | ends without an answer |
 //! | `mute` | writes nothing from now on, for anybody |
 //! | another | is an action of `misbehave` |
@@ -26,7 +27,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Server;
 
@@ -35,6 +36,8 @@ pub(super) struct Act {
     server: Arc<Server>,
     id: Value,
     token: Option<Value>,
+    /// The answers to questions of a round before.
+    responses: Map<String, Value>,
     line: String,
     is_answered: bool,
     /// The text of its answer in the end.
@@ -42,11 +45,18 @@ pub(super) struct Act {
 }
 
 impl Act {
-    pub(super) fn new(server: &Arc<Server>, id: Value, token: Option<Value>, line: &str) -> Act {
+    pub(super) fn new(
+        server: &Arc<Server>,
+        id: Value,
+        token: Option<Value>,
+        responses: Map<String, Value>,
+        line: &str,
+    ) -> Act {
         Act {
             server: Arc::clone(server),
             id,
             token,
+            responses,
             line: line.to_owned(),
             is_answered: false,
             text: "done".to_owned(),
@@ -58,6 +68,9 @@ impl Act {
             let words = step.as_array().cloned().unwrap_or_else(|| vec![step.clone()]);
             let name = words[0].as_str().unwrap();
             if name == "forget" {
+                return;
+            }
+            if name == "round" && self.asks(&words[1..]) {
                 return;
             }
             self.step(name, &words[1..]);
@@ -81,6 +94,7 @@ impl Act {
             "bytes" => self.answer_by_bytes(values[0].as_u64().unwrap().try_into().unwrap()),
             "line" => self.text.clone_from(&self.line),
             "heard" => self.text = json!(self.server.state.lock().unwrap().heard).to_string(),
+            "round" => self.text.clone_from(&self.line),
             "count" => {
                 let before = self.server.counted.fetch_add(1, Ordering::Relaxed);
                 self.text = (before + 1).to_string();
@@ -91,7 +105,7 @@ impl Act {
             "notify" => self.server.notify(&text(), &values[1]),
             "add" => {
                 self.server.state.lock().unwrap().added.push(text());
-                self.server.notify("notifications/tools/list_changed", &json!({}));
+                self.server.tell_tools_changed();
             }
             "ask" => self.text = self.server.ask(&text(), &values[1]).recv().unwrap(),
             "await-cancel" => self.server.wait_until_cancelled(&self.id),
@@ -101,6 +115,20 @@ impl Act {
                 crate::act(&self.server.mark, &format!("{name}:{value}"));
             }
         }
+    }
+
+    /// Asks by a result, if an answer is missing.
+    fn asks(&mut self, values: &[Value]) -> bool {
+        let mut keys = values[0].as_object().unwrap().keys();
+        let is_asking = keys.any(|key| !self.responses.contains_key(key));
+        if is_asking {
+            let mut result = json!({"resultType": "input_required", "inputRequests": values[0]});
+            if let Some(state) = values.get(1) {
+                result["requestState"] = state.clone();
+            }
+            self.answer("result", &result.to_string());
+        }
+        is_asking
     }
 
     fn answer(&mut self, member: &str, text: &str) {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, write_progress};
+use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, Message, write_progress};
 use crate::mcp::ServerFault;
 use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
@@ -28,8 +28,8 @@ impl<R: ShardRing> Shard<R> {
                 if self.children.is_own(caller) {
                     self.settle_forwarded(caller.call, &answer);
                 } else {
-                    let (line, message) = (answer.line.to_vec(), answer.message);
-                    self.say_to(caller, ChildWord::Answered { line, message });
+                    let (line, message, era) = (answer.line.to_vec(), answer.message, answer.era);
+                    self.say_to(caller, ChildWord::Answered { line, message, era });
                 }
             }
             LocalEvent::Failed { caller, failure } => {
@@ -41,7 +41,7 @@ impl<R: ShardRing> Shard<R> {
             }
             LocalEvent::Progress { caller, progress } => {
                 if self.children.is_own(*caller) {
-                    self.pass_on_progress(caller.call, &progress);
+                    self.pass_on_progress(caller.call, progress.line, &progress.message);
                 } else if self.children.mesh().may_say(caller.shard) {
                     let (line, message) = (progress.line.to_vec(), progress.message);
                     self.say_to(*caller, ChildWord::Progress { line, message });
@@ -113,15 +113,14 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn handle_forwarded_word(&mut self, said: ForwardedWord) {
         let ForwardedWord { call, word } = said;
         match word {
-            ChildWord::Answered { line, message } => {
-                let answer = Answer { line: &line, message };
-                self.settle_forwarded(call, &answer);
+            ChildWord::Answered { line, message, era } => {
+                let line = &line;
+                self.settle_forwarded(call, &Answer { line, message, era });
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
             ChildWord::Progress { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
-                let progress = Answer { line: &line, message };
-                self.pass_on_progress(call, &progress);
+                self.pass_on_progress(call, &line, &message);
             }
         }
     }
@@ -178,13 +177,13 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A child says how far a call of this shard is.
-    fn pass_on_progress(&mut self, call: HandlerKey, progress: &Answer<'_>) {
+    fn pass_on_progress(&mut self, call: HandlerKey, line: &[u8], progress: &Message) {
         let mut message = self.calls.take_message();
         let entry = self.calls.speaker(call);
         let holder = entry.and_then(|(entry, holder)| {
             let is_heard = matches!(entry.run, Run::Forwarded(_)) && entry.batch.is_none();
             let token = entry.ticket.progress_token().filter(|_| is_heard)?;
-            write_progress(&mut message, progress.line, &progress.message, token);
+            write_progress(&mut message, line, progress, token);
             Some(holder)
         });
         if let Some(holder) = holder {
