@@ -69,7 +69,7 @@ pub(super) fn settle(
     let counts = counts(&options, &children, host, &mut notes, &mut errors);
     let demand = memory_demand(&options, host, &counts, &mut errors);
     note_unused(&options, is_given, &mut notes);
-    refuse_together(&options, &mut errors);
+    refuse_together(&options, &children, &mut errors);
     refuse_unsupported(&children, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
@@ -107,8 +107,9 @@ fn settle_alone(options: &mut Options) {
     options.toolsets.names.sort_by_key(|toolset| *toolset as u8);
 }
 
-fn refuse_together(options: &Options, errors: &mut Vec<ConfigError>) {
+fn refuse_together(options: &Options, children: &[ChildServer], errors: &mut Vec<ConfigError>) {
     refuse_taken_paths(&options.endpoints, options.channels.sse_legacy, errors);
+    refuse_paths_of_servers(&options.endpoints, children, errors);
     let tasks = &options.tasks;
     if let Some(ttl) = tasks.ttl_given.filter(|ttl| *ttl > tasks.ttl_max) {
         errors.push(ConfigError::Impossible(format!(
@@ -169,6 +170,24 @@ fn refuse_taken_paths(endpoints: &EndpointSettings, has_sse: bool, errors: &mut 
         if is_taken && endpoints.paths.iter().any(|own| own == path) {
             errors.push(ConfigError::Impossible(format!(
                 "path = {path}, but {name} = on serves something else there; choose another --path, or --{name} off"
+            )));
+        }
+    }
+}
+
+/// Refuses paths on which the endpoint of one server is.
+fn refuse_paths_of_servers(
+    endpoints: &EndpointSettings,
+    children: &[ChildServer],
+    errors: &mut Vec<ConfigError>,
+) {
+    for server in children {
+        let base = server.path_base();
+        let is_below = |path: &&String| path.strip_prefix(&base).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(path) = endpoints.paths.iter().find(is_below) {
+            errors.push(ConfigError::Impossible(format!(
+                "path = {path}, but server `{}` is served there; choose another --path",
+                server.name
             )));
         }
     }

@@ -1,5 +1,7 @@
 //! Figures of the task store, which it keeps itself.
 
+use std::ops::Add;
+
 use super::figures::{HIDDEN, Shown, counter, figures, gauge, labelled};
 
 const KEPT: Option<Shown> = gauge("weir_tasks", "Tasks that are kept, by status.");
@@ -32,5 +34,27 @@ figures! {
         pub evicted_total: u64 => counter("weir_tasks_evicted_total", "Tasks forgotten to make room for others."),
         /// Tasks refused because there was no room.
         pub refused_total: u64 => counter("weir_tasks_refused_total", "Tasks refused for want of room."),
+    }
+}
+
+impl Add for TaskFigures {
+    type Output = Self;
+
+    /// Those of several stores together.
+    fn add(self, other: Self) -> Self {
+        Self {
+            tasks: self.tasks + other.tasks,
+            running: self.running + other.running,
+            working: self.working + other.working,
+            input_required: self.input_required + other.input_required,
+            completed: self.completed + other.completed,
+            failed: self.failed + other.failed,
+            cancelled: self.cancelled + other.cancelled,
+            bytes: self.bytes + other.bytes,
+            created_total: self.created_total + other.created_total,
+            expired_total: self.expired_total + other.expired_total,
+            evicted_total: self.evicted_total + other.evicted_total,
+            refused_total: self.refused_total + other.refused_total,
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Figures of the memory of ended sessions: once for those that their clients ended, and once for those that were
 //! evicted.
 
+use std::ops::Add;
+
 use super::figures::{counter, figures, gauge};
 
 figures! {
@@ -17,5 +19,17 @@ figures! {
             "weir_session_tombstones_forgotten_total",
             "Sessions no longer remembered as being no more, though their ids are valid.",
         ),
+    }
+}
+
+impl Add for TombstoneFigures {
+    type Output = Self;
+
+    /// Those of several stores together.
+    fn add(self, other: Self) -> Self {
+        Self {
+            remembered: self.remembered + other.remembered,
+            forgotten_total: self.forgotten_total + other.forgotten_total,
+        }
     }
 }

@@ -1,31 +1,39 @@
 //! The figures of a running server: the exposition, and the parts of a report.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::mpsc;
 
 use super::children::ChildrenStatus;
 use super::shards::ShardHandle;
-use crate::metrics::{ProcessFigures, Scrape, ShardHistograms, ShardMetrics, ShardReport};
+use crate::metrics::{
+    ProcessFigures, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures, TombstoneFigures,
+    ToolLabels,
+};
 use crate::shard::{Service, ShardEvent};
 use crate::workers::Submitter;
 
 pub(super) fn exposition(
     metrics: &[Arc<ShardMetrics>],
     connections_max: u32,
-    service: &Service,
+    (labels, services): (&ToolLabels, &[Arc<Service>]),
     workers: &Submitter,
     children: Option<&ChildrenStatus>,
 ) -> String {
     let children = children.map(ChildrenStatus::figures).unwrap_or_default();
+    let stores = || services.iter().map(|service| &service.store);
+    let ended = stores().map(|store| store.tombstones());
+    let evicted = stores().map(|store| store.live().stats().evicted);
+    let tasks = stores().map(|store| store.tasks().figures());
     Scrape {
         version: env!("CARGO_PKG_VERSION"),
-        tools: &service.labels,
+        tools: labels,
         shards: metrics,
         connections_max,
         workers: Some(workers.figures()),
-        ended: service.store.tombstones(),
-        evicted: service.store.live().stats().evicted,
-        tasks: service.store.tasks().figures(),
+        ended: ended.fold(TombstoneFigures::default(), Add::add),
+        evicted: evicted.fold(TombstoneFigures::default(), Add::add),
+        tasks: tasks.fold(TaskFigures::default(), Add::add),
         children: &children,
         process: ProcessFigures::read(),
     }

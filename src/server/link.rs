@@ -14,6 +14,7 @@ use crate::registry::{
     Edited, ForeignFault, ForeignServer, Registry, RegistryBuilder, RegistryEdit, ServerLink,
 };
 use crate::shard::Served;
+use crate::units::ViewId;
 
 /// The server behind the handles of calls.
 pub(super) struct Link {
@@ -31,7 +32,7 @@ impl Link {
     }
 
     fn announce(&self, announcement: Announcement) {
-        self.served.current().store.live().announce(announcement);
+        self.served.main().store.live().announce(announcement);
     }
 }
 
@@ -45,8 +46,7 @@ impl ServerLink for Link {
     }
 
     fn edit_registry(&self, edit: RegistryEdit<'_>) {
-        let changes = self.edit(|builder| edit(builder));
-        self.announce_all(changes);
+        self.edit(ViewId::MAIN, true, |builder| edit(builder));
     }
 }
 
@@ -58,38 +58,50 @@ impl Link {
         servers: Vec<Arc<ForeignServer>>,
         has_clients: bool,
     ) -> Vec<ForeignFault> {
+        for (server, view) in servers.iter().zip(1..) {
+            self.replace_own(ViewId(view), server, has_clients);
+        }
         let mut faults = Vec::new();
-        let changes = self.edit(|builder| {
+        self.edit(ViewId::MAIN, has_clients, |builder| {
             faults = builder.replace_foreign(servers);
             Edited::Publish
         });
-        if has_clients {
-            self.announce_all(changes);
-        }
         faults
     }
 
-    fn announce_all(&self, changes: Vec<Announcement>) {
-        changes.into_iter().for_each(|change| self.announce(change));
+    /// Serves what a server has in a view of its own, if it has one. What cannot be served of it cannot be served among
+    /// others, either.
+    fn replace_own(&self, view: ViewId, server: &Arc<ForeignServer>, has_clients: bool) {
+        self.edit(view, has_clients, |builder| {
+            if builder.foreign_servers().iter().eq([server]) {
+                return Edited::Discard;
+            }
+            builder.replace_foreign(vec![Arc::clone(server)]);
+            Edited::Publish
+        });
     }
 
-    /// Edits what is served; what has changed for clients.
-    fn edit(&self, edit: impl FnOnce(&mut RegistryBuilder) -> Edited) -> Vec<Announcement> {
+    /// Edits what a view serves, if there is such a view, and tells clients what has changed if there are any.
+    fn edit(&self, view: ViewId, has_clients: bool, edit: impl FnOnce(&mut RegistryBuilder) -> Edited) {
         let editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
-        let service = self.served.current();
+        let Some(service) = self.served.all().into_iter().nth(usize::from(view.0)) else {
+            return;
+        };
         let mut builder = service.protocol.registry().edit();
         if edit(&mut builder) == Edited::Discard {
-            return Vec::new();
+            return;
         }
         let mut protocol = service.protocol.with_registry(builder.build());
         let changes = protocol.changes_since(&service.protocol);
         if let Some(registry) = promising(protocol.registry(), &changes) {
             protocol = protocol.with_registry(registry);
         }
-        self.served
-            .replace(Arc::new(service.with_protocol(Arc::new(protocol))));
+        let edited = service.with_protocol(Arc::new(protocol));
+        self.served.replace(view, Arc::new(edited));
         drop(editing);
-        changes
+        for change in changes.into_iter().filter(|_| has_clients) {
+            service.store.live().announce(change);
+        }
     }
 }
 

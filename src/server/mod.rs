@@ -54,6 +54,7 @@ mod start_error;
 mod tests;
 #[cfg(feature = "cli")]
 mod trial;
+mod views;
 #[cfg(test)]
 mod waiting_tests;
 mod watchdog;

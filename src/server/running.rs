@@ -21,7 +21,7 @@ use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::{ListenAddress, Settings};
 use crate::mcp::{Identity, Options, Protocol};
-use crate::metrics::{Report, ShardReport};
+use crate::metrics::{Report, ShardReport, ToolLabels};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, Spread, UnixPeers};
@@ -53,11 +53,14 @@ pub struct Server {
     path: String,
     connections_max: u32,
     workers: Workers,
-    service: Arc<Service>,
+    /// As they were at the start, by the views' numbers.
+    services: Vec<Arc<Service>>,
+    labels: Arc<ToolLabels>,
     view: Arc<AdminView>,
     admin: Option<AdminHandle>,
     watchdog: Watchdog,
-    broadcaster: BroadcasterHandle,
+    /// One for each view.
+    broadcasters: Vec<BroadcasterHandle>,
     handle: ServerHandle,
     started: Instant,
 }
@@ -112,8 +115,10 @@ impl Server {
             require_session: settings.session.is_required,
         };
         let protocol = Protocol::new(registry, identity, options);
-        let service = Arc::new(service::make(settings, Arc::new(protocol))?);
-        let served = Served::new(Arc::clone(&service));
+        let services = service::make(settings, protocol)?;
+        let (main, all) = (Arc::clone(&services.main), services.all());
+        let served = Served::new(Arc::clone(&main), services.others);
+        let services = all;
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(Arc::<Link>::clone(&link));
         go_on()?;
@@ -127,7 +132,7 @@ impl Server {
         let shared = SharedParts {
             served: Arc::clone(&served),
             server: handle.clone(),
-            labels: Arc::clone(&service.labels),
+            labels: Arc::clone(&main.labels),
             spread: Spread::new(settings.shards.len()),
             unix_peers: unix_peers(settings)?,
             connection_cap: ConnectionCap::new(
@@ -151,12 +156,12 @@ impl Server {
             &started.shards,
             children.as_ref().map(|children| Arc::clone(children.status())),
             settings.connections.limit(),
-            Arc::clone(&service),
+            (Arc::clone(&main.labels), services.clone()),
             workers.submitter(),
             Arc::clone(&served),
         );
         let source: Arc<dyn HealthSource> = Arc::<AdminView>::clone(&view);
-        let is_first = service.health.set(Arc::downgrade(&source)).is_ok();
+        let is_first = main.health.set(Arc::downgrade(&source)).is_ok();
         debug_assert!(is_first, "a service is made for each start");
         let start_admin = |listener| {
             Admin::start(
@@ -168,11 +173,12 @@ impl Server {
         };
         let admin = admin_listener.map(start_admin).transpose().map_err(refused)?;
         let watchdog = Watchdog::start(&started.shards);
-        let broadcaster = Broadcaster::start(
-            Arc::clone(service.store.live()),
-            handle.clone(),
-            CurrentWatchers(served),
-        );
+        let broadcasters = services.iter().enumerate().map(|(view, service)| {
+            let live = Arc::clone(service.store.live());
+            let served = Arc::clone(&served);
+            Broadcaster::start(live, handle.clone(), CurrentWatchers { served, view })
+        });
+        let broadcasters = broadcasters.collect();
         let mut started = started;
         if let Some(opening) = opening {
             opening.wait(&mut is_cut_short)?;
@@ -191,11 +197,12 @@ impl Server {
             children,
             connections_max: settings.connections.limit(),
             workers,
-            service,
+            labels: Arc::clone(&main.labels),
+            services,
             view,
             admin,
             watchdog,
-            broadcaster,
+            broadcasters,
             handle,
             started: Instant::now(),
         })
@@ -252,7 +259,7 @@ impl Server {
         exposition(
             &metrics,
             self.connections_max,
-            &self.service,
+            (&self.labels, &self.services),
             &self.workers.submitter(),
             self.children.as_ref().map(|children| &**children.status()),
         )
@@ -346,12 +353,12 @@ impl Server {
         if let Some(admin) = self.admin.take() {
             admin.stop();
         }
-        self.broadcaster.stop();
+        self.broadcasters.into_iter().for_each(BroadcasterHandle::stop);
         Drained { report, is_clean }
     }
 
     fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
-        let labels = Arc::clone(&self.service.labels);
+        let labels = Arc::clone(&self.labels);
         Report::new(
             labels,
             self.started.elapsed(),
@@ -362,16 +369,28 @@ impl Server {
     }
 }
 
-/// The watchers of the registry that is served at present.
-struct CurrentWatchers(Arc<Served>);
+/// The watchers of the registry that a view serves at present.
+struct CurrentWatchers {
+    served: Arc<Served>,
+    /// The number of the view.
+    view: usize,
+}
+
+impl CurrentWatchers {
+    fn service(&self) -> Option<Arc<Service>> {
+        self.served.all().into_iter().nth(self.view)
+    }
+}
 
 impl Watchers for CurrentWatchers {
     fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>> {
-        self.0.current().protocol.registry().watcher(uri)
+        self.service()?.protocol.registry().watcher(uri)
     }
 
     fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
-        self.0.current().protocol.registry().list_watchers().collect()
+        let service = self.service();
+        let watchers = service.map(|service| service.protocol.registry().list_watchers().collect());
+        watchers.unwrap_or_default()
     }
 }
 
@@ -406,17 +425,18 @@ fn admin_view(
     shards: &Shards,
     children: Option<Arc<ChildrenStatus>>,
     connections_max: u32,
-    service: Arc<Service>,
+    (labels, services): (Arc<ToolLabels>, Vec<Arc<Service>>),
     workers: Submitter,
     served: Arc<Served>,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
     let shown = children.clone();
     let view = AdminView::new(health, move || {
-        exposition(&metrics, connections_max, &service, &workers, shown.as_deref())
+        let served = (&*labels, &*services);
+        exposition(&metrics, connections_max, served, &workers, shown.as_deref())
     });
     let not_ready = move || {
-        let service = served.current();
+        let service = served.main();
         let own = service.protocol.registry().not_ready().map(str::to_owned);
         own.or_else(|| children.as_ref()?.not_ready())
     };

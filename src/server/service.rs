@@ -1,4 +1,4 @@
-//! The service that the shards run, made from settings.
+//! The services that the shards run, one for each view, made from settings.
 
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
+use crate::registry::Registry;
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
-use crate::shard::{ChannelLimits, Service};
+use crate::shard::{ChannelLimits, Common, Service};
 use crate::transport::http::HealthSlot;
 use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::{AdmissionPolicy, AdmissionPolicyError};
@@ -20,10 +21,53 @@ use crate::wire::websocket;
 
 use super::cause::Cause;
 use super::start_error::StartError;
+use super::views::Views;
 
-/// The service of `protocol` with these `settings`.
-pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
-    let names = protocol.registry().tool_names();
+/// The services of all views.
+pub(super) struct Services {
+    /// That of everything there is.
+    pub(super) main: Arc<Service>,
+    /// Those of the other views, in their order.
+    pub(super) others: Vec<Arc<Service>>,
+}
+
+impl Services {
+    /// All of them, by the views' numbers.
+    pub(super) fn all(&self) -> Vec<Arc<Service>> {
+        let all = std::iter::once(&self.main).chain(&self.others);
+        all.cloned().collect()
+    }
+}
+
+/// The services of all views with these `settings`. The main one is that of `protocol`; those of single servers are
+/// filled when those say what they have.
+pub(super) fn make(settings: &Settings, protocol: Protocol) -> Result<Services, StartError> {
+    let views = Views::of(settings, protocol.registry());
+    let key = session_key(settings)?;
+    let common = Arc::new(common(settings, protocol.registry(), &views)?);
+    let names: Vec<&str> = views.servers().map(|server| server.name.as_str()).collect();
+    let store = |key: &SessionKey| Arc::new(store(settings, key, 1 + names.len()));
+    let others = names.iter().map(|name| {
+        let mut registry = Registry::builder();
+        // Nothing of it runs in this process.
+        registry.spawns_no_tasks();
+        let protocol = Arc::new(protocol.with_registry(registry.build()));
+        Arc::new(Service::new(
+            Arc::clone(&common),
+            protocol,
+            store(&key.for_endpoint(name)),
+        ))
+    });
+    let others = others.collect();
+    let main = Service::new(Arc::clone(&common), Arc::new(protocol), store(&key));
+    Ok(Services {
+        main: Arc::new(main),
+        others,
+    })
+}
+
+fn common(settings: &Settings, registry: &Registry, views: &Views<'_>) -> Result<Common, StartError> {
+    let names = registry.tool_names();
     let tools_max = ToolLabels::TOOLS_MAX_DEFAULT;
     // The tools of other programs are known only when those run.
     let room = if settings.children.servers.is_empty() {
@@ -31,15 +75,9 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
     } else {
         tools_max
     };
-    let labels = Arc::new(ToolLabels::with_room(names, tools_max, room));
-    Ok(Service {
-        tool_rows: {
-            let tools = protocol.registry().tool_names().enumerate();
-            tools.map(|(tool, _)| labels.row(tool)).collect()
-        },
-        labels,
-        store: Arc::new(store(settings)?),
-        policy: policy(settings).map_err(|error| StartError::Policy(Cause::new(error)))?,
+    Ok(Common {
+        labels: Arc::new(ToolLabels::with_room(names, tools_max, room)),
+        policy: policy(settings, views).map_err(|error| StartError::Policy(Cause::new(error)))?,
         health: HealthSlot::default(),
         http: http_limits(settings),
         timeouts: settings.timeouts,
@@ -47,7 +85,6 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
         run: settings.run,
         output: settings.output,
         channels: channel_limits(settings),
-        protocol,
     })
 }
 
@@ -55,12 +92,17 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
 /// opened before.
 const REMEMBERED_DIVISOR: usize = 8;
 
-fn store(settings: &Settings) -> Result<Store, StartError> {
-    let key = match &settings.session.key_file {
-        Some(path) => read_key(path)?,
-        None => SessionKey::random().map_err(|error| StartError::Randomness(Cause::new(error)))?,
-    };
-    let live_bytes = usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX);
+fn session_key(settings: &Settings) -> Result<SessionKey, StartError> {
+    match &settings.session.key_file {
+        Some(path) => read_key(path),
+        None => SessionKey::random().map_err(|error| StartError::Randomness(Cause::new(error))),
+    }
+}
+
+/// What is known of the clients of one view among so many, which share the memory for it equally.
+fn store(settings: &Settings, key: &SessionKey, views: usize) -> Store {
+    let bytes = |all: u64| usize::try_from(all).unwrap_or(usize::MAX) / views.max(1);
+    let live_bytes = bytes(settings.memory.live_bytes());
     let shards = settings.shards.len();
     let remembered_bytes = live_bytes / REMEMBERED_DIVISOR;
     let tombstones_max =
@@ -76,13 +118,13 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         tombstones_max * SessionOptions::TOMBSTONE_BYTES + shards * opened_max * SessionOptions::OPENED_BYTES;
     let tasks = TaskOptions {
         settings: settings.tasks,
-        bytes_max: usize::try_from(settings.memory.task_bytes()).unwrap_or(usize::MAX),
+        bytes_max: bytes(settings.memory.task_bytes()),
     };
     let live = LiveOptions {
         bytes_max: live_bytes - remembered_bytes,
         ..LiveOptions::default()
     };
-    Ok(Store::new(&key, sessions, live, tasks, shards))
+    Store::new(key, sessions, live, tasks, shards)
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {
@@ -109,7 +151,7 @@ fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn policy(settings: &Settings) -> Result<AdmissionPolicy, AdmissionPolicyError> {
+fn policy(settings: &Settings, views: &Views<'_>) -> Result<AdmissionPolicy, AdmissionPolicyError> {
     let hosts = allowed(&settings.access.hosts, &AdmissionPolicy::LOOPBACK_HOSTS);
     let origins = allowed(&settings.access.origins, &AdmissionPolicy::LOOPBACK_ORIGINS);
     let (first, others) = settings
@@ -120,6 +162,9 @@ fn policy(settings: &Settings) -> Result<AdmissionPolicy, AdmissionPolicyError> 
     let mut policy = AdmissionPolicy::new(first, hosts, origins, settings.http.body_bytes_max as u64)?;
     for path in others {
         policy = policy.with_path(path)?;
+    }
+    for (server, view) in views.of_servers() {
+        policy = policy.with_server(&server.path_base(), view);
     }
     Ok(policy
         .with_health(settings.endpoints.has_health)

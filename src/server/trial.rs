@@ -4,7 +4,6 @@
 //! it is tried. The trial serves nobody, listens nowhere and makes no handlers.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
@@ -40,7 +39,7 @@ pub fn try_start(settings: &Settings) -> Result<(), StartProblem> {
             require_session: false,
         },
     );
-    service::make(settings, Arc::new(protocol)).map_err(|error| problem(&error, false))?;
+    service::make(settings, protocol).map_err(|error| problem(&error, false))?;
     let mut trials: Vec<Trial> = Vec::new();
     let tried = start_shards(settings, &mut trials).and_then(|()| start_threads(settings, &mut trials));
     trials.into_iter().for_each(Trial::end);

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
+/// The label that keeps keys of endpoints apart from all others derived from the same one.
+const ENDPOINT_PURPOSE: &[u8] = b"weir endpoint";
+
 /// A key of 256 bits, random at start or from a file that restarts and replicas share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionKey(pub(super) [u8; Self::BYTES]);
@@ -37,6 +42,15 @@ impl SessionKey {
         let mut bytes = [0; Self::BYTES];
         getrandom::fill(&mut bytes).map_err(|error| KeyError::Random(error.to_string()))?;
         Ok(Self(bytes))
+    }
+
+    /// The key for one endpoint among several: what it seals opens at no other, and still opens after a restart.
+    pub fn for_endpoint(&self, name: &str) -> Self {
+        let derived = Sha256::new()
+            .chain_update(ENDPOINT_PURPOSE)
+            .chain_update(self.0)
+            .chain_update(name);
+        Self(derived.finalize().into())
     }
 
     /// The key in a file: 32 raw bytes, or 64 hexadecimal digits with white space around them.

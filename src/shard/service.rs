@@ -1,5 +1,9 @@
 //! What shards serve, and its replacement while they run.
 //!
+//! What is served at one endpoint is a *view*, and each has a [`Service`] of its own: what is registered there, and
+//! what is known of its clients. So no session, task, subscription or sealed state of one endpoint is known at another.
+//! Most servers have one view.
+//!
 //! A service never changes: an edited registry is a new service, and each shard takes it up before the next request
 //! it decodes. Calls keep the one they were decoded for until they end.
 
@@ -15,16 +19,13 @@ use crate::registry::{Operation, ShardRegistry};
 use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits, KnownHeads};
+use crate::units::ViewId;
 
 use super::ChannelLimits;
 
-/// What every shard serves, the same for all.
+/// The rules and limits that are the same for all views.
 #[derive(Debug, Clone)]
-pub struct Service {
-    /// The protocol over what is registered.
-    pub protocol: Arc<Protocol>,
-    /// Sessions, streams and everything else that is known to all shards.
-    pub store: Arc<Store>,
+pub struct Common {
     /// Which requests are admitted.
     pub policy: AdmissionPolicy,
     /// What probers are told, if they may ask here.
@@ -43,20 +44,37 @@ pub struct Service {
     pub channels: ChannelLimits,
     /// Rows of the tools in metrics: those that were registered at the start.
     pub labels: Arc<ToolLabels>,
+}
+
+/// What every shard serves at one endpoint, the same for all. It dereferences to what all endpoints have in common.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The protocol over what is registered.
+    pub protocol: Arc<Protocol>,
+    /// Sessions, streams and everything else that is known to all shards.
+    pub store: Arc<Store>,
     /// The row of each tool that is registered now.
     pub tool_rows: Vec<ToolRow>,
+    /// What all endpoints have in common.
+    pub common: Arc<Common>,
 }
 
 impl Service {
+    /// Serves this protocol to the clients of `store`.
+    pub fn new(common: Arc<Common>, protocol: Arc<Protocol>, store: Arc<Store>) -> Service {
+        let tools = protocol.registry().tool_names();
+        Service {
+            tool_rows: tools.map(|tool| common.labels.row_of(tool)).collect(),
+            protocol,
+            store,
+            common,
+        }
+    }
+
     /// The same service of something else.
     #[must_use]
     pub fn with_protocol(&self, protocol: Arc<Protocol>) -> Service {
-        let tools = protocol.registry().tool_names();
-        Service {
-            tool_rows: tools.map(|tool| self.labels.row_of(tool)).collect(),
-            protocol,
-            ..self.clone()
-        }
+        Service::new(Arc::clone(&self.common), protocol, Arc::clone(&self.store))
     }
 
     /// What an operation is counted under.
@@ -71,71 +89,119 @@ impl Service {
     }
 }
 
-/// The service of the present, shared by all shards; any thread may replace it.
+impl Deref for Service {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// The services of the present, shared by all shards; any thread may replace one.
 #[derive(Debug)]
 pub struct Served {
-    /// How often it was replaced: all that a shard looks at as long as nothing changes.
+    /// How often one was replaced: all that a shard looks at as long as nothing changes.
     replacements: AtomicU64,
+    /// By the views' numbers; never empty.
     #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
-    current: std::sync::Mutex<Arc<Service>>,
+    views: std::sync::Mutex<Vec<Arc<Service>>>,
 }
 
 impl Served {
-    /// Begins with this service.
-    pub fn new(service: Arc<Service>) -> Arc<Served> {
+    /// Begins with these services: that of everything there is, and those of the other views in their order.
+    pub fn new(main: Arc<Service>, others: impl IntoIterator<Item = Arc<Service>>) -> Arc<Served> {
+        let views = std::iter::once(main).chain(others).collect();
         #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
-        let current = std::sync::Mutex::new(service);
+        let views = std::sync::Mutex::new(views);
         Arc::new(Served {
             replacements: AtomicU64::new(0),
-            current,
+            views,
         })
     }
 
-    /// The service now.
-    pub fn current(&self) -> Arc<Service> {
-        let current = self.current.lock();
-        // Nothing that runs under the lock leaves it half changed.
-        Arc::clone(&current.unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// The service of everything there is, as it is now.
+    pub fn main(&self) -> Arc<Service> {
+        Arc::clone(&self.views()[0])
     }
 
-    /// From now on shards decode for `service`.
-    pub fn replace(&self, service: Arc<Service>) {
-        let mut current = self
-            .current
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *current = service;
-        self.replacements.fetch_add(1, Ordering::Release);
+    /// The services of all views, by their numbers.
+    pub fn all(&self) -> Vec<Arc<Service>> {
+        self.views().clone()
     }
 
-    /// The service that replaced the one known as the `seen`th, if one did.
-    pub(super) fn newer(&self, seen: &mut u64) -> Option<Arc<Service>> {
+    /// From now on shards decode for `service` what comes for this view. Nothing happens if there is no such view.
+    pub fn replace(&self, view: ViewId, service: Arc<Service>) {
+        if let Some(current) = self.views().get_mut(usize::from(view.0)) {
+            *current = service;
+            self.replacements.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The services, if one of them is newer than those known as the `seen`th.
+    pub(super) fn newer(&self, seen: &mut u64) -> Option<Vec<Arc<Service>>> {
         let replacements = self.replacements.load(Ordering::Acquire);
         if replacements == *seen {
             return None;
         }
         *seen = replacements;
-        Some(self.current())
+        Some(self.all())
+    }
+
+    #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
+    fn views(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Service>>> {
+        // Nothing that runs under the lock leaves them half changed.
+        self.views
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-#[allow(
-    clippy::redundant_allocation,
-    reason = "cloned for every request: a count of the shard's own, not one that all cores write"
-)]
-pub(super) type LocalService = Rc<Arc<Service>>;
+/// What one shard serves at one endpoint. It dereferences to the service.
+pub(super) struct View {
+    service: Arc<Service>,
+    /// What is registered, as this shard runs it.
+    pub(super) registry: ShardRegistry,
+    /// What is known of clients, as this shard's requests see it. All services of the view have it in common.
+    pub(super) state: Rc<ShardStore>,
+}
 
-/// What one shard serves now. It dereferences to the service.
+/// A view that requests and calls keep: the count is the shard's own, not one that all cores write.
+pub(super) type LocalService = Rc<View>;
+
+impl View {
+    fn new(service: Arc<Service>) -> LocalService {
+        let state = ShardStore::new(Arc::clone(&service.store));
+        View::with_state(service, Rc::new(state))
+    }
+
+    fn with_state(service: Arc<Service>, state: Rc<ShardStore>) -> LocalService {
+        Rc::new(View {
+            registry: service.protocol.registry().for_shard(),
+            state,
+            service,
+        })
+    }
+}
+
+impl Deref for View {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+/// What one shard serves now. It dereferences to what all views have in common.
 pub(super) struct Serving {
-    /// The service that requests are decoded for.
-    current: LocalService,
-    registry: ShardRegistry,
-    /// The services' store, which they all have in common.
-    state: ShardStore,
-    /// Heads of requests for this service.
+    /// Everything there is.
+    main: LocalService,
+    /// The other views, numbered from 1.
+    others: Vec<LocalService>,
+    common: Arc<Common>,
+    /// Heads of requests for these services.
     known_heads: KnownHeads,
     served: Arc<Served>,
-    /// Replacements of the service that were taken up.
+    /// Replacements of services that were taken up.
     replacements_seen: u64,
     /// Nothing of what was served so far may have left tasks behind in the executor.
     spawns_no_tasks: bool,
@@ -143,26 +209,44 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) fn new(served: Arc<Served>) -> Serving {
-        // One that replaces the service after this is taken up with the next request.
+        // One that replaces a service after this is taken up with the next request.
         let mut replacements_seen = 0;
-        let service = served
-            .newer(&mut replacements_seen)
-            .unwrap_or_else(|| served.current());
-        Serving {
-            spawns_no_tasks: service.protocol.registry().spawns_no_tasks(),
-            registry: service.protocol.registry().for_shard(),
-            state: ShardStore::new(Arc::clone(&service.store)),
-            current: Rc::new(service),
+        let services = served.newer(&mut replacements_seen);
+        let mut views = services
+            .unwrap_or_else(|| served.all())
+            .into_iter()
+            .map(View::new);
+        let main = views.next().unwrap_or_else(|| View::new(served.main()));
+        let mut serving = Serving {
+            others: views.collect(),
+            common: Arc::clone(&main.common),
+            main,
             known_heads: KnownHeads::default(),
             served,
             replacements_seen,
-        }
+            spawns_no_tasks: true,
+        };
+        serving.note_tasks();
+        serving
     }
 
-    /// The service that requests are decoded for, to be kept by a request.
+    /// What requests for a view are decoded for.
     #[inline]
-    pub(super) fn current(&self) -> LocalService {
-        Rc::clone(&self.current)
+    pub(super) fn view(&self, view: ViewId) -> &LocalService {
+        let other = usize::from(view.0).checked_sub(1);
+        let other = other.and_then(|at| self.others.get(at));
+        other.unwrap_or(&self.main)
+    }
+
+    /// Everything there is: for answers in which nothing of a view's is.
+    #[inline]
+    pub(super) fn main(&self) -> &LocalService {
+        &self.main
+    }
+
+    /// All views.
+    pub(super) fn views(&self) -> impl Iterator<Item = &LocalService> {
+        std::iter::once(&self.main).chain(&self.others)
     }
 
     /// The principal of a request; without authentication, the anonymous one.
@@ -171,18 +255,7 @@ impl Serving {
         Principal::ANONYMOUS
     }
 
-    /// What is known of clients, as this shard's requests see it.
-    #[inline]
-    pub(super) fn state(&self) -> &ShardStore {
-        &self.state
-    }
-
-    /// What is registered, as this shard runs it.
-    pub(super) fn registry(&self) -> &ShardRegistry {
-        &self.registry
-    }
-
-    /// The heads of requests that were admitted to the present service.
+    /// The heads of requests that were admitted to the present services.
     pub(super) fn known_heads(&mut self) -> &mut KnownHeads {
         &mut self.known_heads
     }
@@ -199,23 +272,39 @@ impl Serving {
         &self.served
     }
 
-    /// Takes up a service that has replaced the one known.
+    /// Takes up services that have replaced those known.
     #[inline]
     pub(super) fn refresh(&mut self) {
-        if let Some(service) = self.served.newer(&mut self.replacements_seen) {
-            self.spawns_no_tasks &= service.protocol.registry().spawns_no_tasks();
-            self.registry = service.protocol.registry().for_shard();
-            self.current = Rc::new(service);
-            // Another service may admit others.
-            self.known_heads = KnownHeads::default();
+        if let Some(services) = self.served.newer(&mut self.replacements_seen) {
+            self.take_up(services);
         }
+    }
+
+    #[cold]
+    fn take_up(&mut self, services: Vec<Arc<Service>>) {
+        let known = std::iter::once(&mut self.main).chain(&mut self.others);
+        for (view, service) in known.zip(services) {
+            if !Arc::ptr_eq(&view.service, &service) {
+                *view = View::with_state(service, Rc::clone(&view.state));
+            }
+        }
+        self.common = Arc::clone(&self.main.common);
+        // Other rules may admit others.
+        self.known_heads = KnownHeads::default();
+        self.note_tasks();
+    }
+
+    fn note_tasks(&mut self) {
+        let is_promised = |view: &LocalService| view.protocol.registry().spawns_no_tasks();
+        let is_promised = self.views().all(is_promised);
+        self.spawns_no_tasks &= is_promised;
     }
 }
 
 impl Deref for Serving {
-    type Target = Service;
+    type Target = Common;
 
-    fn deref(&self) -> &Service {
-        &self.current
+    fn deref(&self) -> &Common {
+        &self.common
     }
 }

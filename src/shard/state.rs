@@ -100,10 +100,10 @@ impl<R: ShardRing> Shard<R> {
         let clock = Clock::new(clock);
         let now = clock.now();
         let service = Serving::new(served);
-        service
-            .store
-            .live()
-            .join(metrics.shard.0, Box::new(inbox.clone()));
+        for view in service.views() {
+            let live = view.store.live();
+            live.join(metrics.shard.0, Box::new(inbox.clone()));
+        }
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);

@@ -28,3 +28,13 @@ impl fmt::Display for CpuId {
         self.0.fmt(f)
     }
 }
+
+/// What is served at one MCP endpoint, numbered from 0: the main view is everything there is; each of the others is
+/// what one other program serves, in the order of the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewId(pub u16);
+
+impl ViewId {
+    /// Everything there is.
+    pub const MAIN: Self = Self(0);
+}

@@ -11,7 +11,7 @@ mod size;
 
 pub use authority::{Authority, HostName, has_valid_escapes};
 pub use duration::{TimeLimit, display_duration, parse_duration};
-pub use ids::{CpuId, ShardId};
+pub use ids::{CpuId, ShardId, ViewId};
 pub use size::ByteSize;
 
 /// Why a quantity was not understood. The messages complete a sentence that begins with the option's name and value.

@@ -31,7 +31,7 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    Awaits, ChannelLimits, Clients, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardEvent,
+    Awaits, ChannelLimits, Clients, Common, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardEvent,
     ShardParts, ShardSizes, Spread, UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
@@ -118,7 +118,7 @@ impl Rig {
             clients: Clients::Listeners,
             children,
             metrics: ShardMetrics::new(ShardId(0), &labels),
-            served: Served::new(Arc::new(service(registry, labels))),
+            served: Served::new(Arc::new(service(registry, labels)), []),
             clock: steady_clock,
         };
         Self {
@@ -197,20 +197,8 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         1 << 20,
     )
     .map(|policy| policy.with_websocket(true));
-    Service {
+    let common = Common {
         channels: ChannelLimits::default(),
-        tool_rows: registry
-            .tools()
-            .map(|(tool, _)| labels.row(tool.as_usize()))
-            .collect(),
-        protocol: Arc::new(Protocol::new(registry, &Identity::default(), Options::default())),
-        store: Arc::new(Store::new(
-            &SessionKey::random().unwrap(),
-            SessionOptions::default(),
-            LiveOptions::default(),
-            TaskOptions::default(),
-            1,
-        )),
         policy: policy.unwrap(),
         health: HealthSlot::default(),
         http: HttpLimits {
@@ -235,5 +223,14 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         run: RunOptions::default(),
         output: OutputOptions::default(),
         labels,
-    }
+    };
+    let protocol = Protocol::new(registry, &Identity::default(), Options::default());
+    let store = Store::new(
+        &SessionKey::random().unwrap(),
+        SessionOptions::default(),
+        LiveOptions::default(),
+        TaskOptions::default(),
+        1,
+    );
+    Service::new(Arc::new(common), Arc::new(protocol), Arc::new(store))
 }

@@ -34,6 +34,20 @@ pub struct ChildServer {
 }
 
 impl ChildServer {
+    /// What the paths of its own endpoint begin with: `/servers/` and its name, escaped where a path needs it (RFC
+    /// 3986, 3.3).
+    pub fn path_base(&self) -> String {
+        let mut base = String::from("/servers/");
+        for byte in self.name.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                base.push(char::from(byte));
+            } else {
+                base.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        base
+    }
+
     /// The whole environment of a child, from this program's own: HOME and its like, what the pool inherits, and what
     /// was set, which is stronger.
     pub fn environment(

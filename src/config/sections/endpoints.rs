@@ -33,7 +33,7 @@ section! {
         /// The paths of MCP, undecoded, each without a trailing slash unless it is the root; there is at least one, and
         /// none is there twice.
         pub paths: Vec<String> = vec!["/mcp".to_owned()] => option("path", "PATH", UrlPath,
-            "A path to serve MCP on, with and without a slash behind it").for_listeners().repeatable(),
+            "A path to serve MCP on, with and without a slash behind it; each program that is served has /servers/NAME/mcp besides").for_listeners().repeatable(),
         /// Whether `/healthz` and `/readyz` are served on this address too.
         pub has_health: bool = false => switch("health",
             "Whether /healthz and /readyz are served on the MCP address too, under any host name").for_listeners(),

@@ -232,6 +232,11 @@ impl Registry {
 
     /// Whether nothing is registered but what other programs serve.
     pub(crate) fn is_all_foreign(&self) -> bool {
+        self.foreign().is_some() && !self.has_own()
+    }
+
+    /// Whether anything is registered that this process serves itself.
+    pub(crate) fn has_own(&self) -> bool {
         let Entries {
             tools,
             resources,
@@ -247,7 +252,7 @@ impl Registry {
             listers.len(),
             prompts.len(),
         ];
-        self.foreign().is_some() && own == [0; 5]
+        own != [0; 5]
     }
 
     /// The servers that are other programs.

@@ -112,6 +112,12 @@ impl RegistryBuilder {
         faults
     }
 
+    /// The servers that are other programs, with those of their items that are served.
+    pub(crate) fn foreign_servers(&self) -> &[Arc<ForeignServer>] {
+        let foreign = self.inner.foreign.as_deref();
+        foreign.map_or(&[], ForeignEntries::servers)
+    }
+
     /// The finished registry.
     pub fn build(mut self) -> Registry {
         self.inner.place_completers();

@@ -23,6 +23,7 @@ use crate::ring::ConnectionKey;
 
 use super::Request;
 use crate::shard::channels::{Away, Home};
+use crate::units::ViewId;
 
 /// A message of a channel.
 #[derive(Debug)]
@@ -60,13 +61,20 @@ pub(in crate::shard) enum ExchangeState {
 }
 
 impl Exchange {
-    /// A message of `parent` whose first byte came at `began`.
-    pub(in crate::shard) fn new(parent: Parent, is_browser: bool, began: Instant, now: Instant) -> Self {
+    /// A message of `parent` for `view` whose first byte came at `began`.
+    pub(in crate::shard) fn new(
+        parent: Parent,
+        view: ViewId,
+        is_browser: bool,
+        began: Instant,
+        now: Instant,
+    ) -> Self {
         Exchange {
             parent,
             away: None,
             state: ExchangeState::Reading,
             request: Request {
+                view,
                 is_browser,
                 began,
                 ..Request::new(now)

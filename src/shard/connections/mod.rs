@@ -493,6 +493,7 @@ impl<S> Table<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::ViewId;
 
     const SOCKET: &str = "socket";
 
@@ -510,7 +511,13 @@ mod tests {
     fn a_key_finds_an_entry_only_as_what_it_is() {
         let mut table: Table<&str> = Table::new();
         let connection = table.insert_connection(SOCKET, None, now());
-        let exchange = table.insert_exchange(Exchange::new(Parent::Here(connection), true, now(), now()));
+        let exchange = table.insert_exchange(Exchange::new(
+            Parent::Here(connection),
+            ViewId::MAIN,
+            true,
+            now(),
+            now(),
+        ));
         let place = table.channel_place(exchange, 3);
         let task = table.insert_task(Task::new(place, now()));
         for (key, expected) in [
@@ -545,7 +552,13 @@ mod tests {
     fn a_handler_works_for_any_entry_and_only_a_request_waits() {
         let mut table: Table<&str> = Table::new();
         let connection = table.insert_connection(SOCKET, None, now());
-        let exchange = table.insert_exchange(Exchange::new(Parent::Here(connection), false, now(), now()));
+        let exchange = table.insert_exchange(Exchange::new(
+            Parent::Here(connection),
+            ViewId::MAIN,
+            false,
+            now(),
+            now(),
+        ));
         let task = table.insert_task(Task::new(None, now()));
         for (key, waits) in [(connection, true), (exchange, true), (task, false)] {
             table.begin_wait(key, wait(), now());

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::pool::Assembly;
 use crate::shard::streams::OpenStream;
+use crate::units::ViewId;
 
 /// A request from its first byte until it is answered, and the bytes behind it.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(in crate::shard) struct Request {
     pub stream: Option<Box<OpenStream>>,
     /// It has an `Origin`; a message has what its channel has.
     pub is_browser: bool,
+    /// What it is for; a message has what its channel has.
+    pub view: ViewId,
     /// How long it has waited for a handler and a worker.
     pub waited_micros: u32,
     /// When the current phase (head, body, wait, write) began.
@@ -29,6 +32,7 @@ impl Request {
             assembly: None,
             stream: None,
             is_browser: false,
+            view: ViewId::MAIN,
             waited_micros: 0,
             phase_began: now,
             began: now,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::shard::acceptor::AddressPlace;
 use crate::shard::channels::Home;
+use crate::units::ViewId;
 
 /// A connection whose request waited elsewhere and is served where it arrives. A permit was taken for it there.
 pub struct Moved<S> {
@@ -21,6 +22,8 @@ pub struct Moved<S> {
 /// there.
 pub struct MovedMessage {
     pub(in crate::shard) home: Home,
+    /// What its channel is for.
+    pub(in crate::shard) view: ViewId,
     pub(in crate::shard) message: Vec<u8>,
     pub(in crate::shard) request_at: Instant,
     pub(in crate::shard) queued_at: Instant,

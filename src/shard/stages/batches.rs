@@ -3,6 +3,7 @@
 //! The handler's inbound buffer keeps the body, and each call is decoded from there when its turn comes. Each
 //! call has a lease of its own, so that what comes late for one is never taken for the next.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::mcp::{OverloadReason, Ticket};
@@ -15,6 +16,7 @@ use crate::transport::http::HEAD_RESERVE;
 use crate::shard::access::Subject;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::Batched;
+use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
 
 /// A call of a batch that is about to run.
@@ -47,13 +49,14 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        let Some((ticket, started)) = self.next_of_batch(Some(key), &mut batched, body) else {
+        let service = self.view_of(key);
+        let Some((ticket, started)) = self.next_of_batch(&service, Some(key), &mut batched, body) else {
             self.admission.return_permit(self.clock.now());
             let Batched { batch, mut answers } = *batched;
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);
         };
-        let Some(handler) = self.lease(key, ticket, self.clock.now(), Some(batched)) else {
+        let Some(handler) = self.lease(key, &service, ticket, self.clock.now(), Some(batched)) else {
             return;
         };
         self.calls.keep_body(handler, body);
@@ -69,9 +72,10 @@ impl<R: ShardRing> Shard<R> {
 
     fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
         let overload = self.overload(reason);
+        let service = self.view_of(key);
         let Batched { batch, mut answers } = batched;
         let scratch = self.intake.scratch();
-        let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
+        let reply = batch.refuse(&service.protocol, &overload, body, scratch, &mut answers);
         self.log()
             .answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
         self.reply(key, answers, None, &reply);
@@ -89,11 +93,15 @@ impl<R: ShardRing> Shard<R> {
             self.writer.put_buffer(batched.answers);
             return self.end_lease(handler);
         }
+        // What it was decoded for, too.
+        let Some(service) = self.calls.at(handler).map(|call| Rc::clone(&call.service)) else {
+            return;
+        };
         let Some(body) = self.calls.take_body(handler) else {
             return;
         };
         let holder = self.calls.holder(handler);
-        let next = self.next_of_batch(holder, &mut batched, &body);
+        let next = self.next_of_batch(&service, holder, &mut batched, &body);
         self.calls.put_body(handler, body);
         let Some(connection) = self.calls.holder(handler) else {
             return;
@@ -118,11 +126,11 @@ impl<R: ShardRing> Shard<R> {
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
     fn next_of_batch(
         &mut self,
+        service: &LocalService,
         key: Option<ConnectionKey>,
         batched: &mut Batched,
         body: &[u8],
     ) -> Option<(Ticket, Begun)> {
-        let service = self.service.current();
         loop {
             let scratch = self.intake.scratch();
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
@@ -131,7 +139,7 @@ impl<R: ShardRing> Shard<R> {
             if let Some(server) = service.protocol.registry().server_of(work.operation()) {
                 return Some((ticket, Begun::AtChild(server, work.message().to_vec())));
             }
-            let begun = work.start(self.service.registry(), CallContext::new());
+            let begun = work.start(&service.registry, CallContext::new());
             // It holds the scratch.
             drop(work);
             match begun {
@@ -145,7 +153,7 @@ impl<R: ShardRing> Shard<R> {
                     self.metrics
                         .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);
                     if let Some(key) = key {
-                        let subject = Subject::Work(&service, ticket.operation());
+                        let subject = Subject::Work(service, ticket.operation());
                         self.log().answer(key, subject, &reply, &batched.answers[begin..]);
                     }
                 }

@@ -12,6 +12,7 @@
 //!
 //! Bounded: a question finds a place or is refused. The time a call waits for its client is not counted as its own.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::mcp::SessionToken;
@@ -54,7 +55,7 @@ impl<R: ShardRing> Shard<R> {
             shard: self.metrics.shard.0,
             call: key.number(),
         };
-        let service = Arc::clone(&call.service);
+        let service = Rc::clone(&call.service);
         let number = question.number;
         let live = service.store.live();
         let principal = call.ticket.principal();
@@ -175,7 +176,9 @@ impl<R: ShardRing> Shard<R> {
                 shard: self.metrics.shard.0,
                 call: key.number(),
             };
-            self.service.store.live().forget_questions(session, place);
+            for view in self.service.views() {
+                view.store.live().forget_questions(session, place);
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
         // It was never decoded, but from here on it is answered like any request.
         self.metrics.in_flight.up();
         let mut buffer = self.writer.take_buffer();
-        let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
+        let reply = self.service.main().protocol.refuse(None, &overload, &mut buffer);
         self.log()
             .answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
         if let Some(connection) = self.table.connection(key) {

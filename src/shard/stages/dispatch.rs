@@ -3,6 +3,7 @@
 //! Control is answered from memory and never takes or waits for a handler; so are calls whose arguments are wrong. Work
 //! leases a handler until its answer is on its way; without a free one it waits (`waiting`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,16 +18,25 @@ use crate::transport::http::{self, HEAD_RESERVE, Request};
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::Batched;
 use crate::shard::inbox::call_number;
+use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
+use crate::units::ViewId;
 
 impl<R: ShardRing> Shard<R> {
+    /// What the request on a connection, or a message of a channel, is for.
+    pub(in crate::shard) fn view_of(&mut self, key: ConnectionKey) -> LocalService {
+        let request = self.table.request(key);
+        let view = request.map_or(ViewId::MAIN, |request| request.view);
+        Rc::clone(self.service.view(view))
+    }
+
     /// Decodes a request and answers it, starts its work, or lets it wait.
     pub(in crate::shard) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_, '_>, claim: Claim) {
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
-        let service = self.service.current();
+        let service = Rc::clone(self.service.view(request.view));
         let request_context =
             http::request_context(request.head, self.service.principal(), self.clock.unix_now());
         let mut out = self.writer.take_buffer();
@@ -47,15 +57,16 @@ impl<R: ShardRing> Shard<R> {
             Endpoint::Preflight => return self.answer_preflight(key, request.head, out),
             Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
             Endpoint::Delete => {
-                let state = self.service.state();
-                let reply = service.protocol.delete(&request_context, state, &mut out);
+                let reply = service
+                    .protocol
+                    .delete(&request_context, &*service.state, &mut out);
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 return self.reply(key, out, None, &reply);
             }
         }
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
-        self.decode(key, &request_context, body, out, claim);
+        self.decode(key, &service, &request_context, body, out, claim);
         self.intake.put_unchunked(unchunked, self.calls.buffer_bytes());
     }
 
@@ -63,19 +74,18 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn decode(
         &mut self,
         key: ConnectionKey,
+        service: &LocalService,
         request_context: &RequestContext<'_>,
         body: &[u8],
         mut out: Vec<u8>,
         claim: Claim,
     ) {
-        let service = self.service.current();
         let mut scratch = self.intake.take_scratch();
         let began = self.clock.begin_step();
-        let state = self.service.state();
         let step = service
             .protocol
-            .decode(request_context, body, &mut scratch, state, &mut out);
-        let batch = self.take_step(key, step, out, began, claim);
+            .decode(request_context, body, &mut scratch, &*service.state, &mut out);
+        let batch = self.take_step(key, service, step, out, began, claim);
         self.intake.put_scratch(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body, claim);
@@ -86,6 +96,7 @@ impl<R: ShardRing> Shard<R> {
     fn take_step(
         &mut self,
         key: ConnectionKey,
+        service: &LocalService,
         step: Step<'_>,
         out: Vec<u8>,
         began: Instant,
@@ -101,7 +112,7 @@ impl<R: ShardRing> Shard<R> {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
                 self.reply(key, out, None, &reply);
             }
-            Step::Work(ref work) => self.begin_work(key, work, out, decoded, claim),
+            Step::Work(ref work) => self.begin_work(key, service, work, out, decoded, claim),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
             Step::Listen(listen) => self.open_subscription(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
@@ -112,6 +123,7 @@ impl<R: ShardRing> Shard<R> {
     fn begin_work(
         &mut self,
         key: ConnectionKey,
+        service: &LocalService,
         work: &Work<'_>,
         out: Vec<u8>,
         decoded: Instant,
@@ -121,8 +133,8 @@ impl<R: ShardRing> Shard<R> {
             self.metrics
                 .on_request(era_label(work.revision().era()), RequestClass::Work);
         }
-        if let Some(server) = self.service.protocol.registry().server_of(work.operation()) {
-            return self.begin_forward(key, work, server, out, decoded, claim);
+        if let Some(server) = service.protocol.registry().server_of(work.operation()) {
+            return self.begin_forward(key, (service, server), work, out, decoded, claim);
         }
         let ticket = work.ticket();
         match self.decide(key, claim) {
@@ -131,7 +143,7 @@ impl<R: ShardRing> Shard<R> {
             Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
             Decision::Wait => {
                 // What is wrong with it can be said at once.
-                if let Err(error) = work.check(self.service.registry()) {
+                if let Err(error) = work.check(&service.registry) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
@@ -149,12 +161,12 @@ impl<R: ShardRing> Shard<R> {
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
         let link = self.calls.take_link(work.client());
-        match work.start(self.service.registry(), CallContext::with_link(Arc::clone(&link))) {
+        match work.start(&service.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
                 let routed = self.clock.read();
                 self.metrics.record(Stage::Route, decoded, routed);
                 self.writer.put_buffer(out);
-                if let Some(handler) = self.lease(key, ticket, routed, None) {
+                if let Some(handler) = self.lease(key, service, ticket, routed, None) {
                     if let Some(link) = self.calls.keep_link(link, &started) {
                         self.bind_link(handler, link);
                         self.keep_repeatable(handler, work);

@@ -121,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
             let told = stream.push_quietly(Message::new(message.to_vec()));
             match told {
                 Some(place) if self.streams.is_here(place) => self.streams.on_ready(place.connection),
-                Some(place) => self.service.store.live().tell(place),
+                Some(place) => self.service.main().store.live().tell(place),
                 None => {}
             }
         } else {
@@ -131,7 +131,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn emit_on_connection(&mut self, key: ConnectionKey, stream: StreamId, message: &[u8]) {
-        let backlog_max = self.service.store.live().backlog_max();
+        let backlog_max = self.service.main().store.live().backlog_max();
         let writer = &mut self.writer;
         let Some(connection) = self.table.connection(key) else {
             return;
@@ -180,7 +180,7 @@ impl<R: ShardRing> Shard<R> {
         if self.streams.is_here(place) {
             self.pump_stream(place.connection);
         } else {
-            self.service.store.live().tell(place);
+            self.service.main().store.live().tell(place);
         }
     }
 }

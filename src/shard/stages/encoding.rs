@@ -2,6 +2,7 @@
 //!
 //! A reply goes out in one send, or as the last message of its call's stream.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,9 +44,10 @@ impl<R: ShardRing> Shard<R> {
         reason: OverloadReason,
     ) {
         let overload = self.overload(reason);
-        let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
+        let service = self.view_of(key);
+        let reply = service.protocol.answer_overload(ticket, &overload, &mut out);
         self.metrics
-            .on_reply(self.service.label(ticket.operation()), &reply, Duration::ZERO);
+            .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);
         self.log().unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
@@ -57,10 +59,10 @@ impl<R: ShardRing> Shard<R> {
         ticket: &Ticket,
         buffer: Vec<u8>,
     ) {
-        let label = self.service.label(ticket.operation());
+        let service = self.view_of(key);
+        let label = service.label(ticket.operation());
         self.metrics
             .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
-        let service = self.service.current();
         let ended = Ended {
             service: &service,
             ticket,
@@ -82,10 +84,11 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
         decoded: Instant,
     ) {
-        let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
+        let service = self.view_of(key);
+        let reply = service.protocol.answer_start_error(ticket, error, &mut out);
         let elapsed = self.clock.read().saturating_duration_since(decoded);
         self.metrics
-            .on_reply(self.service.label(ticket.operation()), &reply, elapsed);
+            .on_reply(service.label(ticket.operation()), &reply, elapsed);
         self.log().unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
@@ -96,7 +99,9 @@ impl<R: ShardRing> Shard<R> {
         if self.calls.is_task(handler) {
             return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
         }
-        let service = self.service.current();
+        let Some(service) = self.calls.at(handler).map(|call| Rc::clone(&call.service)) else {
+            return;
+        };
         self.answer_call(handler, Duration::ZERO, 0, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
@@ -105,10 +110,10 @@ impl<R: ShardRing> Shard<R> {
     /// Answers the preflight that `front` is, if it is one, as the last request of a connection that has no place: only
     /// then does the page's own request come, and hear why.
     pub(in crate::shard) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
-        let service = self.service.current();
+        let common = Rc::clone(self.service.main());
         let mut head = Head::default();
         let known = self.service.known_heads();
-        let progress = Intake::default().advance(front, &service.policy, &service.http, known, &mut head);
+        let progress = Intake::default().advance(front, &common.policy, &common.http, known, &mut head);
         let Ok(Progress::Request(request)) = progress else {
             return false;
         };
@@ -245,7 +250,7 @@ impl<R: ShardRing> Shard<R> {
         let overload = self.overload(OverloadReason::Memory);
         let call = self.calls.at(handler)?;
         Some(
-            self.service
+            call.service
                 .protocol
                 .answer_overload(&call.ticket, &overload, out),
         )
@@ -275,7 +280,7 @@ impl<R: ShardRing> Shard<R> {
                     connection.response.persistence = Persistence::Close;
                 }
                 let overload = self.overload(OverloadReason::Memory);
-                refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
+                refusal = self.service.main().protocol.refuse(None, &overload, &mut buffer);
                 (0, &refusal)
             }
         };

@@ -330,13 +330,14 @@ impl<R: ShardRing> Shard<R> {
                 .exchanges_where(|exchange| exchange.request.stream.as_deref().is_some_and(is_listening)),
         );
         for key in keys {
+            let service = self.view_of(key);
             let Some(open) = self.table.stream(key) else {
                 continue;
             };
             match open.role() {
                 Role::Subscription(id) => {
                     let mut end = Vec::new();
-                    self.service.protocol.write_listen_end(id, &mut end);
+                    service.protocol.write_listen_end(id, &mut end);
                     open.stream().conclude(Message::new(end));
                 }
                 _ => open.stream().end(),

@@ -6,6 +6,7 @@
 //! waits, a call runs or an answer is on its way nothing is read, and TCP pushes back on the client.
 
 use std::io;
+use std::rc::Rc;
 
 use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
@@ -310,12 +311,12 @@ impl<R: ShardRing> Shard<R> {
         if connection.state != State::Open || connection.ring.is_sending {
             return ReadOutcome::Incomplete;
         }
-        let service = self.service.current();
+        let common = Rc::clone(self.service.main());
         let mut head = http::Head::default();
         let known = self.service.known_heads();
         let progress = connection
             .intake
-            .advance(window, &service.policy, &service.http, known, &mut head);
+            .advance(window, &common.policy, &common.http, known, &mut head);
         let (waiting, sends_continue) = match progress {
             Ok(Progress::Request(request)) => return self.serve_request(key, &request, claim),
             Ok(Progress::Nothing) => {
@@ -345,6 +346,7 @@ impl<R: ShardRing> Shard<R> {
     ) -> ReadOutcome {
         if let Some(connection) = self.table.connection(key) {
             connection.request.is_browser = request.head.fields.origin.is_present();
+            connection.request.view = request.view;
             let policy = &self.service.policy;
             self.writer
                 .note_head(&mut connection.response, request.head, policy);

@@ -19,7 +19,7 @@ use crate::shard::clock::Clock;
 use crate::shard::connections::Table;
 use crate::shard::service::Serving;
 use crate::shard::{Shard, ShardRing};
-use crate::units::ShardId;
+use crate::units::{ShardId, ViewId};
 
 /// The access log, with what a record tells besides its answer.
 pub(in crate::shard) struct RequestLog<'a, R: ShardRing> {
@@ -147,8 +147,11 @@ impl<R: ShardRing> RequestLog<'_, R> {
         reply: &Reply,
         out: &[u8],
     ) {
-        let service = self.service.current();
-        let subject = Subject::Work(&service, ticket.operation());
+        let view = self
+            .table
+            .request(key)
+            .map_or(ViewId::MAIN, |request| request.view);
+        let subject = Subject::Work(self.service.view(view), ticket.operation());
         self.answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
 
@@ -182,7 +185,6 @@ impl<R: ShardRing> RequestLog<'_, R> {
         if !self.access.wants(Outcome::Other) {
             return;
         }
-        let service = self.service.current();
         let reason = refusal.to_string();
         let mut record = Record {
             status: Some(refusal.status().code()),
@@ -192,7 +194,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
         };
         // What breaks the framing of a head is not read again.
         let head = window.filter(|_| matches!(refusal, Refusal::Admission(_)));
-        let head = head.and_then(|window| http::peek_head(window, &service.http.head));
+        let head = head.and_then(|window| http::peek_head(window, &self.service.http.head));
         let host = head.as_ref().and_then(|head| head.values("host").next());
         if let Some(head) = &head {
             record.method = Some(head.method.as_str());

@@ -19,6 +19,7 @@ use crate::workers::{self, Job, Refused};
 use crate::shard::calls::{Awaits, Batched, Call, Run};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
+use crate::shard::service::LocalService;
 use crate::shard::writer::LARGE_TEXT_BYTES_MIN;
 use crate::shard::{Shard, ShardRing};
 
@@ -27,6 +28,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn lease(
         &mut self,
         key: ConnectionKey,
+        service: &LocalService,
         ticket: Ticket,
         began: Instant,
         batch: Option<Box<Batched>>,
@@ -38,10 +40,9 @@ impl<R: ShardRing> Shard<R> {
         if held.is_none() && !self.calls.has_idle() {
             self.cut_longest_linger();
         }
-        let service = self.service.current();
-        let deadline = began + service.timeouts.call;
+        let deadline = began + self.service.timeouts.call;
         let call = || Call {
-            service,
+            service: Rc::clone(service),
             ticket,
             run: Run::Polled,
             began,

@@ -21,11 +21,8 @@ impl<R: ShardRing> Shard<R> {
         request_context: &RequestContext<'_>,
         mut out: Vec<u8>,
     ) {
-        let service = self.service.current();
-        let request = match service
-            .protocol
-            .get(request_context, self.service.state(), &mut out)
-        {
+        let service = self.view_of(key);
+        let request = match service.protocol.get(request_context, &*service.state, &mut out) {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
@@ -70,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
         listen: Listen,
         mut out: Vec<u8>,
     ) {
-        let service = self.service.current();
+        let service = self.view_of(key);
         let Listen {
             id,
             interest,

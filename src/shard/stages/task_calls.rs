@@ -11,7 +11,6 @@
 //! fails, and its client is told so.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mcp::{AwaitTask, OverloadReason, Reply, TaskEnding, TaskId, TaskOwner, TaskTerms, Ticket};
@@ -211,13 +210,15 @@ impl<R: ShardRing> Shard<R> {
 
     /// A question of a task was answered by session: the task works on.
     pub(in crate::shard) fn on_task_answered(&mut self, task: &TaskId, number: u32) {
-        let store = Arc::clone(&self.service.store);
-        store.tasks().answered(task, number);
+        // One of them knows it.
+        for view in self.service.views() {
+            view.store.tasks().answered(task, number);
+        }
     }
 
     /// Answers `tasks/result`, now or when the task is over.
     pub(in crate::shard) fn await_task(&mut self, key: ConnectionKey, wanted: AwaitTask, mut out: Vec<u8>) {
-        let service = self.service.current();
+        let service = self.view_of(key);
         let AwaitTask {
             id,
             owner,

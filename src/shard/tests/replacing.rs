@@ -6,8 +6,9 @@ use super::client::{Client, Era, call};
 use super::rig::{Rig, Sizes};
 use crate::mcp::Announcement;
 use crate::registry::{CallContext, NoArguments, Tool};
-use crate::shard::Service;
+use crate::shard::{Common, Service};
 use crate::transport::http::admission::AdmissionPolicy;
+use crate::units::ViewId;
 
 #[test]
 fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
@@ -23,7 +24,7 @@ fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
         client.request(call(Era::Legacy, "hold", 1, "old"));
     }
     rig.run();
-    let before = Arc::clone(&rig.shard.service.protocol);
+    let before = Arc::clone(&rig.shard.service.main().protocol);
     let mut registry = before.registry().edit();
     assert!(registry.remove_tool("hold"));
     // In the place of one that is gone: indices of before mean other tools now.
@@ -32,8 +33,9 @@ fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
     let after = Arc::new(before.with_registry(registry.build()));
     assert_eq!(after.changes_since(&before), [Announcement::ToolsChanged]);
     assert!(before.changes_since(&before).is_empty());
-    let service = rig.shard.service.with_protocol(after);
-    rig.shard.service.served().replace(Arc::new(service));
+    let service = rig.shard.service.main().with_protocol(after);
+    let served = rig.shard.service.served();
+    served.replace(ViewId::MAIN, Arc::new(service));
     for client in &mut clients {
         client.request(call(Era::Legacy, "fresh", 4, "new"));
         client.request(call(Era::Legacy, "hold", 7, "gone"));
@@ -66,11 +68,17 @@ fn a_head_that_was_admitted_before_is_judged_anew() {
     // The second is recalled.
     assert_eq!([status(&mut rig), status(&mut rig)], ["200", "200"]);
     let policy = AdmissionPolicy::new("/mcp", ["other.example"], [], 1 << 16).unwrap();
-    let service = Service {
+    let before = rig.shard.service.main();
+    let common = Common {
         policy,
-        ..Service::clone(&rig.shard.service)
+        ..Common::clone(&before.common)
     };
-    rig.shard.service.served().replace(Arc::new(service));
+    let service = Service {
+        common: Arc::new(common),
+        ..Service::clone(before)
+    };
+    let served = rig.shard.service.served();
+    served.replace(ViewId::MAIN, Arc::new(service));
     // A service is taken up behind the head of a request.
     status(&mut rig);
     assert_eq!(status(&mut rig), "403");

@@ -189,7 +189,7 @@ impl Rig {
             parts
         });
         let service = Arc::new(service(&registry, timeouts, sizes));
-        let served = Served::new(Arc::clone(&service));
+        let served = Served::new(Arc::clone(&service), []);
         // One thread, so that blocking calls end in the order of their submission.
         let workers = Workers::start(&WorkerSettings {
             options: WorkerOptions {
@@ -376,7 +376,7 @@ impl Rig {
 
     /// Lets everybody who listens hear of it.
     pub(super) fn announce(&self, announcement: Announcement) {
-        let live = self.shard.service.store.live();
+        let live = self.shard.service.main().store.live();
         live.broadcast(&announcement);
     }
 
@@ -557,15 +557,9 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         TaskOptions::default(),
         sizes.shards,
     );
-    Service {
+    let common = Common {
         channels: ChannelLimits::default(),
-        tool_rows: registry
-            .tools()
-            .map(|(tool, _)| labels.row(tool.as_usize()))
-            .collect(),
         labels: Arc::new(labels),
-        protocol: Arc::new(protocol),
-        store: Arc::new(store),
         policy: AdmissionPolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
             .unwrap()
             .with_websocket(true)
@@ -589,7 +583,8 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         },
         run: RunOptions::default(),
         output: OutputOptions::default(),
-    }
+    };
+    Service::new(Arc::new(common), Arc::new(protocol), Arc::new(store))
 }
 
 impl Sizes {

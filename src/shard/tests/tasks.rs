@@ -323,6 +323,6 @@ fn a_drain_lets_tasks_finish_and_fails_those_that_do_not() {
     rig.live(Duration::from_secs(1001));
     assert_eq!(rig.shard.tasks.running(), 0);
     assert!(rig.is_finished());
-    assert_eq!(rig.shard.service.store.tasks().figures().running, 0);
+    assert_eq!(rig.shard.service.main().store.tasks().figures().running, 0);
     rig.assert_nothing_left();
 }

@@ -16,10 +16,14 @@ use thiserror::Error;
 use super::known_heads::KnownHeads;
 use super::{Head, parse_head};
 use crate::transport::http::admission::{self, AdmissionPolicy, Endpoint};
+use crate::units::ViewId;
 use crate::wire::http1::{
     BodyError, BodyLength, BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, Method, Status,
     UpgradeOffer, Version,
 };
+
+/// The purpose of an admitted request, and what it is for.
+type Admitted = (Endpoint, ViewId);
 
 /// The limits of a conversation, the same for every connection.
 #[derive(Debug, Clone)]
@@ -92,6 +96,8 @@ pub struct Request<'h, 'w> {
     pub head: &'h Head<'w>,
     /// The purpose.
     pub endpoint: Endpoint,
+    /// What it is for.
+    pub view: ViewId,
     body: &'w [u8],
     /// Bytes of the window it takes up.
     pub consumed: usize,
@@ -234,9 +240,11 @@ impl Intake {
                 None => admit(window, body.start, policy, limits, known, head)?,
             },
         };
+        let (endpoint, view) = endpoint;
         Ok(Progress::Request(Request {
             head,
             endpoint,
+            view,
             consumed: body.end,
             body: &window[body],
         }))
@@ -250,7 +258,7 @@ impl Intake {
         limits: &HttpLimits,
         known: &mut KnownHeads,
         head: &mut Head<'w>,
-    ) -> Result<Option<(Endpoint, usize)>, Refused> {
+    ) -> Result<Option<(Admitted, usize)>, Refused> {
         if self.scanner.is_fresh()
             && let Some(recalled) = recall(window, policy, limits, known, head)?
         {
@@ -333,15 +341,16 @@ fn admit<'w>(
     limits: &HttpLimits,
     known: &mut KnownHeads,
     head: &mut Head<'w>,
-) -> Result<Endpoint, Refused> {
+) -> Result<Admitted, Refused> {
     let bytes = &window[..head_bytes];
     head.parse(bytes, &limits.head).map_err(Refused::and_close)?;
     let admitted = policy.admit(head);
     let endpoint = admitted.map_err(|refusal| refuse(refusal, head, head_bytes, window.len()))?;
+    let view = policy.view_of(head);
     if endpoint == Endpoint::Post {
-        known.remember(bytes, head);
+        known.remember(bytes, head, view);
     }
-    Ok(endpoint)
+    Ok((endpoint, view))
 }
 
 /// Recalls the head at the front of `window`, if it is known, and admits its request; its purpose, and the head's
@@ -352,13 +361,13 @@ fn recall<'w>(
     limits: &HttpLimits,
     known: &mut KnownHeads,
     head: &mut Head<'w>,
-) -> Result<Option<(Endpoint, usize)>, Refused> {
+) -> Result<Option<(Admitted, usize)>, Refused> {
     let front = window.get(..limits.head.head_bytes_max).unwrap_or(window);
-    let Some(head_bytes) = known.recall(front, head) else {
+    let Some((head_bytes, view)) = known.recall(front, head) else {
         return Ok(None);
     };
     match policy.check_body(head) {
-        Ok(()) => Ok(Some((Endpoint::Post, head_bytes))),
+        Ok(()) => Ok(Some(((Endpoint::Post, view), head_bytes))),
         Err(refusal) => Err(refuse(refusal, head, head_bytes, window.len())),
     }
 }

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::Head;
 use crate::mcp::HttpHead;
+use crate::units::ViewId;
 use crate::wire::http1::{
     Authority, BodyLength, Expectation, Field, Fields, HostName, Method, Version, parse_length,
 };
@@ -58,6 +59,8 @@ struct KnownHead {
     keep_alive: bool,
     wants_upgrade: bool,
     path: Part,
+    /// What that path is for.
+    view: ViewId,
     authority: Option<(Host, Option<u16>)>,
     /// The fields that are there, by their places among the [`slots`].
     fields: Vec<(u8, Part)>,
@@ -100,19 +103,20 @@ struct Places {
 
 impl KnownHeads {
     /// Recalls the head at the front of `window`: fills `head`, which is empty, as parsing it would, and returns the
-    /// number of its bytes. It belongs to an admitted POST, unless its body is too large.
-    pub(super) fn recall<'w>(&mut self, window: &'w [u8], head: &mut Head<'w>) -> Option<usize> {
+    /// number of its bytes, and what it is for. It belongs to an admitted POST, unless its body is too large.
+    pub(super) fn recall<'w>(&mut self, window: &'w [u8], head: &mut Head<'w>) -> Option<(usize, ViewId)> {
         self.misses = self.misses.wrapping_add(1);
         if self.is_in_vain() {
             return None;
         }
         let mut heads = self.heads.iter().enumerate();
-        let (at, head_bytes) = heads.find_map(|(at, known)| Some((at, known.fill(window, head)?)))?;
+        let (at, found) =
+            heads.find_map(|(at, known)| Some((at, (known.fill(window, head)?, known.view))))?;
         self.misses = 0;
         if at >= LOOKS_USUAL {
             self.heads.swap(at, at / 2);
         }
-        Some(head_bytes)
+        Some(found)
     }
 
     /// Whether no head has come again for long, so that most are neither looked for nor remembered: some clients and
@@ -121,14 +125,14 @@ impl KnownHeads {
         self.misses > MISSES_MAX && !self.misses.is_multiple_of(LOOKED_FOR_ONE_OF)
     }
 
-    /// Remembers the `head` of an admitted POST, which was parsed from `bytes`, if it is one that may be recalled. One
-    /// that was not recalled for long is forgotten for it: those in front stay, however many come once.
-    pub(super) fn remember(&mut self, bytes: &[u8], head: &Head<'_>) {
+    /// Remembers the `head` of an admitted POST for `view`, which was parsed from `bytes`, if it is one that may be
+    /// recalled. One that was not recalled for long is forgotten for it: those in front stay, however many come once.
+    pub(super) fn remember(&mut self, bytes: &[u8], head: &Head<'_>, view: ViewId) {
         // A head that came in pieces is parsed although it is known.
         if self.is_in_vain() || self.heads.iter().any(|known| known.places(bytes).is_some()) {
             return;
         }
-        let Some(known) = KnownHead::of(bytes, head) else {
+        let Some(known) = KnownHead::of(bytes, head, view) else {
             return;
         };
         self.heads.truncate(HEADS_MAX - 1);
@@ -138,7 +142,7 @@ impl KnownHeads {
 
 impl KnownHead {
     /// `None` for a head that is not to be remembered.
-    fn of(bytes: &[u8], head: &Head<'_>) -> Option<KnownHead> {
+    fn of(bytes: &[u8], head: &Head<'_>, view: ViewId) -> Option<KnownHead> {
         let is_plain = head.method == Method::Post
             && matches!(head.body, BodyLength::Length(_))
             && head.expectation == Expectation::None
@@ -174,6 +178,7 @@ impl KnownHead {
             keep_alive: head.keep_alive,
             wants_upgrade: head.wants_upgrade,
             path: part(head.path.as_bytes())?,
+            view,
             authority,
             fields,
             block: part(head.block())?,

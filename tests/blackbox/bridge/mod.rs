@@ -11,6 +11,7 @@
 //! | `lives` | how they begin and end |
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
+//! | `several` | several servers: an endpoint for each, and one for all |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
 //! `{child}` in it, and the test runner's list of results is its column of the table:
@@ -24,6 +25,7 @@ mod front;
 mod lives;
 mod modern;
 mod peer;
+mod several;
 mod sinner;
 mod sins;
 mod table;

@@ -15,15 +15,16 @@ use crate::shard::calls::{Call, Forwarding, Run};
 use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
+use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Begins a call that a child of `server` is to answer.
+    /// Begins a call that a child of this server is to answer.
     pub(in crate::shard) fn begin_forward(
         &mut self,
         key: ConnectionKey,
+        (service, server): (&LocalService, ServerIndex),
         work: &Work<'_>,
-        server: ServerIndex,
         mut out: Vec<u8>,
         decoded: Instant,
         claim: Claim,
@@ -50,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
             shard: self.metrics.shard.0,
             charged: work.message().len(),
         });
-        let Some(call) = self.enter_call(key, ticket, run, decoded) else {
+        let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
         self.give(call, server, work.message(), &message);
@@ -87,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
         decoded: Instant,
     ) {
-        let service = self.service.current();
+        let service = self.view_of(key);
         let outcome = Err(ToolError::InvalidArguments(why.to_string()));
         let reply = service.protocol.answer(ticket, &outcome, &mut out);
         let elapsed = self.clock.read().saturating_duration_since(decoded);
@@ -101,14 +102,14 @@ impl<R: ShardRing> Shard<R> {
     fn enter_call(
         &mut self,
         key: ConnectionKey,
+        service: &LocalService,
         ticket: Ticket,
         run: Run,
         began: Instant,
     ) -> Option<HandlerKey> {
-        let service = self.service.current();
-        let deadline = began + service.timeouts.call;
+        let deadline = began + self.service.timeouts.call;
         let call = Call {
-            service,
+            service: Rc::clone(service),
             ticket,
             run,
             began,

@@ -80,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
             self.writer.put_charged(outbox.buffer, outbox.charged);
         }
         if channel.session.is_some() {
-            self.end_channel_session(channel.token);
+            self.end_channel_session(key, channel.token);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::transport::http::{self, HEAD_RESERVE, Request, Response};
 
 use super::super::answers::Answer;
 use crate::shard::channels::{Channel, Events, Framing};
+use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -31,8 +32,8 @@ impl<R: ShardRing> Shard<R> {
             return self.refuse_undecoded(key, OverloadReason::Draining);
         }
         let place = self.streams.place(key);
-        let live = self.service.store.live();
-        let Ok(inbox) = live.open_sse_inbox(self.service.principal(), place) else {
+        let view = self.view_of(key);
+        let Ok(inbox) = view.store.live().open_sse_inbox(self.service.principal(), place) else {
             return self.refuse_undecoded(key, OverloadReason::Memory);
         };
         let events = Events {
@@ -58,10 +59,10 @@ impl<R: ShardRing> Shard<R> {
         request: &Request<'_, '_>,
         mut out: Vec<u8>,
     ) {
-        let service = self.service.current();
+        let service = self.view_of(key);
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
-        let refused = self.deliver(admission::sse_stream_name(request.head), body, &mut out);
+        let refused = self.deliver(&service, admission::sse_stream_name(request.head), body, &mut out);
         self.intake.put_unchunked(unchunked, self.calls.buffer_bytes());
         match refused {
             None => {
@@ -76,8 +77,13 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
-    fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
-        let service = self.service.current();
+    fn deliver(
+        &mut self,
+        service: &LocalService,
+        name: Option<&str>,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<Reply> {
         let protocol = &service.protocol;
         let Some(name) = name else {
             return Some(protocol.refuse_sse_post(NoChannel::Unnamed, out));

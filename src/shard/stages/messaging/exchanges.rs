@@ -1,6 +1,6 @@
 //! A channel's messages as entries of their own: from their bytes to their answers.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{OverloadReason, Reply, RequestContext, SessionToken, Via};
@@ -21,8 +21,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(parent) else {
             return;
         };
-        let (is_browser, began) = (connection.request.is_browser, connection.request.began);
-        let exchange = Exchange::new(Parent::Here(parent), is_browser, began, self.clock.now());
+        let request = &connection.request;
+        let (view, is_browser, began) = (request.view, request.is_browser, request.began);
+        let exchange = Exchange::new(Parent::Here(parent), view, is_browser, began, self.clock.now());
         let key = self.table.insert_exchange(exchange);
         self.clock.reserve(key);
         if let Some(channel) = self.table.channel(parent) {
@@ -38,9 +39,16 @@ impl<R: ShardRing> Shard<R> {
         message: &[u8],
         claim: Claim,
     ) -> ReadOutcome {
-        let Some(Exchange { state, parent, .. }) = self.table.exchange(key) else {
+        let Some(Exchange {
+            state,
+            parent,
+            request,
+            ..
+        }) = self.table.exchange(key)
+        else {
             return ReadOutcome::Ended;
         };
+        let view = request.view;
         if *state != ExchangeState::Reading {
             return ReadOutcome::Incomplete;
         }
@@ -59,8 +67,10 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
+        let service = Rc::clone(self.service.view(view));
         let out = self.writer.take_buffer();
-        self.decode(key, &RequestContext { via, principal, now }, message, out, claim);
+        let request_context = RequestContext { via, principal, now };
+        self.decode(key, &service, &request_context, message, out, claim);
         match self.table.exchange(key).map(|exchange| exchange.state) {
             Some(ExchangeState::Queued(_) | ExchangeState::Moving) => ReadOutcome::Queued,
             _ => ReadOutcome::Consumed(message.len()),
@@ -161,8 +171,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// The session of a channel is over.
-    pub(super) fn end_channel_session(&mut self, token: SessionToken) {
-        let store = Arc::clone(&self.service.store);
-        store.live().end_session(token);
+    pub(super) fn end_channel_session(&mut self, channel: ConnectionKey, token: SessionToken) {
+        self.view_of(channel).store.live().end_session(token);
     }
 }

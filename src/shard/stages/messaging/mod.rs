@@ -37,7 +37,8 @@ impl<R: ShardRing> Shard<R> {
     /// `initialize` was answered: what was agreed holds for the channel from now on.
     fn adopt_session(&mut self, key: ConnectionKey, id: &SessionId) {
         let (principal, now) = (self.service.principal(), self.clock.unix_now());
-        let opened = Sessions::open(self.service.state(), id.as_bytes(), principal, now);
+        let view = self.view_of(key);
+        let opened = Sessions::open(&*view.state, id.as_bytes(), principal, now);
         if let (Some(session), Some(channel)) = (opened, self.table.channel(key)) {
             channel.token = session.token;
             channel.session = Some(session);

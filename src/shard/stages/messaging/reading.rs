@@ -302,13 +302,12 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let via = Via::Channel(channel.context());
-        let service = self.service.current();
+        let service = self.view_of(key);
         let mut out = self.writer.take_buffer();
         let request_context = RequestContext { via, principal, now };
-        let reply =
-            service
-                .protocol
-                .refuse_too_large(&request_context, outline, self.service.state(), &mut out);
+        let reply = service
+            .protocol
+            .refuse_too_large(&request_context, outline, &*service.state, &mut out);
         self.record_control(key, &reply, &out[HEAD_RESERVE..], std::time::Duration::ZERO);
         if reply.has_body {
             out = self.post(key, out);

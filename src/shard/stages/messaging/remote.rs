@@ -105,6 +105,7 @@ impl<R: ShardRing> Shard<R> {
                 peer,
                 unheard,
             },
+            view: exchange.request.view,
             message,
             request_at: exchange.request.began,
             queued_at: exchange.request.phase_began,
@@ -180,10 +181,8 @@ impl<R: ShardRing> Shard<R> {
             return self.close_channel(channel, close);
         };
         let mut out = self.writer.take_buffer();
-        let reply = self
-            .service
-            .protocol
-            .refuse(Some(id.as_id()), &overload, &mut out);
+        let protocol = &self.service.main().protocol;
+        let reply = protocol.refuse(Some(id.as_id()), &overload, &mut out);
         if reply.has_body {
             out = self.post(channel, out);
         }
@@ -246,6 +245,7 @@ impl<R: ShardRing> Shard<R> {
         let now = self.clock.now();
         let MovedMessage {
             home,
+            view,
             message,
             request_at,
             queued_at,
@@ -258,7 +258,7 @@ impl<R: ShardRing> Shard<R> {
         let parent = Parent::Elsewhere(Box::new(home));
         let key = self
             .table
-            .insert_exchange(Exchange::new(parent, is_browser, request_at, now));
+            .insert_exchange(Exchange::new(parent, view, is_browser, request_at, now));
         self.clock.reserve(key);
         self.channels.visitors.insert(shard, exchange, key);
         if self.drain.is_aborted() {

@@ -24,9 +24,9 @@ impl<R: ShardRing> Shard<R> {
         if connection.request.stream.is_some() {
             return;
         }
-        let store = Arc::clone(&self.service.store);
+        let view = self.view_of(key);
         // If there is no room for the stream, the client gets no announcements, like one that opens no stream.
-        if let Ok(attached) = store.live().open_get_stream(&session, None) {
+        if let Ok(attached) = view.store.live().open_get_stream(&session, None) {
             self.open_announcements_on_channel(key, attached.stream, session.session.revision);
         }
     }

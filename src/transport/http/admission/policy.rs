@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::{cors, health, sse_legacy, websocket};
 use crate::config::{Origin, OriginRule, OriginRuleError};
 use crate::transport::http::Head;
+use crate::units::ViewId;
 use crate::wire::http1::{self, BodyLength, Expectation, Field, Method, split_list};
 
 /// The methods of the endpoint, for `Allow`.
@@ -17,6 +18,10 @@ pub const ALLOW_WITHOUT_STREAM: &str = "POST, DELETE";
 const ALLOW_MODERN: &str = "POST";
 /// The first revision without sessions, so without GET and DELETE. Revisions are dates and compare as text.
 const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
+
+/// The path of MCP below that of a server.
+const SERVER_PATH: &str = "/mcp";
+const SERVER_PATH_SLASH: &str = "/mcp/";
 
 /// A setting that is not a valid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +37,21 @@ pub enum AdmissionPolicyError {
     Path(String),
 }
 
+/// The endpoint of one server among several.
+#[derive(Clone, Debug)]
+struct ServerPaths {
+    /// What its paths begin with, without a slash behind it.
+    base: String,
+    view: ViewId,
+}
+
 /// The rules, made once at start.
 #[derive(Clone, Debug)]
 pub struct AdmissionPolicy {
     /// The paths as requests carry them, each with and without a trailing slash.
     paths: Vec<String>,
+    /// The endpoints of single servers.
+    servers: Vec<ServerPaths>,
     hosts: HostRules,
     origins: Vec<OriginRule>,
     body_bytes_max: u64,
@@ -76,6 +91,7 @@ impl AdmissionPolicy {
         };
         let policy = Self {
             paths: Vec::new(),
+            servers: Vec::new(),
             hosts: HostRules::new(hosts)?,
             origins: origins.into_iter().map(origin).collect::<Result<_, _>>()?,
             body_bytes_max,
@@ -102,6 +118,15 @@ impl AdmissionPolicy {
         }
         self.paths.push(format!("{bare}/"));
         Ok(self)
+    }
+
+    /// Serves this view below `base`, which has no slash behind it: MCP at `base/mcp`, and HTTP+SSE, where that is
+    /// served, beside it.
+    #[must_use]
+    pub fn with_server(mut self, base: &str, view: ViewId) -> Self {
+        let base = base.to_owned();
+        self.servers.push(ServerPaths { base, view });
+        self
     }
 
     /// Sets whether a GET may become a WebSocket. By default `Upgrade` is ignored, as RFC 9110, section 7.8, lets a
@@ -158,6 +183,21 @@ impl AdmissionPolicy {
         Ok(endpoint)
     }
 
+    /// What is served at the path of an admitted request.
+    #[inline]
+    pub fn view_of(&self, head: &Head<'_>) -> ViewId {
+        self.server_of(head.path).map_or(ViewId::MAIN, |(view, _)| view)
+    }
+
+    /// The server below whose paths a path is, and the rest of the path, which begins with a slash. No base is the
+    /// front of another one and a slash.
+    fn server_of<'p>(&self, path: &'p str) -> Option<(ViewId, &'p str)> {
+        self.servers.iter().find_map(|server| {
+            let rest = path.strip_prefix(server.base.as_str())?;
+            rest.starts_with('/').then_some((server.view, rest))
+        })
+    }
+
     fn choose_endpoint(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
         if self.paths.iter().any(|path| path == head.path)
@@ -166,9 +206,13 @@ impl AdmissionPolicy {
         {
             return self.choose_by_method(head);
         }
+        let server = self.server_of(head.path).map(|(_, rest)| rest);
+        if server.is_some_and(|rest| matches!(rest, SERVER_PATH | SERVER_PATH_SLASH)) {
+            return self.choose_by_method(head);
+        }
         let sse = || {
             self.has_sse_legacy
-                .then(|| sse_legacy::choose_endpoint(head))
+                .then(|| sse_legacy::choose_endpoint(head.method, server.unwrap_or(head.path)))
                 .flatten()
         };
         let health = || self.has_health.then(|| health::choose_endpoint(head)).flatten();

@@ -12,14 +12,15 @@ use crate::wire::http1::Method;
 /// The query's parameter with the stream's name.
 pub const SSE_NAME_PARAMETER: &str = "sessionId";
 
-/// The purpose of a request for one of the two endpoints; `None` for any other path.
-pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
-    let (method, endpoint, allow) = match without_slash(head.path) {
+/// The purpose of a request for one of the two endpoints; `None` for any other path. The path of one server's is what
+/// is behind that server's own.
+pub(super) fn choose_endpoint(asked: Method, path: &str) -> Option<Result<Endpoint, Refusal>> {
+    let (method, endpoint, allow) = match without_slash(path) {
         SSE_PATH => (Method::Get, Endpoint::SseOpen, "GET"),
         SSE_MESSAGES_PATH => (Method::Post, Endpoint::SsePost, "POST"),
         _ => return None,
     };
-    Some(match head.method {
+    Some(match asked {
         asked if asked == method => Ok(endpoint),
         Method::Other => Err(Refusal::MethodUnknown),
         _ => Err(Refusal::Method { allow }),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HttpLimits, Intake};
+use crate::units::ViewId;
 use crate::wire::http1::{BodyLimits, HeadLimits};
 
 const BODY: &[u8] = b"12345 and what is behind it, pipelined";
@@ -16,7 +17,9 @@ impl Server {
     fn new() -> Self {
         let hosts = &["localhost", "[::1]"];
         Self {
-            policy: AdmissionPolicy::new("/mcp", hosts, &["http://localhost:8080"], 1000).unwrap(),
+            policy: AdmissionPolicy::new("/mcp", hosts, &["http://localhost:8080"], 1000)
+                .unwrap()
+                .with_server("/servers/a", ViewId(1)),
             limits: HttpLimits {
                 head: HeadLimits {
                     head_bytes_max: 700,
@@ -104,6 +107,18 @@ fn a_known_head_is_told_as_if_it_were_parsed() {
             }
             server.assert_told_as_parsed(&other, &mut known.clone());
         }
+    }
+}
+
+#[test]
+fn a_known_head_keeps_what_it_is_for() {
+    let server = Server::new();
+    let own = MODERN.replacen("/mcp", "/servers/a/mcp", 1);
+    let mut known = knowing(&server, &[MODERN, &own]);
+    for (head, view) in [(MODERN, "ViewId(0)"), (&own, "ViewId(1)")] {
+        let window = window(head);
+        server.assert_told_as_parsed(&window, &mut known);
+        assert!(server.told(&window, &mut known).contains(view));
     }
 }
 

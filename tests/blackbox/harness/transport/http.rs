@@ -21,6 +21,7 @@ use crate::harness::wait::PATIENCE;
 #[derive(Debug)]
 pub(super) struct Http {
     address: SocketAddr,
+    path: String,
     session: Option<String>,
     has_get_stream: bool,
     idle: Vec<Client>,
@@ -45,9 +46,11 @@ enum Reply {
 }
 
 impl Http {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    /// A client of the endpoint at this path.
+    pub(super) fn new(address: SocketAddr, path: &str) -> Self {
         Self {
             address,
+            path: path.to_owned(),
             session: None,
             has_get_stream: false,
             idle: Vec::new(),
@@ -62,9 +65,10 @@ impl Http {
     }
 
     fn under_session(&self, request: &Request) -> Request {
+        let request = request.clone().with_target(&self.path);
         match &self.session {
-            Some(session) => request.clone().with("Mcp-Session-Id", session),
-            None => request.clone(),
+            Some(session) => request.with("Mcp-Session-Id", session),
+            None => request,
         }
     }
 
@@ -231,7 +235,7 @@ impl Transport for Http {
             assert_eq!(self.read_on(at), None, "nobody asked for more");
         }
         if let Some(session) = self.session.take() {
-            let deletion = Request::new("DELETE", "/mcp").plus("Mcp-Session-Id", session);
+            let deletion = Request::new("DELETE", &self.path).plus("Mcp-Session-Id", session);
             self.client().ask(&deletion).assert_status(200);
         }
     }

@@ -74,13 +74,18 @@ impl TransportKind {
         }
     }
 
+    /// A client of the endpoint at this path, over Streamable HTTP.
+    pub(crate) fn connect_at(address: SocketAddr, path: &str) -> Box<dyn Transport> {
+        Box::new(http::Http::new(address, path))
+    }
+
     /// A client of the server at `address`.
     ///
     /// # Panics
     /// On [`TransportKind::Stdio`], which has no address.
     pub(crate) fn connect(self, address: SocketAddr, revision: Revision) -> Box<dyn Transport> {
         match self {
-            TransportKind::Http => Box::new(http::Http::new(address)),
+            TransportKind::Http => Box::new(http::Http::new(address, "/mcp")),
             TransportKind::WebSocket => Box::new(WebSocket::connect(address)),
             TransportKind::HttpSse => Box::new(http_sse::HttpSse::connect(address, revision)),
             TransportKind::Stdio => panic!("a process of its own has no address"),

@@ -193,3 +193,45 @@ fn health_is_there_when_wanted_for_whoever_asks() {
         assert_eq!(off, Err(Refusal::Path));
     }
 }
+
+#[test]
+fn each_server_has_paths_of_its_own() {
+    let policy = loopback()
+        .with_sse_legacy(true)
+        .with_health(true)
+        .with_server("/servers/a", ViewId(1))
+        .with_server("/servers/a%20b", ViewId(2));
+    let of = |line: &str| {
+        let text = request(&format!("{line} HTTP/1.1"), &[]);
+        let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+        let admitted = policy.admit(&head);
+        admitted.map(|endpoint| (endpoint, policy.view_of(&head)))
+    };
+    for (line, expected) in [
+        ("POST /mcp", Ok((Endpoint::Post, ViewId::MAIN))),
+        ("POST /servers/a/mcp", Ok((Endpoint::Post, ViewId(1)))),
+        ("POST /servers/a/mcp/", Ok((Endpoint::Post, ViewId(1)))),
+        ("POST /servers/a/mcp?x=1", Ok((Endpoint::Post, ViewId(1)))),
+        ("DELETE /servers/a%20b/mcp", Ok((Endpoint::Delete, ViewId(2)))),
+        ("GET /servers/a/mcp", Ok((Endpoint::Get, ViewId(1)))),
+        ("GET /servers/a/sse", Ok((Endpoint::SseOpen, ViewId(1)))),
+        (
+            "POST /servers/a/messages?sessionId=x",
+            Ok((Endpoint::SsePost, ViewId(1))),
+        ),
+        (
+            "PUT /servers/a/mcp",
+            Err(Refusal::Method {
+                allow: "GET, POST, DELETE",
+            }),
+        ),
+        ("POST /servers/a", Err(Refusal::Path)),
+        ("POST /servers/a/", Err(Refusal::Path)),
+        ("POST /servers/amcp", Err(Refusal::Path)),
+        ("POST /servers/a/mcp/x", Err(Refusal::Path)),
+        ("POST /servers/A/mcp", Err(Refusal::Path)),
+        ("GET /servers/a/healthz", Err(Refusal::Path)),
+    ] {
+        assert_eq!(of(line), expected, "{line}");
+    }
+}

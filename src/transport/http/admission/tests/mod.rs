@@ -11,6 +11,7 @@ use super::{
     sse_stream_name, takes_json, write_preflight_answer,
 };
 use crate::transport::http::parse_head;
+use crate::units::ViewId;
 use crate::wire::http1::{Connection, Field, HeadLimits, Status};
 
 const BODY_BYTES_MAX: u64 = 1000;
