@@ -149,6 +149,8 @@ pub trait Supervisor: Send + Sync + 'static {
 pub struct ServerParts {
     /// Its name, for logs.
     pub name: String,
+    /// Whether only one client can be the cause of what one of its children says.
+    pub is_attributed: bool,
     /// What its calls may take on one shard.
     pub limits: LocalLimits,
 }

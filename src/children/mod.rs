@@ -66,16 +66,17 @@ mod pool;
 mod rate;
 
 pub use child::{
-    Abandoned, Answer, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure, ChildLimits,
-    ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired, Handshake,
-    HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX, Outgoing,
-    PipeWrite, ServerCapabilities,
+    Abandoned, Answer, Asked, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
+    ChildLimits, ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired,
+    Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX,
+    Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, ServerCapabilities,
 };
 pub use foreign::foreign_server;
 pub use line::{
-    Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, outcome_of, write_answer,
-    write_as_modern, write_cancelled, write_legacy_answer, write_modern_answer, write_modern_request,
-    write_own_meta, write_progress, write_request,
+    Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, capability_needed, outcome_of,
+    params_of, sole_member, write_answer, write_as_modern, write_cancelled, write_legacy_answer,
+    write_modern_answer, write_modern_request, write_own_meta, write_progress, write_question,
+    write_question_answer, write_request, write_request_of,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, Taken};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};

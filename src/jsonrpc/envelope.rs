@@ -56,6 +56,8 @@ pub struct Response<'t, 's> {
     pub is_error: bool,
     /// The result or the error, of whatever type.
     pub body: Value<'t, 's>,
+    /// The message as it came.
+    pub text: &'s [u8],
 }
 
 /// An object, or another value, that is not a message.
@@ -197,7 +199,7 @@ impl<'t, 's> Members<'t, 's> {
         }
         match self.shape() {
             Shape::Request | Shape::Notification => self.into_call(id, text),
-            Shape::Answer => self.into_response(id).ok_or(EnvelopeFault::Kind),
+            Shape::Answer => self.into_response(id, text).ok_or(EnvelopeFault::Kind),
             Shape::Unknown => Err(EnvelopeFault::Kind),
         }
     }
@@ -225,7 +227,7 @@ impl<'t, 's> Members<'t, 's> {
     }
 
     /// A result needs an id; an error may lack it. If both are there, one must be `null`, which counts as absent.
-    fn into_response(self, id: Option<Id<'s>>) -> Option<Message<'t, 's>> {
+    fn into_response(self, id: Option<Id<'s>>, text: &'s [u8]) -> Option<Message<'t, 's>> {
         let error = self.error.filter(|error| !error.is_null());
         let (is_error, body) = match (self.result, error) {
             (Some(result), Some(error)) if result.is_null() => (true, error),
@@ -233,7 +235,12 @@ impl<'t, 's> Members<'t, 's> {
             (None, Some(error)) => (true, error),
             _ => return None,
         };
-        Some(Message::Response(Response { id, is_error, body }))
+        Some(Message::Response(Response {
+            id,
+            is_error,
+            body,
+            text,
+        }))
     }
 }
 

@@ -355,8 +355,18 @@ impl Ticket {
         self.is_task
     }
 
+    /// How the client is asked something while the call runs, unless that is one of a batch.
+    pub fn asking(&self) -> Asking {
+        match self.revision.era() {
+            _ if !self.capabilities.can_be_asked() || !self.operation.may_ask() => Asking::Never,
+            Era::Legacy if self.conversation.is_none() => Asking::Never,
+            Era::Legacy => Asking::OnStream,
+            Era::Modern => Asking::ByRetry,
+        }
+    }
+
     /// The capabilities of the client, which say what it can be asked.
-    pub(super) fn capabilities(&self) -> ClientCapabilities {
+    pub fn capabilities(&self) -> ClientCapabilities {
         self.capabilities
     }
 

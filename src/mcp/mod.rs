@@ -70,3 +70,4 @@ pub use task::{
 pub use tasks::{write_task_end, write_task_notification};
 pub use time::{UnixMillis, UnixSeconds};
 pub use writing::foreign::ServerFault;
+pub use writing::question_compat::older_question;

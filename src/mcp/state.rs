@@ -41,6 +41,10 @@ pub trait FeatureState {
     /// `notifications/cancelled`: ends the session's request of this id, on whichever shard it runs.
     fn cancel(&self, session: SessionToken, request: &RequestId);
 
+    /// A client's answer to a question that another program asks, which gets it as it was written; `message` is the
+    /// whole answer. False if the question is none of those.
+    fn pass_on(&self, session: SessionToken, question: &str, message: &[u8]) -> bool;
+
     /// A client's answer to one of our questions. Ids that nobody waits for, and ids of other sessions, are ignored.
     fn answer(&self, session: SessionToken, question: &str, answer: Result<serde_json::Value, AnswerError>);
 }

@@ -83,6 +83,10 @@ impl FeatureState for ShardStore {
         self.store.cancel(session, request);
     }
 
+    fn pass_on(&self, session: SessionToken, question: &str, message: &[u8]) -> bool {
+        self.store.pass_on(session, question, message)
+    }
+
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {
         self.store.answer(session, question, answer);
     }

@@ -172,6 +172,10 @@ impl FeatureState for Store {
         self.live.cancel(session, request);
     }
 
+    fn pass_on(&self, session: SessionToken, question: &str, message: &[u8]) -> bool {
+        self.live.pass_on(session, question, message)
+    }
+
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {
         self.live.answer(session, question, answer);
     }

@@ -64,6 +64,7 @@ impl<R: ShardRing> Shard<R> {
                 self.send_queued();
             }
             ShardEvent::Withdrawn { server, caller } => self.handle_withdrawn(server, caller),
+            ShardEvent::Unheard(name) => self.handle_unheard(name),
             ShardEvent::ChildRoom(server) => self.move_waiting(server),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
             ShardEvent::Abort => self.abort_all(),
@@ -81,6 +82,11 @@ impl<R: ShardRing> Shard<R> {
             }
             LiveEvent::Cancel { session, request } => self.cancel_requested(session, &request),
             LiveEvent::Answer { call, number, answer } => self.answer_question(call, number, answer),
+            LiveEvent::ChildAnswer {
+                asker,
+                number,
+                answer,
+            } => self.handle_child_answer(asker, number, answer),
             LiveEvent::SseMessage { connection, message } => self.handle_sse_message(connection, message),
             LiveEvent::CancelTask(task) => self.cancel_task(task),
             LiveEvent::TaskAnswer {

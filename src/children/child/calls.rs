@@ -106,6 +106,18 @@ struct Place<C> {
     began: Instant,
     /// Where the call's line begins in what the child is to read.
     line_at: u64,
+    /// Since when its client is being asked, which is not its own time.
+    paused_at: Option<Instant>,
+}
+
+impl<C> Place<C> {
+    fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Running { .. } if self.paused_at.is_some() => None,
+            State::Running { due, .. } | State::Cancelled { due } => Some(*due),
+            State::Lost => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -113,15 +125,6 @@ enum State<C> {
     Running { caller: C, due: Instant },
     Cancelled { due: Instant },
     Lost,
-}
-
-impl<C> State<C> {
-    fn due(&self) -> Option<Instant> {
-        match self {
-            State::Running { due, .. } | State::Cancelled { due } => Some(*due),
-            State::Lost => None,
-        }
-    }
 }
 
 /// The calls in flight at one child.
@@ -160,6 +163,7 @@ impl<C> InFlight<C> {
             state: State::Running { caller, due },
             began: now,
             line_at,
+            paused_at: None,
         };
         let key = self.places.insert(place).map_err(|place| match place.state {
             State::Running { caller, .. } => caller,
@@ -209,6 +213,53 @@ impl<C> InFlight<C> {
         })
     }
 
+    /// The running call that was begun first.
+    pub fn oldest(&self) -> Option<CallKey> {
+        let is_running = |place: &Place<C>| matches!(place.state, State::Running { .. });
+        let running = self.places.iter().filter(|(_, place)| is_running(place));
+        running.min_by_key(|(_, place)| place.line_at).map(|(key, _)| key)
+    }
+
+    /// The caller of a running call.
+    pub fn caller(&self, key: CallKey) -> Option<&C> {
+        match &self.places.get(key)?.state {
+            State::Running { caller, .. } => Some(caller),
+            State::Cancelled { .. } | State::Lost => None,
+        }
+    }
+
+    /// The same, to be replaced.
+    pub fn caller_mut(&mut self, key: CallKey) -> Option<&mut C> {
+        match &mut self.places.get_mut(key)?.state {
+            State::Running { caller, .. } => Some(caller),
+            State::Cancelled { .. } | State::Lost => None,
+        }
+    }
+
+    /// The call waits for its client: its own time stands still.
+    pub fn pause(&mut self, key: CallKey, now: Instant) {
+        if let Some(place) = self.places.get_mut(key) {
+            place.paused_at.get_or_insert(now);
+        }
+    }
+
+    /// It waits no longer.
+    pub fn resume(&mut self, key: CallKey, now: Instant) {
+        let Some(place) = self.places.get_mut(key) else {
+            return;
+        };
+        let Some(since) = place.paused_at.take() else {
+            return;
+        };
+        let waited = now.saturating_duration_since(since);
+        place.began += waited;
+        if let State::Running { due, .. } = &mut place.state {
+            *due += waited;
+            let due = *due;
+            self.note_due(due);
+        }
+    }
+
     /// Nobody waits for this call any more: its caller, and where its line begins. `None` if nobody did before.
     pub fn cancel(&mut self, key: CallKey, now: Instant) -> Option<(C, u64)> {
         let due = now + self.times.cancel_grace;
@@ -231,14 +282,10 @@ impl<C> InFlight<C> {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
-        let is_due = |place: &Place<C>| place.state.due().is_some_and(|due| due <= now);
+        let is_due = |place: &Place<C>| place.due().is_some_and(|due| due <= now);
         let over = self.places.iter().find(|(_, place)| is_due(place));
         let Some((key, _)) = over else {
-            self.due = self
-                .places
-                .iter()
-                .filter_map(|(_, place)| place.state.due())
-                .min();
+            self.due = self.places.iter().filter_map(|(_, place)| place.due()).min();
             return None;
         };
         if let Some((caller, _)) = self.cancel(key, now) {

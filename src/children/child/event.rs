@@ -7,7 +7,7 @@ use crate::children::line::{
     write_progress,
 };
 use crate::jsonrpc::Id;
-use crate::mcp::{Announcement, Era, Protocol, Reply, Ticket};
+use crate::mcp::{Announcement, ClientCapabilities, Era, Protocol, Reply, Ticket};
 
 use super::handshake_error::HandshakeError;
 use super::introduction::Introduction;
@@ -60,6 +60,17 @@ impl Answer<'_> {
     }
 }
 
+/// A question of a child's to its client.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'e> {
+    /// Its number, by which it is answered.
+    pub number: u32,
+    /// What the client must have declared.
+    pub needs: ClientCapabilities,
+    /// The request.
+    pub said: Answer<'e>,
+}
+
 /// Something that a child said or did, or failed to do.
 #[derive(Debug)]
 pub enum ChildEvent<'e, C> {
@@ -97,6 +108,18 @@ pub enum ChildEvent<'e, C> {
     TimedOut {
         /// Who waited for it.
         caller: C,
+    },
+    /// It asks the client of this call something.
+    Asked {
+        /// Who waits for the call.
+        caller: &'e C,
+        /// What.
+        asked: Asked<'e>,
+    },
+    /// A question about this call was not answered in time; the child was told.
+    Unanswered {
+        /// Who waits for the call.
+        caller: &'e C,
     },
     /// A list has changed.
     Changed(Announcement),

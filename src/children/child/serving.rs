@@ -1,5 +1,7 @@
 //! A child from its start to its end: bytes go in, events and lines to be written come out.
 
+mod asking;
+
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,9 @@ use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
 use super::handshake::{ChildProfile, Handshake, HandshakeStep, write_discover};
 use super::introduction::Introduction;
 use super::outgoing::{Outgoing, PipeWrite};
+use super::questions::{OpenQuestions, QuestionRefusal};
+
+pub use asking::QuestionAnswer;
 
 /// Calls that one child can have in flight: as many as there are places in an id.
 const IN_FLIGHT_MAX: u32 = OWN_IDS_MAX as u32;
@@ -32,10 +37,10 @@ const RUBBISH_BYTES_MAX: usize = 200;
 /// Lines that are none which are logged, a second and at once.
 const RUBBISH_PER_SECOND: u32 = 1;
 const RUBBISH_BURST: u32 = 20;
-/// JSON-RPC: the method does not exist.
-const METHOD_NOT_FOUND: i32 = -32601;
 /// Bytes that may wait for a child to read them before its own requests are answered no more.
 const OWN_ANSWERS_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the id of a child's request that is answered.
+const ID_BYTES_MAX: usize = 1 << 10;
 
 /// What a child may take, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct ChildLimits {
     pub call_max: Duration,
     /// For the answer to a call that was cancelled.
     pub cancel_grace: Duration,
+    /// For a client's answer to the child's question; `None` if nobody can say which client would be meant.
+    pub ask_timeout: Option<Duration>,
     /// For taking some of what it is to read.
     pub write_timeout: Duration,
     /// Without calls, after which it is pinged; for the answer as well.
@@ -76,6 +83,7 @@ impl ChildLimits {
             call_timeout: settings.call_timeout,
             call_max: CALL_MAX.max(settings.call_timeout),
             cancel_grace: settings.cancel_grace,
+            ask_timeout: None,
             write_timeout,
             ping_interval: PING_INTERVAL,
             stop_grace: settings.stop_grace,
@@ -90,7 +98,7 @@ pub struct ChildCounters {
     pub stray_answers: u64,
     /// Lines that are no messages.
     pub rubbish_lines: u64,
-    /// Requests to the client, which a shared child was told it has none of.
+    /// Requests to the client that were refused at once, because nobody can say which client is meant.
     pub refused_questions: u64,
     /// Other notifications.
     pub ignored_notifications: u64,
@@ -105,6 +113,7 @@ pub struct Child<C> {
     reader: LineReader,
     outgoing: Outgoing,
     in_flight: InFlight<C>,
+    questions: OpenQuestions,
     error_lines: ErrorLines,
     rubbish: RateLimit,
     /// What it has said of itself.
@@ -153,6 +162,7 @@ impl<C> Child<C> {
             reader: LineReader::new(limits.message_bytes_max),
             outgoing,
             in_flight: InFlight::new(limits.in_flight_max, times),
+            questions: OpenQuestions::default(),
             introduction: None,
             era: Era::Legacy,
             rereading: None,
@@ -206,7 +216,7 @@ impl<C> Child<C> {
 
     /// Memory that it holds besides its table of calls.
     pub fn held_bytes(&self) -> usize {
-        self.reader.held_bytes() + self.outgoing.held_bytes()
+        self.reader.held_bytes() + self.outgoing.held_bytes() + self.questions.held_bytes()
     }
 
     /// The last lines of its stderr, oldest first.
@@ -236,6 +246,7 @@ impl<C> Child<C> {
     /// Nobody waits for this call any more: the child is told, and the caller handed back. `None` if the call is over.
     pub fn cancel(&mut self, key: CallKey, reason: &str, now: Instant) -> Option<C> {
         let (caller, _) = self.in_flight.cancel(key, now)?;
+        self.end_questions_of(key, QuestionRefusal::Left, now);
         write_cancelled(self.outgoing.line(now), key.wire_id(), reason);
         Some(caller)
     }
@@ -306,6 +317,7 @@ impl<C> Child<C> {
 
     /// What time brings: calls that took too long, a child that does not start, read or answer.
     pub fn on_time(&mut self, now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
+        self.expire_questions(now, &mut tell);
         while let Some(expired) = self.in_flight.expire(now) {
             if let Expired::TimedOut { key, caller } = expired {
                 write_cancelled(self.outgoing.line(now), key.wire_id(), "the call took too long");
@@ -380,6 +392,7 @@ impl<C> Child<C> {
     /// Takes its calls from it, once its pipes are with nobody: no write is under way.
     pub fn abandon(&mut self) -> Vec<Abandoned<C>> {
         debug_assert!(!self.outgoing.is_writing(), "the ring has what was not written");
+        self.questions.clear();
         let calls = self.in_flight.drain();
         let outgoing = &self.outgoing;
         let abandoned = |(caller, line_at)| match outgoing.unwritten_line(line_at) {
@@ -401,7 +414,7 @@ impl<C> Child<C> {
                 }
                 Err(why) => self.take_rubbish(text, why, now, tell),
             },
-            Line::TooLong(outline) => self.take_too_long(&outline, tell),
+            Line::TooLong(outline) => self.take_too_long(&outline, now, tell),
         }
     }
 
@@ -410,17 +423,20 @@ impl<C> Child<C> {
             Kind::Result | Kind::Error => match said.message.call_id(said.line) {
                 Some(id) if id < OWN_IDS_MAX => self.take_own_answer(id, said, now, tell),
                 Some(id) => match self.in_flight.end(id) {
-                    Ended::Call { caller, began } => tell(ChildEvent::Answered {
-                        caller,
-                        answer: said,
-                        took: now.saturating_duration_since(began),
-                    }),
+                    Ended::Call { caller, began } => {
+                        self.end_questions(id, now);
+                        tell(ChildEvent::Answered {
+                            caller,
+                            answer: said,
+                            took: now.saturating_duration_since(began),
+                        });
+                    }
                     Ended::Unwanted => {}
                     Ended::Nobody => self.counters.stray_answers += 1,
                 },
                 None => self.counters.stray_answers += 1,
             },
-            Kind::Request => self.answer_request(said, now),
+            Kind::Request => self.answer_request(said, now, tell),
             Kind::Notification => self.take_notification(said, now, tell),
         }
     }
@@ -523,11 +539,14 @@ impl<C> Child<C> {
         }
     }
 
-    /// Answers a request of the child's. A shared child was told that there is nobody to ask.
-    fn answer_request(&mut self, said: Answer<'_>, now: Instant) {
-        const ID_BYTES_MAX: usize = 1 << 10;
-        let is_ping = said.message.method(said.line) == "ping";
-        if !is_ping {
+    /// Answers a request of the child's, unless its client is to answer.
+    fn answer_request(&mut self, said: Answer<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        let mut refusal = None;
+        if said.message.method(said.line) != "ping" {
+            match self.ask(said, now, tell) {
+                Ok(()) => return,
+                Err(why) => refusal = Some(why),
+            }
             self.counters.refused_questions += 1;
         }
         let id = said.message.id.map_or(&b""[..], |id| id.of(said.line));
@@ -538,10 +557,9 @@ impl<C> Child<C> {
         }
         let id = Id::Verbatim(id);
         let out = self.outgoing.line(now);
-        if is_ping {
-            write_result(out, id, b"{}");
-        } else {
-            write_error(out, Some(id), METHOD_NOT_FOUND, "there is no client to ask");
+        match refusal {
+            None => write_result(out, id, b"{}"),
+            Some(refusal) => write_error(out, Some(id), refusal.code(), &refusal.to_string()),
         }
         out.push(b'\n');
     }
@@ -561,13 +579,14 @@ impl<C> Child<C> {
     }
 
     /// The end of a line beyond the limit: if it was an answer, its call is over.
-    fn take_too_long(&mut self, outline: &Outline, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+    fn take_too_long(&mut self, outline: &Outline, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
         self.counters.rubbish_lines += 1;
         let id = match outline.id() {
             Some(Id::Verbatim(id)) if outline.shape != Shape::Request => id.parse().unwrap_or(0),
             _ => 0,
         };
         if let Ended::Call { caller, .. } = self.in_flight.end(id) {
+            self.end_questions(id, now);
             tell(ChildEvent::AnsweredTooLong { caller });
         }
     }

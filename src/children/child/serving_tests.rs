@@ -105,6 +105,8 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
         }
         ChildEvent::AnsweredTooLong { caller } => format!("{caller}: too long"),
         ChildEvent::TimedOut { caller } => format!("{caller}: timed out"),
+        ChildEvent::Asked { caller, asked } => format!("{caller} is asked {}", asked.number),
+        ChildEvent::Unanswered { caller } => format!("{caller} has not answered"),
         ChildEvent::Changed(what) => what.method().to_owned(),
         ChildEvent::Listed { lists, .. } => format!("{} tools", lists.list(ListName::Tools).len()),
         ChildEvent::Logged(_) => "logged".to_owned(),
@@ -598,4 +600,81 @@ fn a_child_that_dies_of_the_question_has_failed() {
     rig.read();
     rig.pass(30);
     assert_eq!(rig.told(), ["failed: it was not ready in time"]);
+}
+
+/// Children that may ask.
+fn asking() -> ChildLimits {
+    ChildLimits {
+        ask_timeout: Some(Duration::from_secs(300)),
+        ..limits_by_default()
+    }
+}
+
+const QUESTION: &str = "{\"id\":\"q\",\"method\":\"roots/list\"}\n";
+
+#[test]
+fn a_question_is_about_the_oldest_call_and_then_about_the_next() {
+    let mut rig = Rig::ready(asking());
+    let (first, second) = (rig.call("a"), rig.call("b"));
+    rig.read();
+    rig.say(QUESTION);
+    assert_eq!(rig.told(), ["a is asked 1"]);
+    rig.say(&format!("{{\"id\":{},\"result\":1}}\n", first.wire_id()));
+    rig.told();
+    assert!(rig.child.has_question(1), "it may be the other's");
+    let given = QuestionAnswer::Given {
+        kind: Kind::Result,
+        outcome: b"{\"roots\":[]}",
+    };
+    assert!(rig.child.answer_question(1, given, rig.now));
+    assert!(!rig.child.answer_question(1, given, rig.now), "once");
+    assert_eq!(
+        rig.read(),
+        "{\"jsonrpc\":\"2.0\",\"id\":\"q\",\"result\":{\"roots\":[]}}\n"
+    );
+    rig.say(QUESTION);
+    assert_eq!(rig.told(), ["b is asked 2"]);
+    rig.child.cancel(second, "enough", rig.now);
+    let read = rig.read();
+    assert!(
+        read.contains("\"id\":\"q\",\"error\"") && read.contains("notifications/cancelled"),
+        "{read}"
+    );
+    rig.say(QUESTION);
+    assert!(rig.told().is_empty(), "no call is left");
+    assert!(rig.read().contains("-32601"));
+}
+
+#[test]
+fn a_call_that_asks_stands_still_until_it_is_answered() {
+    let limits = ChildLimits {
+        call_timeout: Duration::from_secs(10),
+        ask_timeout: Some(Duration::from_secs(100)),
+        ..limits_by_default()
+    };
+    let mut rig = Rig::ready(limits);
+    rig.call("a");
+    rig.read();
+    rig.pass(9);
+    rig.say(QUESTION);
+    rig.told();
+    rig.pass(99);
+    assert!(rig.told().is_empty());
+    rig.pass(1);
+    assert_eq!(rig.told(), ["a has not answered"]);
+    assert!(rig.read().contains("-32603"));
+    assert!(rig.told().is_empty());
+    rig.pass(1);
+    assert_eq!(rig.told(), ["a: timed out"]);
+}
+
+#[test]
+fn a_call_that_ends_takes_its_questions_with_it() {
+    let mut rig = Rig::ready(asking());
+    let key = rig.call("a");
+    rig.read();
+    rig.say(QUESTION);
+    rig.say(&format!("{{\"id\":{},\"result\":1}}\n", key.wire_id()));
+    assert!(!rig.child.has_question(1));
+    assert!(rig.read().contains("\"id\":\"q\",\"error\""));
 }

@@ -5,6 +5,7 @@ mod message;
 mod modern;
 mod older;
 mod outcome;
+mod question;
 mod reader;
 mod splice;
 
@@ -13,6 +14,9 @@ pub use message::{Kind, Message, ResultParts, Unreadable};
 pub use modern::{ModernTerms, write_modern_answer};
 pub use older::write_legacy_answer;
 pub use outcome::outcome_of;
+pub use question::{
+    capability_needed, params_of, sole_member, write_question, write_question_answer, write_request_of,
+};
 pub use reader::{Line, LineReader};
 pub(super) use splice::write_without_breaks;
 pub use splice::{write_answer, write_cancelled, write_progress, write_request};

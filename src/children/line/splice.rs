@@ -103,7 +103,12 @@ fn write_meta(out: &mut Vec<u8>, meta: &[u8], id: &[u8]) {
 }
 
 /// A text in which one value is replaced; all of it as it is if there is none.
-fn write_replaced(out: &mut Vec<u8>, line: &[u8], span: Option<Span>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn write_replaced(
+    out: &mut Vec<u8>,
+    line: &[u8],
+    span: Option<Span>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
     let span = span.unwrap_or(Span { start: 0, end: 0 });
     let is_there = span.end > span.start;
     write_without_breaks(out, line.get(..span.start).unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::children::child::{
-    Answer, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction,
+    Answer, Asked, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction,
 };
 use crate::children::line::Unreadable;
 use crate::children::pool::MemberKey;
@@ -75,6 +75,20 @@ pub enum LocalEvent<'e, C> {
         caller: &'e C,
         /// What is to be told, if the client follows the call.
         progress: Answer<'e>,
+    },
+    /// A child asks the client of this call something.
+    Asked {
+        /// Which one.
+        member: MemberKey,
+        /// Who waits for the call.
+        caller: &'e C,
+        /// What.
+        asked: Asked<'e>,
+    },
+    /// A question about this call was not answered in time; the child was told.
+    Unanswered {
+        /// Who waits for the call.
+        caller: &'e C,
     },
     /// A child takes calls from now on.
     Ready {
@@ -161,6 +175,12 @@ pub(super) fn pass_on<C>(
         }
         ChildEvent::Answered { caller, answer, took } => LocalEvent::Answered { caller, answer, took },
         ChildEvent::Progress { caller, progress } => LocalEvent::Progress { caller, progress },
+        ChildEvent::Asked { caller, asked } => LocalEvent::Asked {
+            member,
+            caller,
+            asked,
+        },
+        ChildEvent::Unanswered { caller } => LocalEvent::Unanswered { caller },
         ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
         ChildEvent::Changed(what) => LocalEvent::Changed(what),

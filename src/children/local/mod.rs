@@ -15,6 +15,7 @@
 //!
 //! Invariant: a call that was taken in ends in exactly one event, or is handed back by [`LocalChildren::cancel`].
 
+mod asking;
 mod event;
 mod member;
 mod waiting;

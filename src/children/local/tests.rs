@@ -63,7 +63,10 @@ impl Told {
                     lists.list(crate::children::ListName::Tools).len()
                 )
             }
-            LocalEvent::Changed(_) | LocalEvent::Logged { .. } => "something else".to_owned(),
+            LocalEvent::Changed(_)
+            | LocalEvent::Logged { .. }
+            | LocalEvent::Asked { .. }
+            | LocalEvent::Unanswered { .. } => "something else".to_owned(),
         };
         self.others.push(other);
     }

@@ -208,6 +208,12 @@ impl PoolSettings {
         })
     }
 
+    /// Whether only one client can be the cause of what a child says: then its questions and log messages reach that
+    /// one.
+    pub fn is_attributed(&self) -> bool {
+        self.interactive || self.mode != PoolMode::Shared
+    }
+
     /// Calls at one child.
     pub fn in_flight_max(&self) -> u32 {
         /// Enough to keep a child busy whose calls wait for others.

@@ -40,7 +40,6 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
             "idle_timeout",
             pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
         ),
-        ("interactive", pool.interactive),
         ("warmup", pool.warmup.is_some()),
         ("env_from", !pool.env_from.is_empty()),
         ("retry", pool.retry != RetryPolicy::Off),
@@ -79,6 +78,7 @@ mod tests {
                    idle_timeout=off,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
                    era=modern,unwrap=off,user=nobody,interactive=off";
         assert!(refused(&[all]).is_empty());
+        assert!(refused(&["mode=shared,interactive=on"]).is_empty());
         assert!(refused(&[]).is_empty());
     }
 
@@ -94,7 +94,6 @@ mod tests {
         for key in [
             "anonymous=one",
             "idle_timeout=1m",
-            "interactive=on",
             "warmup=echo",
             "retry=read_only",
             "on_loss=restart",

@@ -110,6 +110,9 @@ pub(in crate::mcp) fn response<'s>(
     let (Some(session), Some(Id::Text(question))) = (context.session, response.id) else {
         return Ok(());
     };
+    if state.pass_on(session.token, question, response.text) {
+        return Ok(());
+    }
     if !response.is_error && response.body.has_number_out_of_range() {
         let failure = Failure::NumberOutOfRange("`result` has a number beyond the range of a double");
         fail_question(context, question, &failure.message(), state);

@@ -197,6 +197,10 @@ impl FeatureState for MappedState {
         self.cancelled.borrow_mut().push((session, request.clone()));
     }
 
+    fn pass_on(&self, _: SessionToken, _: &str, _: &[u8]) -> bool {
+        false
+    }
+
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {
         self.answers
             .borrow_mut()

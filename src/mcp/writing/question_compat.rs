@@ -10,6 +10,22 @@ use crate::registry::{QuestionMethod, QuestionRequest};
 
 use crate::mcp::revision::Revision;
 
+/// The parameters of another program's question as a client of this revision knows them; `None` if those are `params`
+/// as they are.
+pub fn older_question(method: &str, params: &[u8], revision: Revision) -> Option<Vec<u8>> {
+    let method = match method {
+        "elicitation/create" if !revision.has_elicitation_ids() => QuestionMethod::Elicit,
+        "sampling/createMessage" if !revision.has_sampling_tools() => QuestionMethod::Sample,
+        _ => return None,
+    };
+    let request = QuestionRequest {
+        method,
+        params: serde_json::from_slice(params).ok()?,
+    };
+    let older = self::params(&request, revision);
+    (older != request.params).then(|| older.to_string().into_bytes())
+}
+
 /// The parameters of a question.
 pub(in crate::mcp) fn params(request: &QuestionRequest, revision: Revision) -> Value {
     let mut params = request.params.clone();

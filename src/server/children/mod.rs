@@ -110,6 +110,7 @@ impl Launched {
     pub(super) fn parts(&self, settings: &Settings) -> ChildrenParts {
         let servers = settings.children.servers.iter().map(|server| ServerParts {
             name: server.name.clone(),
+            is_attributed: server.pool.is_attributed(),
             limits: LocalLimits {
                 queue_depth_max: server.pool.queue_depth.unwrap_or(settings.sizes.queue_depth_max),
                 queue_timeout: server.pool.queue_timeout.unwrap_or(settings.queue.timeout),
@@ -136,6 +137,7 @@ impl Launched {
             shards,
             cpus: settings.children.cpu_count,
             write_timeout: settings.timeouts.write,
+            ask_timeout: settings.timeouts.ask,
         };
         let servers = (0..).zip(&settings.children.servers).zip(self.specs);
         let servers = servers.map(|((index, server), spec)| {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    ChildLimits, ChildLists, Introduction, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep,
+    ChildLimits, ChildLists, ChildProfile, Introduction, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus,
+    PoolStep,
 };
 use crate::config::ChildServer;
 use crate::launcher::ChildSpec;
@@ -68,7 +69,10 @@ impl ServerChildren {
             // What a wrapper makes of the values of one client could be in what is found, and is for nobody else.
             starts: Starts::new(spec, server.pool.unwrap && server.pool.env_from.is_empty()),
             pool: Pool::new(sizes),
-            limits: ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout),
+            limits: ChildLimits {
+                ask_timeout: server.pool.is_attributed().then_some(around.ask_timeout),
+                ..ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout)
+            },
             members: Vec::new(),
             era: SpokenEra::new(server.pool.era),
             waiting: vec![0; usize::from(around.shards)],
@@ -104,6 +108,15 @@ impl ServerChildren {
         let chosen = order.min_by_key(|shard| children(*shard)).unwrap_or(0);
         self.turn = (chosen + 1) % shards;
         u16::try_from(chosen).unwrap_or(u16::MAX)
+    }
+
+    /// What the next child is told of its client.
+    pub(super) fn profile(&self) -> ChildProfile {
+        if self.limits.ask_timeout.is_some() {
+            ChildProfile::interactive()
+        } else {
+            ChildProfile::shared()
+        }
     }
 
     /// What the next child may take.
@@ -289,6 +302,8 @@ pub(super) struct PoolSurroundings {
     pub(super) cpus: u32,
     /// How long a child's stdin may be full.
     pub(super) write_timeout: Duration,
+    /// How long a client may think about a child's question.
+    pub(super) ask_timeout: Duration,
 }
 
 /// The time after its first start's within which a child that was not ready is given up and gone.

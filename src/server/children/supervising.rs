@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile, EndingStep, LocalRefusal,
-    MemberKey, PoolStatus, PoolStep,
+    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, EndingStep, LocalRefusal, MemberKey,
+    PoolStatus, PoolStep,
 };
 use crate::launcher::{ChildId, Exit, Pid};
 use crate::metrics::{ChildDeath, ChildServerFigures};
@@ -189,7 +189,7 @@ impl<O: Outside> Supervising<O> {
                     member: key,
                     sockets,
                     limits: server.limits(timeout),
-                    profile: ChildProfile::shared().speaking(era),
+                    profile: server.profile().speaking(era),
                     // A later one may be another version, which the first was not asked for.
                     wants_lists: true,
                 };

@@ -200,6 +200,7 @@ impl Rig {
             shards,
             cpus: 4,
             write_timeout: Duration::from_secs(30),
+            ask_timeout: Duration::from_secs(300),
         };
         let server = |index| {
             let server = ChildServer {

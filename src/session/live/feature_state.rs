@@ -61,6 +61,11 @@ impl FeatureState for Live {
         self.context.inboxes.cancel(session, request);
     }
 
+    fn pass_on(&self, session: SessionToken, question: &str, message: &[u8]) -> bool {
+        let id = QuestionId::parse(question);
+        id.is_some_and(|id| self.sessions.pass_on(session, id, message))
+    }
+
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {
         if let Some(id) = QuestionId::parse(question) {
             self.sessions.answer(session, id, answer);

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::options::LiveOptions;
-use super::places::{CallPlace, StreamPlace};
-use super::sessions::{Question, QuestionId, SessionTable};
+use super::places::{CallPlace, ChildPlace, StreamPlace};
+use super::sessions::{Asker, Question, QuestionId, SessionTable};
 use super::shard_events::{LiveEvent, ShardInbox};
 use super::shared_context::{SharedContext, seconds};
 use super::sse_inbox::{DeliverRefused, SseInbox, SseInboxes};
@@ -227,6 +227,31 @@ impl Live {
         asker: CallPlace,
         number: u32,
     ) -> Result<QuestionId, StateRefused> {
+        self.ask_as(session, principal, Asker::Call(asker), number)
+    }
+
+    /// Notes that another program asks the client of one of its calls something; the id is the JSON-RPC id of the
+    /// request. The answer comes as a [`LiveEvent::ChildAnswer`], unless the question is forgotten.
+    ///
+    /// # Errors
+    /// As of [`Live::ask`].
+    pub fn ask_for_child(
+        &self,
+        session: SessionToken,
+        principal: Principal,
+        asker: ChildPlace,
+        number: u32,
+    ) -> Result<QuestionId, StateRefused> {
+        self.ask_as(session, principal, Asker::Child(asker), number)
+    }
+
+    fn ask_as(
+        &self,
+        session: SessionToken,
+        principal: Principal,
+        asker: Asker,
+        number: u32,
+    ) -> Result<QuestionId, StateRefused> {
         let id = QuestionId::new(self.context.unpredictable());
         self.sessions.with_session_or_new(session, principal, |session| {
             if session.questions.len() >= QUESTIONS_MAX {
@@ -240,7 +265,19 @@ impl Live {
     /// Forgets the questions of a call that is over: answers that still come are ignored.
     pub fn forget_questions(&self, session: SessionToken, asker: CallPlace) {
         self.sessions.with_session(session, |session| {
-            session.questions.retain(|question| question.asker != asker);
+            session
+                .questions
+                .retain(|question| question.asker != Asker::Call(asker));
+        });
+    }
+
+    /// Forgets a question of another program, or with `None` all of this asker: answers that still come are ignored.
+    pub fn forget_child_questions(&self, session: SessionToken, asker: ChildPlace, number: Option<u32>) {
+        self.sessions.with_session(session, |session| {
+            session.questions.retain(|question| {
+                let is_it = number.is_none_or(|number| question.number == number);
+                !is_it || question.asker != Asker::Child(asker)
+            });
         });
     }
 

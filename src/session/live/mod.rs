@@ -44,7 +44,7 @@ mod tests;
 pub use broadcaster::{Broadcaster, BroadcasterHandle, Watchers};
 pub use live_store::{Attached, Live, LiveStats, StreamRefused};
 pub use options::LiveOptions;
-pub use places::{CallPlace, StreamPlace};
+pub use places::{CallPlace, ChildAsker, ChildPlace, StreamPlace};
 pub use sessions::QuestionId;
 #[cfg(test)]
 pub(in crate::session) use shard_events::Collected;

@@ -1,5 +1,5 @@
-//! The places that events go to: the connection that a stream's messages are written to, and the call that asked its
-//! client.
+//! The places that events go to: the connection that a stream's messages are written to, the call that asked its
+//! client, and the program that did.
 
 use crate::ring::ConnectionKey;
 
@@ -19,4 +19,27 @@ pub struct CallPlace {
     pub shard: u16,
     /// The shard's own number for the call.
     pub call: u64,
+}
+
+/// A program that asks the client of one of its calls. What the client answers is passed on as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChildPlace {
+    /// The shard that the answer goes to.
+    pub shard: u16,
+    /// Who gets it there.
+    pub asker: ChildAsker,
+}
+
+/// Who asks for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChildAsker {
+    /// The process itself.
+    Child {
+        /// The index of its server.
+        server: u16,
+        /// Its number.
+        child: u64,
+    },
+    /// A call that is with one, in the shard's own numbering.
+    Call(u64),
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::places::StreamPlace;
+use super::places::{ChildAsker, StreamPlace};
 use super::sse_inbox::SseMessage;
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -48,6 +48,15 @@ pub enum LiveEvent {
         number: u32,
         /// What it said.
         answer: Result<Value, AnswerError>,
+    },
+    /// A client answered a question of another program.
+    ChildAnswer {
+        /// Who asked.
+        asker: ChildAsker,
+        /// The question's number with whoever asked.
+        number: u32,
+        /// The client's whole answer as it wrote it.
+        answer: Result<Box<[u8]>, AnswerError>,
     },
     /// A message for the channel on this connection.
     SseMessage {

@@ -7,7 +7,7 @@ use crate::mcp::Era;
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 
-use super::Caller;
+use super::{Caller, QuestionName};
 
 /// A call for the children of the shard that it is sent to.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ pub enum ChildWord {
     },
     /// It is over without an answer.
     Failed(CallFailure),
+    /// The child asks its client something.
+    Asks {
+        /// The child's shard.
+        shard: u16,
+        /// The question there.
+        name: QuestionName,
+        /// The request for the client.
+        text: Vec<u8>,
+    },
     /// It goes on.
     Progress {
         /// The whole line.

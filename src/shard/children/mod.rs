@@ -7,28 +7,25 @@
 //! The children of a server are *out* while they tell what has happened: then what is asked of them is kept, and done
 //! when they are back.
 
+mod asked;
+mod caller;
 mod mail;
+mod questions;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, LocalChildren, LocalRefusal, Message, ServerParts,
-    Supervisor, Taken,
+    ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, LocalChildren, LocalRefusal, Message,
+    QuestionRefusal, ServerParts, Supervisor, Taken,
 };
 use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
 
+use asked::AskedQuestion;
+pub use asked::QuestionName;
+pub use caller::{Caller, ClientTerms};
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
-
-/// Who waits for the answer of a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The shard of its connection.
-    pub shard: u16,
-    /// Its call there.
-    pub call: HandlerKey,
-}
 
 /// What became of a call that was given to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +44,8 @@ pub(super) struct Children<S> {
     touched: Vec<ServerIndex>,
     /// What was asked of children while they were out.
     kept: Vec<(ServerIndex, Kept)>,
+    /// Questions that legacy clients were asked.
+    asked: Vec<AskedQuestion>,
     /// Pipes that are in the table.
     pipes: usize,
     mesh: Arc<ChildMesh>,
@@ -56,6 +55,8 @@ pub(super) struct Children<S> {
 
 struct Server<S> {
     name: String,
+    /// Only one client can be the cause of what a child says.
+    is_attributed: bool,
     /// `None` while they are out.
     children: Option<Box<LocalChildren<Caller, S>>>,
     is_touched: bool,
@@ -77,6 +78,10 @@ pub(super) enum Kept {
     Cancel {
         caller: Caller,
     },
+    Refuse {
+        name: QuestionName,
+        refusal: QuestionRefusal,
+    },
 }
 
 impl<S> Children<S> {
@@ -91,6 +96,7 @@ impl<S> Children<S> {
             servers: servers.into_iter().map(Server::new).collect(),
             touched: Vec::new(),
             kept: Vec::new(),
+            asked: Vec::new(),
             pipes: 0,
             mesh,
             supervisor,
@@ -228,10 +234,9 @@ impl<S> Children<S> {
         server: ServerIndex,
         text: &[u8],
         message: &Message,
-        call: HandlerKey,
+        caller: Caller,
         now: Instant,
     ) -> Result<Given, LocalRefusal> {
-        let caller = self.caller(call);
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
             return Err(LocalRefusal::Quarantined);
         };
@@ -310,6 +315,7 @@ impl<S> Children<S> {
         Caller {
             shard: self.shard,
             call,
+            terms: ClientTerms::NONE,
         }
     }
 
@@ -413,6 +419,7 @@ impl<S> Server<S> {
     fn new(parts: ServerParts) -> Server<S> {
         Server {
             name: parts.name,
+            is_attributed: parts.is_attributed,
             children: Some(Box::new(LocalChildren::new(parts.limits))),
             is_touched: false,
             charged: 0,

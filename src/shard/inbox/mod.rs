@@ -26,12 +26,13 @@
 //! | [`LiveEvent::Ready`] | 1 for each open stream, and 1 for each send that ended since the last look | the stream's flag |
 //! | [`LiveEvent::Displaced`] | 1 for each connection whose stream another one took up | the connection |
 //! | [`LiveEvent::Message`] | `backlog_messages_max` for each HTTP+SSE connection | the connection's count |
-//! | [`LiveEvent::Answer`], [`LiveEvent::TaskAnswer`] | 1 for each open question | the question, which is removed |
+//! | [`LiveEvent::Answer`], [`LiveEvent::TaskAnswer`], [`LiveEvent::ChildAnswer`] | 1 for each open question | the question, which is removed |
 //! | [`LiveEvent::CancelTask`] | 1 for each task | the task's status |
 //! | [`ShardEvent::Open`], [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
 //! | [`ShardEvent::Children`] | 1 for each step of each child's life | the supervisor |
 //! | [`ShardEvent::Forwarded`], [`ShardEvent::Withdrawn`] | the room that children here have | the room that was taken for each |
-//! | [`ShardEvent::ForwardedWord`] | for each call that is elsewhere, its end; of progress 1,024 words in all | the call, a count |
+//! | [`ShardEvent::ForwardedWord`] | for each call that is elsewhere, its end; 32 questions of each child; of progress 1,024 words in all | the call, the child's open questions, a count |
+//! | [`ShardEvent::Unheard`] | 32 for each child here | the child's open questions |
 //! | [`ShardEvent::ChildRoom`] | 1 for each server | the flag that says that calls wait |
 //! | [`LiveEvent::Cancel`], [`ShardEvent::Report`] | [`DROPPABLE_MAX`] together | a count; more are dropped |
 //!
@@ -53,7 +54,7 @@ use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::acceptor::{Deliver, Newcomer};
-use super::children::{Caller, ForwardedCall, ForwardedWord};
+use super::children::{Caller, ForwardedCall, ForwardedWord, QuestionName};
 use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
 pub use moved::{Moved, MovedMessage};
@@ -132,6 +133,8 @@ pub enum ShardEvent<S> {
         /// Who sent it.
         caller: Caller,
     },
+    /// Nobody hears the question of a child here, which was sent to the shard of its client.
+    Unheard(QuestionName),
     /// Another shard's children of this server have room.
     ChildRoom(ServerIndex),
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
@@ -297,7 +300,7 @@ pub(super) fn call_number(handler: HandlerKey) -> u64 {
 }
 
 /// The handler whose call's link gives this number to the listener.
-fn handler_of(number: u64) -> HandlerKey {
+pub(super) fn handler_of(number: u64) -> HandlerKey {
     HandlerKey {
         index: number as u32,
         lease: (number >> 32) as u32,

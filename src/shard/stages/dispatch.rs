@@ -25,9 +25,14 @@ use crate::units::ViewId;
 impl<R: ShardRing> Shard<R> {
     /// What the request on a connection, or a message of a channel, is for.
     pub(in crate::shard) fn view_of(&mut self, key: ConnectionKey) -> LocalService {
-        let request = self.table.request(key);
-        let view = request.map_or(ViewId::MAIN, |request| request.view);
+        let view = self.view_id_of(key);
         Rc::clone(self.service.view(view))
+    }
+
+    /// The number of the same.
+    pub(in crate::shard) fn view_id_of(&mut self, key: ConnectionKey) -> ViewId {
+        let request = self.table.request(key);
+        request.map_or(ViewId::MAIN, |request| request.view)
     }
 
     /// Decodes a request and answers it, starts its work, or lets it wait.

@@ -25,6 +25,7 @@ impl<R: ShardRing> Shard<R> {
         self.shorten_waits();
         self.end_subscriptions();
         self.fail_all_questions();
+        self.refuse_child_questions();
         self.drain_channels();
         let deadline = now + self.drain.close_linger();
         for key in self

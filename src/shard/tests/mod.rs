@@ -22,10 +22,12 @@
 //! | `tasks` | calls that go on as tasks |
 //! | `nursery` | the children of a server, played by the test |
 //! | `forwarding` | calls that go to children, here and on another shard, one thing at a time and by chance |
+//! | `asking` | children that ask the clients of their calls |
 //! | `seeded` | requests and faults by chance |
 //! | `dice` | chance that can be repeated |
 
 mod accepting;
+mod asking;
 mod balance;
 mod batches;
 mod bodies;

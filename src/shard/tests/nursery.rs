@@ -50,10 +50,29 @@ pub(super) struct Nursery {
 
 /// A rig whose server `SERVER` has the tool `child`, and nobody for it yet.
 pub(super) fn rig(seed: u64, sizes: Sizes, in_flight_max: u32, queue_depth_max: u32) -> (Rig, Nursery) {
+    let limits = ChildLimits {
+        in_flight_max,
+        ..limits_by_default()
+    };
+    rig_of(seed, sizes, limits, queue_depth_max)
+}
+
+/// The same whose children have one call at a time, and may ask its client.
+pub(super) fn attributed(seed: u64, sizes: Sizes, queue_depth_max: u32) -> (Rig, Nursery) {
+    let limits = ChildLimits {
+        in_flight_max: 1,
+        ask_timeout: Some(TIMEOUTS.ask),
+        ..limits_by_default()
+    };
+    rig_of(seed, sizes, limits, queue_depth_max)
+}
+
+fn rig_of(seed: u64, sizes: Sizes, limits: ChildLimits, queue_depth_max: u32) -> (Rig, Nursery) {
     let (tell, news) = channel();
     let parts = ChildrenParts {
         servers: vec![ServerParts {
             name: "played".to_owned(),
+            is_attributed: limits.ask_timeout.is_some(),
             limits: LocalLimits {
                 queue_depth_max,
                 queue_timeout: QUEUE_TIMEOUT,
@@ -87,10 +106,7 @@ pub(super) fn rig(seed: u64, sizes: Sizes, in_flight_max: u32, queue_depth_max: 
         gone: Vec::new(),
         answered: 0,
         waiting: 0,
-        limits: ChildLimits {
-            in_flight_max,
-            ..limits_by_default()
-        },
+        limits,
     };
     (rig, nursery)
 }
@@ -214,6 +230,21 @@ impl Nursery {
         let params = json!({"progressToken": token, "progress": 0.5});
         let said = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params});
         process.say(&format!("{said}\n"));
+    }
+
+    /// Children that are started from now on have so much time for a call.
+    pub(super) fn limit_calls(&mut self, call_timeout: Duration) {
+        self.limits.call_timeout = call_timeout;
+    }
+
+    /// A child says this line.
+    pub(super) fn say(&self, number: u64, line: &str) {
+        self.wards[&number].process.say(&format!("{line}\n"));
+    }
+
+    /// Everything that a child has read.
+    pub(super) fn seen(&self, number: u64) -> String {
+        String::from_utf8_lossy(&self.wards[&number].process.seen).into_owned()
     }
 
     /// All children answer all that they have read, until nothing moves.

@@ -144,7 +144,11 @@ fn command_line(command: &Command) -> String {
 }
 
 fn start_weir(command: &str, pool: &str, flags: &[&str]) -> Server {
-    let pool = format!("mode=shared,{pool}");
+    let pool = if pool.contains("mode=") {
+        pool.to_owned()
+    } else {
+        format!("mode=shared,{pool}")
+    };
     let mut arguments = vec!["serve", "--admin", "127.0.0.1:0", "--report", "json"];
     arguments.extend(["--listen", "127.0.0.1:0", "--stdio", command, "--pool", &pool]);
     if !flags.contains(&"--shards") {

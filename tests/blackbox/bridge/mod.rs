@@ -12,6 +12,7 @@
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
 //! | `several` | several servers: an endpoint for each, and one for all |
+//! | `asking` | what they say to the one client that they have at a time, besides answers |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
 //! `{child}` in it, and the test runner's list of results is its column of the table:
@@ -20,6 +21,7 @@
 //! BRIDGE_PEER='mcp-proxy --host 127.0.0.1 --port {port} -- {child}' cargo test --test blackbox bridge::table
 //! ```
 
+mod asking;
 mod children;
 mod front;
 mod lives;

@@ -12,6 +12,6 @@ mod session_state;
 mod session_table;
 mod sharded_map;
 
-pub(in crate::session::live) use question::Question;
 pub use question::QuestionId;
+pub(in crate::session::live) use question::{Asker, Question};
 pub(in crate::session::live) use session_table::SessionTable;

@@ -1,6 +1,6 @@
 //! Questions to clients that wait for an answer.
 
-use super::super::places::CallPlace;
+use super::super::places::{CallPlace, ChildPlace};
 
 /// The JSON-RPC id of a question to a client. It is unpredictable and never used twice, so that an answer to an earlier
 /// process's question answers nothing.
@@ -30,9 +30,18 @@ impl QuestionId {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session::live) enum Asker {
+    /// A call of this process.
+    Call(CallPlace),
+    /// Another program.
+    Child(ChildPlace),
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(in crate::session::live) struct Question {
     pub(in crate::session::live) id: QuestionId,
-    pub(in crate::session::live) asker: CallPlace,
+    pub(in crate::session::live) asker: Asker,
     pub(in crate::session::live) number: u32,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::shard_events::LiveEvent;
 use super::super::shared_context::{Seconds, seconds};
 use super::super::streams::{Stream, StreamContext};
-use super::question::{Question, QuestionId};
+use super::question::{Asker, Question, QuestionId};
 use super::session_state::SessionState;
 use super::sharded_map::{LockedPartition, Reached, ShardedMap};
 use crate::mcp::{Principal, SessionToken, StateRefused, UnixSeconds};
@@ -246,22 +246,67 @@ impl SessionTable {
         id: QuestionId,
         answer: Result<Value, AnswerError>,
     ) {
-        let found = self.with_session(token, |session| {
-            let position = session.questions.iter().position(|question| question.id == id)?;
-            Some(session.questions.swap_remove(position))
-        });
-        if let Some(question) = found.flatten() {
+        if let Some(question) = self.take_question(token, id, |_| true) {
             self.deliver(question, answer);
         }
     }
 
+    /// Delivers a client's answer to another program's question as it was written. False if the question is none.
+    pub(in crate::session::live) fn pass_on(
+        &self,
+        token: SessionToken,
+        id: QuestionId,
+        message: &[u8],
+    ) -> bool {
+        let is_childs = |question: &Question| matches!(question.asker, Asker::Child(_));
+        let Some(question) = self.take_question(token, id, is_childs) else {
+            return false;
+        };
+        self.deliver_to_child(question, Ok(message.into()));
+        true
+    }
+
+    /// Takes the question of this id out, if it `is_one`.
+    fn take_question(
+        &self,
+        token: SessionToken,
+        id: QuestionId,
+        is_one: impl Fn(&Question) -> bool,
+    ) -> Option<Question> {
+        let found = self.with_session(token, |session| {
+            let is_it = |question: &Question| question.id == id && is_one(question);
+            let position = session.questions.iter().position(is_it)?;
+            Some(session.questions.swap_remove(position))
+        });
+        found.flatten()
+    }
+
     fn deliver(&self, question: Question, answer: Result<Value, AnswerError>) {
-        let event = LiveEvent::Answer {
-            call: question.asker.call,
+        match (question.asker, answer) {
+            (Asker::Call(place), answer) => {
+                let event = LiveEvent::Answer {
+                    call: place.call,
+                    number: question.number,
+                    answer,
+                };
+                self.context.inboxes.post(place.shard, event);
+            }
+            (Asker::Child(_), Err(error)) => self.deliver_to_child(question, Err(error)),
+            // It would have been passed on as it was written.
+            (Asker::Child(_), Ok(_)) => {}
+        }
+    }
+
+    fn deliver_to_child(&self, question: Question, answer: Result<Box<[u8]>, AnswerError>) {
+        let Asker::Child(place) = question.asker else {
+            return;
+        };
+        let event = LiveEvent::ChildAnswer {
+            asker: place.asker,
             number: question.number,
             answer,
         };
-        self.context.inboxes.post(question.asker.shard, event);
+        self.context.inboxes.post(place.shard, event);
     }
 
     /// Forgets what was retained for long enough, and evicts the sessions that were idle for too long. It costs some

@@ -47,6 +47,12 @@ impl<R: ShardRing> Shard<R> {
                     self.say_to(*caller, ChildWord::Progress { line, message });
                 }
             }
+            LocalEvent::Asked {
+                member,
+                caller,
+                asked,
+            } => self.take_question((server, member), *caller, &asked),
+            LocalEvent::Unanswered { .. } => {}
             LocalEvent::Logged { member, said } => {
                 let words = String::from_utf8_lossy(said.line);
                 log_child!(debug, self, server, member, message = %words, "a child logs something");
@@ -118,6 +124,7 @@ impl<R: ShardRing> Shard<R> {
                 self.settle_forwarded(call, &Answer { line, message, era });
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
+            ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
             ChildWord::Progress { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
                 self.pass_on_progress(call, &line, &message);

@@ -17,7 +17,7 @@ type Tell<'a> = &'a mut dyn FnMut(LocalEvent<'_, Caller>);
 
 impl<R: ShardRing> Shard<R> {
     /// Does something with the children of a server, and acts on what they tell.
-    fn drive(
+    pub(super) fn drive(
         &mut self,
         server: ServerIndex,
         step: impl FnOnce(&mut LocalChildren<Caller, R::Socket>, Instant, Tell<'_>),
@@ -54,6 +54,9 @@ impl<R: ShardRing> Shard<R> {
                 self.take_in_call(&call);
             }
             Kept::Cancel { caller } => self.children.cancel(server, caller, self.clock.now()),
+            Kept::Refuse { name, refusal } => {
+                self.children.refuse_question(name, refusal, self.clock.now());
+            }
         }
     }
 
@@ -179,6 +182,7 @@ impl<R: ShardRing> Shard<R> {
             self.drive(server, |children, now, mut tell| children.on_time(now, &mut tell));
             self.children.tell_load(server);
         }
+        self.forget_child_questions();
     }
 
     /// Lets children end once no shard has clients any more.

@@ -150,10 +150,15 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let now = self.clock.now();
-        match self.children.give(server, text, message, call, now) {
+        let terms = self.terms_of(call, server);
+        let caller = Caller {
+            terms,
+            ..self.children.caller(call)
+        };
+        match self.children.give(server, text, message, caller, now) {
             Ok(Given::Here) => self.watch_call(call),
             Ok(Given::There(shard)) => {
-                self.send_call(shard, server, (text.to_vec(), self.children.caller(call), None));
+                self.send_call(shard, server, (text.to_vec(), caller, None));
                 self.watch_call(call);
             }
             Err(refusal) => self.refuse_forwarded(call, server, refusal),

@@ -13,8 +13,10 @@
 //! |---|---|
 //! | `giving` | requests → children, here or elsewhere; calls that are wanted no more |
 //! | `answering` | what children say → the client |
+//! | `asking` | what children ask → the client, and its answer → the child |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
 mod answering;
+mod asking;
 mod driving;
 mod giving;

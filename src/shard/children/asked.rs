@@ -1,0 +1,37 @@
+//! The questions of children of this shard that legacy clients were asked: so that none is remembered by a session for
+//! longer than its child waits.
+
+use crate::children::MemberKey;
+use crate::mcp::SessionToken;
+use crate::registry::ServerIndex;
+use crate::session::live::ChildAsker;
+use crate::units::ViewId;
+
+/// A question of a child's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuestionName {
+    /// The child's server.
+    pub server: ServerIndex,
+    /// The child.
+    pub member: MemberKey,
+    /// The question's number there.
+    pub number: u32,
+}
+
+impl QuestionName {
+    /// The child, as the session remembers who asked.
+    pub(in crate::shard) fn asker(self) -> ChildAsker {
+        ChildAsker::Child {
+            server: self.server.0,
+            child: self.member.0,
+        }
+    }
+}
+
+/// One that a client was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedQuestion {
+    pub(super) name: QuestionName,
+    pub(super) session: SessionToken,
+    pub(super) view: ViewId,
+}

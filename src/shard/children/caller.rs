@@ -1,0 +1,62 @@
+//! Who waits for the answer of a child, and what its client can be asked meanwhile.
+
+use crate::mcp::{ClientCapabilities, Principal, Revision, SessionToken, Ticket};
+use crate::pool::HandlerKey;
+use crate::registry::Asking;
+use crate::units::ViewId;
+
+/// Who waits for the answer of a child. One is told apart from another by its call.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The shard of its connection.
+    pub shard: u16,
+    /// Its call there.
+    pub call: HandlerKey,
+    /// What its client can be asked.
+    pub terms: ClientTerms,
+}
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Caller) -> bool {
+        (self.shard, self.call) == (other.shard, other.call)
+    }
+}
+
+impl Eq for Caller {}
+
+/// What a child may ask the client of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientTerms {
+    /// How a question gets there.
+    pub asking: Asking,
+    /// What the client has declared.
+    pub capabilities: ClientCapabilities,
+    /// The revision that it speaks.
+    pub revision: Revision,
+    /// The endpoint at which it calls.
+    pub view: ViewId,
+    /// The session in which a legacy client answers, and whose it is.
+    pub session: Option<(SessionToken, Principal)>,
+}
+
+impl ClientTerms {
+    /// Those of a client that is not to be asked.
+    pub const NONE: ClientTerms = ClientTerms {
+        asking: Asking::Never,
+        capabilities: ClientCapabilities::NONE,
+        revision: Revision::NEWEST_LEGACY,
+        view: ViewId::MAIN,
+        session: None,
+    };
+
+    /// Those of the client of a call at this endpoint that is not part of a batch.
+    pub(in crate::shard) fn of(ticket: &Ticket, view: ViewId) -> ClientTerms {
+        ClientTerms {
+            asking: ticket.asking(),
+            capabilities: ticket.capabilities(),
+            revision: ticket.revision(),
+            view,
+            session: ticket.session().map(|session| (session, ticket.principal())),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What children of this shard ask, and who is asked.
+
+use std::time::Instant;
+
+use crate::children::{QuestionAnswer, QuestionRefusal};
+use crate::mcp::SessionToken;
+use crate::registry::ServerIndex;
+use crate::session::live::ChildPlace;
+use crate::units::ViewId;
+
+use super::asked::{AskedQuestion, QuestionName};
+use super::{Children, Kept};
+
+impl<S> Children<S> {
+    /// Whether only one client can be the cause of what a server's child says.
+    pub(in crate::shard) fn is_attributed(&self, server: ServerIndex) -> bool {
+        let server = self.servers.get(server.as_usize());
+        server.is_some_and(|server| server.is_attributed)
+    }
+
+    /// A question will be answered by us, once the children are back.
+    pub(in crate::shard) fn keep_refusal(&mut self, name: QuestionName, refusal: QuestionRefusal) {
+        self.kept.push((name.server, Kept::Refuse { name, refusal }));
+        self.touch(name.server);
+    }
+
+    /// A client of this session is asked.
+    pub(in crate::shard) fn on_asked(&mut self, name: QuestionName, session: SessionToken, view: ViewId) {
+        self.asked.push(AskedQuestion { name, session, view });
+    }
+
+    /// The next question that was asked and for whose answer no child waits any more: in which session, and by whom.
+    pub(in crate::shard) fn take_forgotten(&mut self) -> Option<(SessionToken, ViewId, ChildPlace, u32)> {
+        let servers = &self.servers;
+        let is_over = |asked: &AskedQuestion| {
+            let server = servers.get(asked.name.server.as_usize());
+            let children = server.and_then(|server| server.children.as_ref());
+            children.is_some_and(|children| !children.has_question(asked.name.member, asked.name.number))
+        };
+        let at = self.asked.iter().position(is_over)?;
+        let AskedQuestion { name, session, view } = self.asked.swap_remove(at);
+        let place = ChildPlace {
+            shard: self.shard,
+            asker: name.asker(),
+        };
+        Some((session, view, place, name.number))
+    }
+
+    /// A question is answered by us now.
+    pub(in crate::shard) fn refuse_question(
+        &mut self,
+        name: QuestionName,
+        refusal: QuestionRefusal,
+        now: Instant,
+    ) {
+        let entry = self.servers.get_mut(name.server.as_usize());
+        if let Some(children) = entry.and_then(|entry| entry.children.as_mut()) {
+            children.answer_question(name.member, name.number, QuestionAnswer::Refused(refusal), now);
+            self.touch(name.server);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What children ask the clients of their calls, and what these answer.
+//!
+//! ```text
+//!        the child's shard                          the client's shard
+//! asked ─► whose? may it? ─ an id of ours ─────────► on the call's stream ─► the client
+//! child ◄─ the client's bytes, the child's id ◄──── the session knows who asked ◄─ its answer, on any shard
+//! ```
+//!
+//! The child's half of a call asks: it knows what the client has declared, and takes the id under which the client's
+//! session finds the child again. The client's half says the request on the call's stream, and nothing else; it tells
+//! if nobody hears it. So an answer reaches a child however the call that carried the question goes on.
+//!
+//! Bounded: a child has 32 questions open, a session 256. What is asked is bounded as everything on a stream is.
+
+use std::rc::Rc;
+
+use crate::children::{
+    Asked, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed, write_question,
+    write_request_of,
+};
+use crate::pool::HandlerKey;
+use crate::registry::{AnswerError, Asking, ServerIndex};
+use crate::session::live::{ChildAsker, ChildPlace};
+use crate::units::ViewId;
+
+use crate::shard::children::{Caller, ChildWord, ClientTerms, QuestionName};
+use crate::shard::inbox::{ShardEvent, call_number, handler_of};
+use crate::shard::{Shard, ShardRing};
+
+/// Why a client is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum NotAsked {
+    /// The client has not declared that it answers such questions.
+    NotDeclared,
+    /// Nobody hears the call.
+    Unheard,
+    /// As many questions are open as may be.
+    Full,
+    /// The server is about to end.
+    Draining,
+}
+
+impl From<NotAsked> for QuestionRefusal {
+    fn from(why: NotAsked) -> QuestionRefusal {
+        match why {
+            NotAsked::NotDeclared => QuestionRefusal::Nobody,
+            NotAsked::Unheard => QuestionRefusal::Left,
+            NotAsked::Full => QuestionRefusal::TooMany,
+            NotAsked::Draining => QuestionRefusal::Draining,
+        }
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// What a child of this server may ask the client of a call.
+    pub(super) fn terms_of(&mut self, call: HandlerKey, server: ServerIndex) -> ClientTerms {
+        if !self.children.is_attributed(server) {
+            return ClientTerms::NONE;
+        }
+        let view = self.calls.holder(call).map(|holder| self.view_id_of(holder));
+        match (self.calls.at(call), view) {
+            (Some(call), Some(view)) if call.batch.is_none() => ClientTerms::of(&call.ticket, view),
+            _ => ClientTerms::NONE,
+        }
+    }
+
+    // The child's half.
+
+    /// A child asks the client of this call something.
+    pub(super) fn take_question(
+        &mut self,
+        (server, member): (ServerIndex, MemberKey),
+        caller: Caller,
+        asked: &Asked<'_>,
+    ) {
+        let name = QuestionName {
+            server,
+            member,
+            number: asked.number,
+        };
+        if let Err(why) = self.put_question(name, caller, asked) {
+            self.children.keep_refusal(name, why.into());
+        }
+    }
+
+    fn put_question(
+        &mut self,
+        name: QuestionName,
+        caller: Caller,
+        asked: &Asked<'_>,
+    ) -> Result<(), NotAsked> {
+        let terms = caller.terms;
+        if !terms.capabilities.contains(asked.needs) {
+            return Err(NotAsked::NotDeclared);
+        }
+        if self.drain.is_begun() {
+            // Nobody could answer: the listener is closed.
+            return Err(NotAsked::Draining);
+        }
+        let (Asking::OnStream, Some((session, principal))) = (terms.asking, terms.session) else {
+            return Err(NotAsked::NotDeclared);
+        };
+        let place = ChildPlace {
+            shard: self.metrics.shard.0,
+            asker: name.asker(),
+        };
+        let live = self.service.view(terms.view).store.live();
+        let id = live.ask_for_child(session, principal, place, name.number);
+        let id = id.map_err(|_| NotAsked::Full)?;
+        self.children.on_asked(name, session, terms.view);
+        let mut text = Vec::with_capacity(asked.said.line.len() + id.as_str().len());
+        write_question(
+            &mut text,
+            asked.said.line,
+            &asked.said.message,
+            id.as_str(),
+            terms.revision,
+        );
+        if !self.children.is_own(caller) {
+            let shard = self.metrics.shard.0;
+            self.say_to(caller, ChildWord::Asks { shard, name, text });
+            return Ok(());
+        }
+        let is_heard = self.say_question(caller.call, &text);
+        is_heard.then_some(()).ok_or(NotAsked::Unheard)
+    }
+
+    /// A client has answered a question that was not its own process's.
+    pub(in crate::shard) fn handle_child_answer(
+        &mut self,
+        asker: ChildAsker,
+        number: u32,
+        answer: Result<Box<[u8]>, AnswerError>,
+    ) {
+        match asker {
+            ChildAsker::Child { server, child } => {
+                let name = QuestionName {
+                    server: ServerIndex(server),
+                    member: MemberKey(child),
+                    number,
+                };
+                self.answer_child(name, answer.as_deref());
+            }
+            ChildAsker::Call(call) => self.handle_call_answer(handler_of(call), number, answer),
+        }
+    }
+
+    fn answer_child(&mut self, name: QuestionName, answer: Result<&[u8], &AnswerError>) {
+        let text = answer.unwrap_or_default();
+        let message = Message::read_checked(text).ok();
+        let outcome = message.and_then(|message| Some((message.kind, message.outcome?)));
+        let answer = match (outcome, answer) {
+            (Some((kind, outcome)), Ok(_)) => QuestionAnswer::Given {
+                kind,
+                outcome: outcome.of(text),
+            },
+            (None, Ok(_)) => QuestionAnswer::Refused(QuestionRefusal::Unreadable),
+            (_, Err(error)) => QuestionAnswer::Refused(refusal(error)),
+        };
+        self.drive(name.server, |children, now, _| {
+            children.answer_question(name.member, name.number, answer, now);
+        });
+    }
+
+    /// Nobody has heard a question that was sent to another shard.
+    pub(in crate::shard) fn handle_unheard(&mut self, name: QuestionName) {
+        let now = self.clock.now();
+        self.children.refuse_question(name, QuestionRefusal::Left, now);
+    }
+
+    /// No client can be asked any more.
+    pub(in crate::shard) fn refuse_child_questions(&mut self) {
+        for server in self.children.servers() {
+            self.drive(server, |children, now, _| {
+                children.refuse_questions(QuestionRefusal::Draining, now);
+            });
+        }
+    }
+
+    /// Sessions forget questions for whose answers no child waits any more.
+    pub(super) fn forget_child_questions(&mut self) {
+        while let Some((session, view, place, number)) = self.children.take_forgotten() {
+            let live = self.service.view(view).store.live();
+            live.forget_child_questions(session, place, Some(number));
+        }
+    }
+
+    // The client's half.
+
+    /// A child of another shard asks the client of a call of this one; `text` is the request.
+    pub(super) fn pass_on_question(&mut self, call: HandlerKey, shard: u16, name: QuestionName, text: &[u8]) {
+        if !self.say_question(call, text) {
+            self.admission.post(shard.into(), ShardEvent::Unheard(name));
+        }
+    }
+
+    /// Says a request on the stream or channel of a call; whether somebody may hear it.
+    fn say_question(&mut self, call: HandlerKey, text: &[u8]) -> bool {
+        let is_one = self.calls.at(call).is_some_and(|call| call.batch.is_none());
+        if !is_one || !self.is_heard(call) {
+            return false;
+        }
+        let Some(holder) = self.calls.holder(call) else {
+            return false;
+        };
+        self.say(call, holder, text, false);
+        self.flush_emissions(call);
+        true
+    }
+
+    /// Asks the legacy client of a call something in its child's name; the answer comes to
+    /// [`Shard::handle_call_answer`] under the same number.
+    ///
+    /// # Errors
+    /// See [`NotAsked`].
+    #[allow(dead_code, reason = "children that ask by their answers will ask through it")]
+    pub(in crate::shard) fn ask_client(
+        &mut self,
+        call: HandlerKey,
+        number: u32,
+        method: &str,
+        params: &[u8],
+    ) -> Result<(), NotAsked> {
+        let asker = ChildAsker::Call(call_number(call));
+        let place = ChildPlace {
+            shard: self.metrics.shard.0,
+            asker,
+        };
+        let needs = capability_needed(method, params).ok_or(NotAsked::NotDeclared)?;
+        let entry = self.calls.at(call).ok_or(NotAsked::Unheard)?;
+        let service = Rc::clone(&entry.service);
+        let terms = ClientTerms::of(&entry.ticket, ViewId::MAIN);
+        if !terms.capabilities.contains(needs) {
+            return Err(NotAsked::NotDeclared);
+        }
+        if self.drain.is_begun() {
+            return Err(NotAsked::Draining);
+        }
+        let (session, principal) = terms.session.ok_or(NotAsked::NotDeclared)?;
+        let live = service.store.live();
+        let id = live.ask_for_child(session, principal, place, number);
+        let id = id.map_err(|_| NotAsked::Full)?;
+        let mut text = Vec::new();
+        write_request_of(&mut text, id.as_str(), method, params);
+        if self.say_question(call, &text) {
+            return Ok(());
+        }
+        live.forget_child_questions(session, place, Some(number));
+        Err(NotAsked::Unheard)
+    }
+
+    /// The client of a call has answered a question of [`Shard::ask_client`]: its whole answer as it wrote it.
+    fn handle_call_answer(&mut self, _: HandlerKey, _: u32, _: Result<Box<[u8]>, AnswerError>) {
+        // Nothing asks so yet.
+    }
+}
+
+fn refusal(error: &AnswerError) -> QuestionRefusal {
+    match error {
+        AnswerError::Cancelled => QuestionRefusal::Left,
+        AnswerError::TimedOut => QuestionRefusal::TimedOut,
+        AnswerError::Unavailable => QuestionRefusal::TooMany,
+        AnswerError::Refused { .. } | AnswerError::Unreadable(_) => QuestionRefusal::Unreadable,
+    }
+}
