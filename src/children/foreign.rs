@@ -1,6 +1,7 @@
 //! What a child says of itself and what it has, as entries of a registry.
 
 use crate::jsonrpc::members;
+use crate::mcp::Era;
 use crate::registry::{ForeignFeatures, ForeignItem, ForeignServer, ServerIndex};
 
 use super::child::{ChildLists, Introduction, ListName};
@@ -19,11 +20,14 @@ pub fn foreign_server(
         name: name.to_owned(),
         server_info: introduction.server_info.clone(),
         instructions: introduction.instructions.clone(),
+        is_modern: introduction.revision.era() == Era::Modern,
         features: ForeignFeatures {
             tools: said.tools,
             prompts: said.prompts,
             resources: said.resources,
             completions: said.completions,
+            // Only then it is told which messages its clients want.
+            logging: said.logging && introduction.revision.era() == Era::Modern,
         },
         tools: items(lists, ListName::Tools, "name"),
         prompts: items(lists, ListName::Prompts, "name"),
@@ -88,6 +92,7 @@ mod tests {
             prompts: false,
             resources: true,
             completions: true,
+            logging: false,
         };
         assert_eq!(server.features, features);
         assert_eq!(&*server.server_info, br#"{"name":"n", "version":"1"}"#);

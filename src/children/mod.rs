@@ -73,10 +73,11 @@ pub use child::{
 };
 pub use foreign::foreign_server;
 pub use line::{
-    Kind, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable, capability_needed, outcome_of,
-    params_of, sole_member, write_answer, write_as_modern, write_cancelled, write_legacy_answer,
-    write_modern_answer, write_modern_request, write_own_meta, write_progress, write_question,
-    write_question_answer, write_request, write_request_of,
+    EnvelopeTerms, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable,
+    capability_needed, level_of, outcome_of, params_of, sole_member, write_answer, write_as_modern,
+    write_cancelled, write_legacy_answer, write_modern_answer, write_modern_request, write_own_meta,
+    write_progress, write_question, write_question_answer, write_request, write_request_of,
+    write_without_breaks,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, Taken};
 pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};

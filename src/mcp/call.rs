@@ -140,6 +140,12 @@ impl<'s> Work<'s> {
         }
     }
 
+    /// The level of messages that the request asks for; nothing is said in a batch.
+    pub(super) fn asked_log_level(&self) -> Option<LogLevel> {
+        let requester = &self.call.requester;
+        requester.log_level.filter(|_| requester.has_stream)
+    }
+
     /// What a call is given to know about its client. Copies the answers that came with the request, if there are any,
     /// and allocates nothing else.
     pub fn client(&self) -> ClientFacts {

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use weir::internals::children::{
-    Child, ChildEvent, ChildLimits, ChildProfile, Message, ModernTerms, write_legacy_answer,
+    Child, ChildEvent, ChildLimits, ChildProfile, LegacyTerms, Message, ModernTerms, write_legacy_answer,
     write_modern_answer,
 };
 use weir::internals::config::PoolSettings;
 use weir::internals::jsonrpc::Id;
-use weir::internals::mcp::Revision;
+use weir::internals::mcp::{Era, Revision};
 
 use crate::counting::allocations_of;
 
@@ -66,8 +66,13 @@ impl Rig {
                     uri: Some("a:b"),
                 };
                 write_modern_answer(out, answer.line, &answer.message, &modern);
-                let oldest = Revision::V2024_11_05;
-                write_legacy_answer(out, answer.line, &answer.message, Id::Text("theirs"), oldest);
+                let oldest = LegacyTerms {
+                    id: Id::Text("theirs"),
+                    revision: Revision::V2024_11_05,
+                    reads: false,
+                    era: Era::Legacy,
+                };
+                write_legacy_answer(out, answer.line, &answer.message, &oldest);
                 *answered += 1;
             }
             ChildEvent::Progress { progress, .. } => progress.write_progress(out, Id::Text("t")),

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use weir::internals::children::{
-    Message as Line, ModernTerms, write_legacy_answer, write_modern_answer, write_request,
+    LegacyTerms, Message as Line, ModernTerms, write_legacy_answer, write_modern_answer,
+    write_modern_request, write_request,
 };
 use weir::internals::jsonrpc::{Id, Message, Outline, OutlineScanner, ParseError, Scratch, Shape};
-use weir::internals::mcp::Revision;
+use weir::internals::mcp::{Era, Revision};
 use weir::internals::wire::http1::{
     BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head,
 };
@@ -209,15 +210,27 @@ pub fn foreign_line(bytes: &[u8]) {
     write_modern_answer(&mut out, bytes, &message, &terms);
     assert!(is_json(&out), "{}", out.escape_ascii());
     for revision in Revision::ALL {
-        out.clear();
-        write_legacy_answer(&mut out, bytes, &message, terms.id, revision);
-        assert!(is_json(&out), "{}", out.escape_ascii());
-        let again = Line::read(&out).expect("the message is one still");
-        assert_eq!(
-            (again.kind, again.id.is_some()),
-            (message.kind, message.id.is_some())
-        );
+        for era in [Era::Legacy, Era::Modern] {
+            out.clear();
+            let terms = LegacyTerms {
+                id: terms.id,
+                revision,
+                reads: true,
+                era,
+            };
+            write_legacy_answer(&mut out, bytes, &message, &terms);
+            assert!(is_json(&out), "{}", out.escape_ascii());
+            let again = Line::read(&out).expect("the message is one still");
+            assert_eq!(
+                (again.kind, again.id.is_some()),
+                (message.kind, message.id.is_some())
+            );
+        }
     }
+    out.clear();
+    write_modern_request(&mut out, bytes, &message, 7);
+    assert!(is_json(&out), "{}", out.escape_ascii());
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
     out.clear();
     write_request(&mut out, bytes, &message, 7);
     assert!(is_json(&out), "{}", out.escape_ascii());

@@ -46,6 +46,7 @@ pub(super) fn registry() -> Registry {
         name: "played".to_owned(),
         server_info: br#"{"name":"played","version":"1"}"#.as_slice().into(),
         instructions: None,
+        is_modern: false,
         features: ForeignFeatures {
             tools: true,
             ..ForeignFeatures::default()

@@ -260,6 +260,15 @@ impl<C> InFlight<C> {
         }
     }
 
+    /// The caller of the only call that the child may be busy with.
+    pub fn sole(&self) -> Option<&C> {
+        let (_, place) = self.places.iter().next().filter(|_| self.taken() == 1)?;
+        match &place.state {
+            State::Running { caller, .. } => Some(caller),
+            State::Cancelled { .. } | State::Lost => None,
+        }
+    }
+
     /// Nobody waits for this call any more: its caller, and where its line begins. `None` if nobody did before.
     pub fn cancel(&mut self, key: CallKey, now: Instant) -> Option<(C, u64)> {
         let due = now + self.times.cancel_grace;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::children::line::{
-    Message, ModernTerms, Unreadable, outcome_of, write_answer, write_legacy_answer, write_modern_answer,
-    write_progress,
+    LegacyTerms, Message, ModernTerms, Unreadable, outcome_of, write_answer, write_legacy_answer,
+    write_modern_answer, write_progress,
 };
 use crate::jsonrpc::Id;
 use crate::mcp::{Announcement, ClientCapabilities, Era, Protocol, Reply, Ticket};
@@ -34,9 +34,14 @@ impl Answer<'_> {
     pub fn write_for(&self, protocol: &Protocol, ticket: &Ticket, out: &mut Vec<u8>) -> Reply {
         let id = ticket.id().as_id();
         let outcome = match (ticket.revision().era(), self.era) {
-            (Era::Legacy, _) => {
-                write_legacy_answer(out, self.line, &self.message, id, ticket.revision());
-                outcome_of(self.line, &self.message)
+            (Era::Legacy, era) => {
+                let terms = LegacyTerms {
+                    id,
+                    revision: ticket.revision(),
+                    reads: protocol.uri_read(ticket).is_some(),
+                    era,
+                };
+                write_legacy_answer(out, self.line, &self.message, &terms)
             }
             (Era::Modern, Era::Modern) => {
                 self.write(out, id);
@@ -123,8 +128,13 @@ pub enum ChildEvent<'e, C> {
     },
     /// A list has changed.
     Changed(Announcement),
-    /// It logs something, which nobody can say whose call it is about.
-    Logged(Answer<'e>),
+    /// It logs something.
+    Logged {
+        /// Whose call it is about, if that is known.
+        caller: Option<&'e C>,
+        /// What.
+        said: Answer<'e>,
+    },
     /// It wrote a line that is none, to be logged.
     Rubbish {
         /// The beginning of the line.

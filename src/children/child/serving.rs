@@ -460,7 +460,11 @@ impl<C> Child<C> {
                 }
                 return;
             }
-            "notifications/message" => return tell(ChildEvent::Logged(said)),
+            "notifications/message" => {
+                // Nothing in it says which request has asked for it.
+                let caller = self.in_flight.sole().filter(|_| self.era == Era::Modern);
+                return tell(ChildEvent::Logged { caller, said });
+            }
             "notifications/tools/list_changed" => Announcement::ToolsChanged,
             "notifications/prompts/list_changed" => Announcement::PromptsChanged,
             "notifications/resources/list_changed" => Announcement::ResourcesChanged,

@@ -109,7 +109,10 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
         ChildEvent::Unanswered { caller } => format!("{caller} has not answered"),
         ChildEvent::Changed(what) => what.method().to_owned(),
         ChildEvent::Listed { lists, .. } => format!("{} tools", lists.list(ListName::Tools).len()),
-        ChildEvent::Logged(_) => "logged".to_owned(),
+        ChildEvent::Logged { caller: None, .. } => "logged".to_owned(),
+        ChildEvent::Logged {
+            caller: Some(caller), ..
+        } => format!("logged for {caller}"),
         ChildEvent::Rubbish { text, left_out, why } => {
             format!("rubbish ({left_out}, {why}): {}", text.escape_ascii())
         }

@@ -7,6 +7,7 @@ use memchr::memmem;
 
 use crate::jsonrpc::{Member, Span, members, places_without, write_string};
 use crate::mcp::{ClientCapabilities, Revision};
+use crate::registry::LogLevel;
 
 use super::message::{Message, is_of_envelope};
 use super::splice::{place_of_task, write_without_breaks};
@@ -14,18 +15,28 @@ use super::splice::{place_of_task, write_without_breaks};
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
+const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// Appends the member `_meta` of requests of our own.
 pub fn write_own_meta(out: &mut Vec<u8>) {
     out.extend_from_slice(br#""_meta":{"#);
-    write_envelope(out, ClientCapabilities::NONE);
+    write_envelope(out, &EnvelopeTerms::default());
     out.push(b'}');
+}
+
+/// What is known of a legacy client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EnvelopeTerms {
+    /// What its session says that it can.
+    pub capabilities: ClientCapabilities,
+    /// The least severe message that it wants of the call.
+    pub log_level: Option<LogLevel>,
 }
 
 /// Appends the members by which a request says what it is. The client is this server, which is all that is known of a
 /// legacy client's name behind its session.
-fn write_envelope(out: &mut Vec<u8>, capabilities: ClientCapabilities) {
+fn write_envelope(out: &mut Vec<u8>, terms: &EnvelopeTerms) {
     write_string(out, VERSION_KEY);
     out.push(b':');
     write_string(out, Revision::V2026_07_28.as_str());
@@ -36,12 +47,17 @@ fn write_envelope(out: &mut Vec<u8>, capabilities: ClientCapabilities) {
     out.extend_from_slice(b"},");
     write_string(out, CAPABILITIES_KEY);
     out.push(b':');
-    out.extend_from_slice(capabilities.to_json().to_string().as_bytes());
+    out.extend_from_slice(terms.capabilities.to_json().to_string().as_bytes());
+    if let Some(level) = terms.log_level {
+        out.push(b',');
+        write_string(out, LOG_LEVEL_KEY);
+        out.push(b':');
+        write_string(out, level.as_str());
+    }
 }
 
-/// Appends a legacy client's request as a modern one would have sent it, with the capabilities of the client. All but
-/// `_meta` stays as it was written.
-pub fn write_as_modern(out: &mut Vec<u8>, text: &[u8], message: &Message, capabilities: ClientCapabilities) {
+/// Appends a legacy client's request as a modern one would have sent it. All but `_meta` stays as it was written.
+pub fn write_as_modern(out: &mut Vec<u8>, text: &[u8], message: &Message, terms: &EnvelopeTerms) {
     let Some(params) = message
         .params
         .filter(|params| params.of(text).first() == Some(&b'{'))
@@ -62,7 +78,7 @@ pub fn write_as_modern(out: &mut Vec<u8>, text: &[u8], message: &Message, capabi
         out.extend_from_slice(br#""_meta":"#);
     }
     out.push(b'{');
-    write_envelope(out, capabilities);
+    write_envelope(out, terms);
     let old = place.of(text);
     for member in members(old).filter(|member| !is_of_envelope(&member.name(old))) {
         out.push(b',');
@@ -81,7 +97,7 @@ pub fn write_modern_request(out: &mut Vec<u8>, text: &[u8], message: &Message, i
     if !message.has_envelope {
         // Its client, or the child that had it before, is of the other era.
         let mut modern = Vec::with_capacity(text.len() + 256);
-        write_as_modern(&mut modern, text, message, ClientCapabilities::NONE);
+        write_as_modern(&mut modern, text, message, &EnvelopeTerms::default());
         return match Message::read_checked(&modern) {
             Ok(message) if message.has_envelope => write_modern_request(out, &modern, &message, id),
             _ => super::write_request(out, text, message, id),
@@ -141,10 +157,14 @@ mod tests {
 
     use super::*;
 
-    fn as_modern(text: &str, capabilities: ClientCapabilities) -> String {
+    fn as_modern(text: &str) -> String {
         let message = Message::read(text.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write_as_modern(&mut out, text.as_bytes(), &message, capabilities);
+        let terms = EnvelopeTerms {
+            capabilities: ClientCapabilities::SAMPLING,
+            log_level: Some(LogLevel::Warning),
+        };
+        write_as_modern(&mut out, text.as_bytes(), &message, &terms);
         String::from_utf8(out).unwrap()
     }
 
@@ -191,8 +211,11 @@ mod tests {
             ),
             (r#"{"id":1,"method":"m"}"#, r#"{"id":1,"method":"m"}"#),
         ] {
-            let expected = expected.replace("ENV", &envelope(r#"{"sampling":{}}"#));
-            assert_eq!(as_modern(text, ClientCapabilities::SAMPLING), expected, "{text}");
+            let all = format!(
+                "{},\"io.modelcontextprotocol/logLevel\":\"warning\"",
+                envelope(r#"{"sampling":{}}"#)
+            );
+            assert_eq!(as_modern(text), expected.replace("ENV", &all), "{text}");
         }
     }
 

@@ -82,8 +82,8 @@ pub struct ResultParts {
     pub structured: Option<Span>,
     /// Whether `isError` is true.
     pub is_error: bool,
-    /// Whether there is `resultType`.
-    pub has_type: bool,
+    /// The value of `resultType`.
+    pub kind: Option<Span>,
     /// Whether there is `ttlMs`.
     pub has_ttl: bool,
     /// Whether there is `cacheScope`.
@@ -123,6 +123,12 @@ impl Message {
     /// The token of the request whose progress it is, if it is a number of ours.
     pub fn progress_id(&self, line: &[u8]) -> Option<u64> {
         integer(self.progress_of?.of(line))
+    }
+
+    /// Whether it is a result that asks its client for input (2026-07-28, patterns/mrtr).
+    pub fn asks(&self, line: &[u8]) -> bool {
+        let asks = |kind: Span| plain_text(kind.of(line)) == "input_required";
+        self.kind == Kind::Result && self.result.kind.is_some_and(asks)
     }
 
     /// The method, without escapes; empty if there is none.
@@ -323,7 +329,7 @@ impl Parts {
             OfResult::Meta => found.meta = Some(value),
             OfResult::Structured => found.structured = Some(value),
             OfResult::IsError => found.is_error = value.of(line) == b"true",
-            OfResult::Type => found.has_type = true,
+            OfResult::Type => found.kind = Some(value),
             OfResult::Ttl => found.has_ttl = true,
             OfResult::Scope => found.has_scope = true,
         }

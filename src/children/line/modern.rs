@@ -92,7 +92,7 @@ impl Splice<'_> {
             return;
         }
         let found = &message.result;
-        if !found.has_type {
+        if found.kind.is_none() {
             self.open(result, |out| out.extend_from_slice(br#""resultType":"complete""#));
         }
         if let Some(meta) = found.meta.filter(|meta| is_object(meta.of(self.line))) {
@@ -182,7 +182,7 @@ fn is_empty(object: &[u8]) -> bool {
 }
 
 /// Whether an error's data says which resource it is about.
-fn names_uri(data: &[u8]) -> bool {
+pub(super) fn names_uri(data: &[u8]) -> bool {
     let is_text = |value: &[u8]| value.first() == Some(&b'"');
     members(data).any(|member| member.name(data) == "uri" && is_text(member.value.of(data)))
 }

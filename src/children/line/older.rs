@@ -7,34 +7,69 @@
 //! | link to a resource | 2025-06-18 | a text with its name and its URI |
 //! | structured content that is no object | 2026-07-28 | a text, if the result has none |
 //!
+//! A child of 2026-07-28 says more: before 2025-06-18 the members that all its results have are left out, and errors
+//! get the codes that the older era has.
+//!
 //! Every other byte stays as the child wrote it.
 
 use memchr::memmem;
 
 use crate::jsonrpc::{Id, Member, Span, element_spans, members, places_without, write_string};
-use crate::mcp::Revision;
+use crate::mcp::{Era, Revision};
+use crate::metrics::Outcome;
 
 use super::message::{Kind, Message};
+use super::modern::names_uri;
+use super::outcome::outcome_of;
 use super::splice::{write_answer, write_without_breaks};
 
 /// A place in a line, and what takes its place.
 type Edit = (Span, Vec<u8>);
 
-/// Appends a child's answer for a client of this revision, with the id under which the client knows the request.
+/// The codes of errors that only the modern era has: headers, capabilities, versions.
+const MODERN_CODES: [&[u8]; 3] = [b"-32020", b"-32021", b"-32022"];
+const INTERNAL_ERROR: &[u8] = b"-32603";
+/// The code for a resource that is not found, before 2026-07-28 and since then.
+const RESOURCE_NOT_FOUND: &[u8] = b"-32002";
+const INVALID_PARAMS: &[u8] = b"-32602";
+
+/// What an answer to a legacy client gets.
+#[derive(Clone, Copy, Debug)]
+pub struct LegacyTerms<'t> {
+    /// The client's id of the request.
+    pub id: Id<'t>,
+    /// Its revision.
+    pub revision: Revision,
+    /// Whether it reads a resource.
+    pub reads: bool,
+    /// The era in which the child speaks.
+    pub era: Era,
+}
+
+/// Appends a child's answer for a legacy client, and says what it is counted as then.
 pub fn write_legacy_answer(
     out: &mut Vec<u8>,
     line: &[u8],
     message: &Message,
-    id: Id<'_>,
-    revision: Revision,
-) {
-    if !may_need_edits(line, message, revision) {
-        return write_answer(out, line, message, id);
+    terms: &LegacyTerms<'_>,
+) -> Outcome {
+    let mut edits = match (message.kind, terms.era) {
+        (Kind::Error, Era::Modern) => error_edits(line, message, terms.reads),
+        _ if may_need_edits(line, message, terms) => result_edits(line, message, terms),
+        _ => Vec::new(),
+    };
+    if edits.is_empty() {
+        write_answer(out, line, message, terms.id);
+        return outcome_of(line, message);
     }
-    let mut edits = result_edits(line, message, revision);
+    let counted = match edits.first() {
+        Some((_, code)) if code == RESOURCE_NOT_FOUND => Outcome::ResourceNotFound,
+        Some((_, code)) if code == INTERNAL_ERROR => Outcome::InternalError,
+        _ => outcome_of(line, message),
+    };
     if let Some(place) = message.id {
         let mut written = Vec::new();
-        id.write(&mut written);
+        terms.id.write(&mut written);
         edits.push((place, written));
     }
     edits.sort_by_key(|(place, _)| place.start);
@@ -45,20 +80,53 @@ pub fn write_legacy_answer(
         at = at.max(place.end);
     }
     write_without_breaks(out, line.get(at..).unwrap_or_default());
+    counted
+}
+
+/// The code of an error as the older era has it.
+fn error_edits(line: &[u8], message: &Message, reads: bool) -> Vec<Edit> {
+    let Some(error) = message.outcome.filter(|error| is_object(error.of(line))) else {
+        return Vec::new();
+    };
+    let text = error.of(line);
+    let (mut code, mut has_uri) = (None, false);
+    for member in members(text) {
+        match &*member.name(text) {
+            "code" => code = Some(member.value),
+            "data" => has_uri = names_uri(member.value.of(text)),
+            _ => {}
+        }
+    }
+    let Some(code) = code else { return Vec::new() };
+    let written = match code.of(text) {
+        modern if MODERN_CODES.contains(&modern) => INTERNAL_ERROR,
+        INVALID_PARAMS if reads && has_uri => RESOURCE_NOT_FOUND,
+        _ => return Vec::new(),
+    };
+    vec![(inside(error, code), written.to_vec())]
 }
 
 /// Whether an answer may have something that the revision lacks. Most have not, and are looked into no further.
-fn may_need_edits(line: &[u8], message: &Message, revision: Revision) -> bool {
+fn may_need_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> bool {
     let has = |text: &str| memmem::find(line, text.as_bytes()).is_some();
-    let structured = message.result.structured;
+    let (found, revision) = (&message.result, terms.revision);
+    let structured = found.structured;
+    let is_more = found.kind.is_some() || found.has_ttl || found.has_scope;
     message.kind == Kind::Result
-        && (!revision.has_any_structured_result()
-            && structured.is_some_and(|value| !is_object(value.of(line)))
+        && (is_more && has_no_more(terms)
+            || !revision.has_any_structured_result()
+                && structured.is_some_and(|value| !is_object(value.of(line)))
             || !revision.has_resource_links() && has("resource_link")
             || !revision.has_audio() && has("audio"))
 }
 
-fn result_edits(line: &[u8], message: &Message, revision: Revision) -> Vec<Edit> {
+/// Whether the members that all modern results have are left out.
+fn has_no_more(terms: &LegacyTerms<'_>) -> bool {
+    terms.era == Era::Modern && !terms.revision.has_structured_results()
+}
+
+fn result_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> Vec<Edit> {
+    let revision = terms.revision;
     let mut edits = Vec::new();
     let Some(result) = message.outcome else {
         return edits;
@@ -74,7 +142,11 @@ fn result_edits(line: &[u8], message: &Message, revision: Revision) -> Vec<Edit>
     }
     let is_lost =
         |member: &Member| member.name(text) == "structuredContent" && !is_object(member.value.of(text));
-    edits.extend(places_without(&all, is_lost).map(|place| (place, Vec::new())));
+    let is_unknown = |member: &Member| {
+        has_no_more(terms) && matches!(&*member.name(text), "resultType" | "ttlMs" | "cacheScope")
+    };
+    let is_left_out = |member: &Member| is_lost(member) || is_unknown(member);
+    edits.extend(places_without(&all, is_left_out).map(|place| (place, Vec::new())));
     let lost = all.iter().rfind(|member| is_lost(member));
     let content = all.iter().rfind(|member| member.name(text) == "content");
     if let (Some(lost), Some(content)) = (lost, content) {
@@ -182,8 +254,102 @@ mod tests {
     fn written(line: &str, revision: Revision) -> String {
         let message = Message::read(line.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write_legacy_answer(&mut out, line.as_bytes(), &message, Id::Text("c"), revision);
+        let terms = LegacyTerms {
+            id: Id::Text("c"),
+            revision,
+            reads: false,
+            era: Era::Legacy,
+        };
+        write_legacy_answer(&mut out, line.as_bytes(), &message, &terms);
         String::from_utf8(out).unwrap()
+    }
+
+    /// What a modern child's answer becomes, and what it is counted as.
+    fn downgraded(line: &str, revision: Revision, reads: bool) -> (String, Outcome) {
+        let message = Message::read(line.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        let terms = LegacyTerms {
+            id: Id::Text("c"),
+            revision,
+            reads,
+            era: Era::Modern,
+        };
+        let counted = write_legacy_answer(&mut out, line.as_bytes(), &message, &terms);
+        (String::from_utf8(out).unwrap(), counted)
+    }
+
+    #[test]
+    fn members_of_modern_results_are_left_out_for_the_oldest() {
+        let line = r#"{"id":7,"result":{"resultType":"complete","contents":[{"n":1.10}],"ttlMs":5 , "cacheScope":"public","structuredContent":[1],"_meta":{"a":1}}}"#;
+        for (revision, expected) in [
+            (
+                Revision::V2025_03_26,
+                r#"{"id":"c","result":{"contents":[{"n":1.10}],"_meta":{"a":1}}}"#,
+            ),
+            (
+                Revision::V2025_06_18,
+                r#"{"id":"c","result":{"resultType":"complete","contents":[{"n":1.10}],"ttlMs":5 , "cacheScope":"public","_meta":{"a":1}}}"#,
+            ),
+        ] {
+            assert_eq!(downgraded(line, revision, true).0, expected);
+        }
+        let bare = r#"{"id":7,"result":{"resultType":"complete"}}"#;
+        assert_eq!(
+            downgraded(bare, Revision::V2024_11_05, false).0,
+            r#"{"id":"c","result":{}}"#
+        );
+        // A legacy child may have such members of its own.
+        assert!(written(line, Revision::V2024_11_05).contains("resultType"));
+    }
+
+    #[test]
+    fn errors_get_the_codes_of_the_older_era() {
+        for (reads, error, expected, counted) in [
+            (
+                true,
+                r#"{"code":-32602,"message":"m","data":{"uri":"a:b"}}"#,
+                r#"{"code":-32002,"message":"m","data":{"uri":"a:b"}}"#,
+                Outcome::ResourceNotFound,
+            ),
+            (
+                true,
+                r#"{"code":-32602,"message":"m","data":{"uri":7}}"#,
+                "",
+                Outcome::InvalidParams,
+            ),
+            (
+                false,
+                r#"{"code":-32602,"data":{"uri":"a:b"}}"#,
+                "",
+                Outcome::InvalidParams,
+            ),
+            (true, r#"{"code":-32602}"#, "", Outcome::InvalidParams),
+            (
+                false,
+                r#"{"data":{"code":-32020}, "code" : -32021}"#,
+                r#"{"data":{"code":-32020}, "code" : -32603}"#,
+                Outcome::InternalError,
+            ),
+            (
+                false,
+                r#"{"code":-32022}"#,
+                r#"{"code":-32603}"#,
+                Outcome::InternalError,
+            ),
+            (false, r#"{"code":-32601}"#, "", Outcome::MethodNotFound),
+            (true, "7", "", Outcome::Other),
+        ] {
+            let line = format!(r#"{{"error":{error},"id":7}}"#);
+            let expected = if expected.is_empty() { error } else { expected };
+            let expected = format!(r#"{{"error":{expected},"id":"c"}}"#);
+            assert_eq!(
+                downgraded(&line, Revision::V2025_11_25, reads),
+                (expected, counted)
+            );
+            // A legacy child's stay.
+            let kept = format!(r#"{{"error":{error},"id":"c"}}"#);
+            assert_eq!(written(&line, Revision::V2025_11_25), kept);
+        }
     }
 
     const MEDIA: &str = r#"{"id":7,"result":{"content":[{"type":"text","text":"a","n":1.10}, {"type":"audio","data":"QQ==","mimeType":"audio/wav","annotations":{"priority":1.0}} ,{"name":"n","title":"T","uri":"a:b","type":"resource_link"}],"x":1e400}}"#;

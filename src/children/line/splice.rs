@@ -119,7 +119,7 @@ pub(super) fn write_replaced(
 }
 
 /// Appends a piece of JSON without line breaks.
-pub(in crate::children) fn write_without_breaks(out: &mut Vec<u8>, piece: &[u8]) {
+pub fn write_without_breaks(out: &mut Vec<u8>, piece: &[u8]) {
     let mut rest = piece;
     while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
         let (before, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));

@@ -103,10 +103,12 @@ pub enum LocalEvent<'e, C> {
     },
     /// A list of the server has changed.
     Changed(Announcement),
-    /// A child logs something, which nobody can say whose call it is about.
+    /// A child logs something.
     Logged {
         /// Which one.
         member: MemberKey,
+        /// Whose call it is about, if that is known.
+        caller: Option<&'e C>,
         /// Its words.
         said: Answer<'e>,
     },
@@ -185,7 +187,7 @@ pub(super) fn pass_on<C>(
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
         ChildEvent::Changed(what) => LocalEvent::Changed(what),
         ChildEvent::Listed { introduction, lists } => LocalEvent::Listed { introduction, lists },
-        ChildEvent::Logged(said) => LocalEvent::Logged { member, said },
+        ChildEvent::Logged { caller, said } => LocalEvent::Logged { member, caller, said },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,
             text,

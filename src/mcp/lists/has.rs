@@ -11,8 +11,7 @@ pub(in crate::mcp) struct Has {
     pub(in crate::mcp) subscriptions: bool,
     pub(in crate::mcp) prompts: bool,
     pub(in crate::mcp) completions: bool,
-    /// Calls may log to their clients. What other programs log reaches no client, because nobody can say whose call it
-    /// is about.
+    /// Calls may log to their clients.
     pub(in crate::mcp) logging: bool,
 }
 
@@ -27,7 +26,7 @@ impl Has {
             subscriptions: own_resources,
             prompts: registry.prompts().len() > 0 || foreign.prompts,
             completions: registry.has_completers(),
-            logging: !registry.is_all_foreign(),
+            logging: !registry.is_all_foreign() || foreign.logging,
         }
     }
 }

@@ -14,6 +14,7 @@ const EVERYTHING: ForeignFeatures = ForeignFeatures {
     prompts: true,
     resources: true,
     completions: true,
+    logging: false,
 };
 
 fn items(key: &str, texts: &[&str]) -> Vec<ForeignItem> {
@@ -40,6 +41,7 @@ fn program(index: u16, name: &str) -> ForeignServer {
             .as_bytes()
             .into(),
         instructions: Some(Box::from(*br#""Use \u0069t.""#)),
+        is_modern: false,
         features: EVERYTHING,
         tools: items("name", &[TOOL]),
         prompts: items("name", &[r#"{"name":"p","arguments":[{"name":"a","title":"A"}]}"#]),

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::{Emission, LogLevel};
 
-use crate::mcp::call::Ticket;
+use crate::mcp::call::{Ticket, Work};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
 use crate::mcp::state::FeatureState;
@@ -25,6 +25,17 @@ const ELICITATION_COMPLETE_HEAD: &[u8] =
 
 /// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
 const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
+
+impl Work<'_> {
+    /// The least severe message that the call's client wants of it; `None` if it wants none.
+    pub fn log_level(&self, ticket: &Ticket, state: &dyn FeatureState) -> Option<LogLevel> {
+        let asked = self.asked_log_level()?;
+        Some(match ticket.revision().era() {
+            Era::Modern => asked,
+            Era::Legacy => session_log_level(ticket, state),
+        })
+    }
+}
 
 impl Protocol {
     /// Appends one message of a call that runs as a task, as [`Protocol::write_emission`] does for others. The tasks of
@@ -121,11 +132,14 @@ fn write(
 fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn FeatureState) -> bool {
     match ticket.revision().era() {
         Era::Modern => true,
-        Era::Legacy => {
-            let set = ticket.session().and_then(|session| state.log_level(session));
-            level >= set.unwrap_or(LOG_LEVEL_DEFAULT)
-        }
+        Era::Legacy => level >= session_log_level(ticket, state),
     }
+}
+
+/// The least severe message that a legacy client wants.
+fn session_log_level(ticket: &Ticket, state: &dyn FeatureState) -> LogLevel {
+    let set = ticket.session().and_then(|session| state.log_level(session));
+    set.unwrap_or(LOG_LEVEL_DEFAULT)
 }
 
 fn write_progress(

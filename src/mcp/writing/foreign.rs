@@ -74,6 +74,13 @@ impl Reply {
     pub fn passed_on(ticket: &Ticket, outcome: metrics::Outcome) -> Self {
         let kind = match outcome {
             metrics::Outcome::MethodNotFound => ReplyKind::MethodNotFound,
+            metrics::Outcome::HeaderMismatch
+            | metrics::Outcome::MissingCapability
+            | metrics::Outcome::UnsupportedVersion
+                if ticket.revision().era() == Era::Modern =>
+            {
+                ReplyKind::Invalid
+            }
             _ => ReplyKind::Answered,
         };
         let mut reply = Self::with_body(kind).with_outcome(outcome);

@@ -19,6 +19,8 @@ pub struct ForeignServer {
     pub server_info: Box<[u8]>,
     /// The string `instructions` as it wrote it, with its quotes.
     pub instructions: Option<Box<[u8]>>,
+    /// Whether it speaks 2026-07-28; else it is one of `initialize`.
+    pub is_modern: bool,
     /// The features that it declares. A declared feature of which it has nothing has empty lists.
     pub features: ForeignFeatures,
     /// Its tools by name.
@@ -40,11 +42,13 @@ impl ForeignServer {
             name: name.to_owned(),
             server_info: Box::default(),
             instructions: None,
+            is_modern: false,
             features: ForeignFeatures {
                 tools: true,
                 prompts: true,
                 resources: true,
                 completions: false,
+                logging: false,
             },
             tools: Vec::new(),
             prompts: Vec::new(),
@@ -91,6 +95,8 @@ pub struct ForeignFeatures {
     pub resources: bool,
     /// It completes arguments.
     pub completions: bool,
+    /// What it logs about a call reaches that call's client.
+    pub logging: bool,
 }
 
 impl ForeignFeatures {
@@ -102,6 +108,7 @@ impl ForeignFeatures {
             prompts: self.prompts || other.prompts,
             resources: self.resources || other.resources,
             completions: self.completions || other.completions,
+            logging: self.logging || other.logging,
         }
     }
 }

@@ -28,11 +28,13 @@ fn server(index: u16, name: &str) -> ForeignServer {
         name: name.to_owned(),
         server_info: Box::from(*b"{}"),
         instructions: None,
+        is_modern: false,
         features: ForeignFeatures {
             tools: true,
             prompts: true,
             resources: true,
             completions: true,
+            logging: false,
         },
         tools: named("tool"),
         prompts: named("prompt"),

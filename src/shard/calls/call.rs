@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::registry::{CallFuture, CallLink, Operation, ServerIndex};
+use crate::registry::{CallFuture, CallLink, LogLevel, Operation, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
@@ -59,6 +59,8 @@ pub(in crate::shard) struct Forwarding {
     pub shard: u16,
     /// Heap bytes charged for its text.
     pub charged: usize,
+    /// The least severe message that its client wants of it.
+    pub log_level: Option<LogLevel>,
 }
 
 impl Call {

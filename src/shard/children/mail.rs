@@ -54,6 +54,13 @@ pub enum ChildWord {
         /// The request for the client.
         text: Vec<u8>,
     },
+    /// Its child logs something about it.
+    Logged {
+        /// The whole line.
+        line: Vec<u8>,
+        /// Where its parts lie.
+        message: Message,
+    },
     /// It goes on.
     Progress {
         /// The whole line.

@@ -87,6 +87,7 @@ fn rig_of(seed: u64, sizes: Sizes, limits: ChildLimits, queue_depth_max: u32) ->
         name: "played".to_owned(),
         server_info: br#"{"name":"played","version":"1"}"#.as_slice().into(),
         instructions: None,
+        is_modern: false,
         features: ForeignFeatures {
             tools: true,
             ..ForeignFeatures::default()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::front::{Front, heard, names_of, told};
 use super::sinner::act;
-use crate::harness::{Conversation, case, eventually, text_of};
+use crate::harness::{Conversation, Dialect, Revision, case, eventually, text_of};
 
 /// A front of one child of the modern era.
 fn modern() -> Front {
@@ -190,4 +190,107 @@ fn a_modern_child_that_dies_is_replaced_and_asked_in_its_era() {
         assert!(answer.get("error").is_some(), "{answer}");
         assert_eq!(client.text_of("echo", json!({"message": "again"})), "again");
     }
+}
+
+#[test]
+fn errors_of_a_modern_child_have_the_codes_of_the_clients_era() {
+    let front = modern();
+    let [mut legacy, mut modern] = front.both();
+    for (client, code) in [(&mut legacy, -32002), (&mut modern, -32602)] {
+        let id = client.send("resources/read", json!({"uri": "child://two"}));
+        assert_eq!(client.error(&id, code)["data"]["uri"], "child://two");
+    }
+    let error =
+        |code: i64| json!({"code": code, "message": "no", "data": {"requiredCapabilities": {"roots": {}}}});
+    for code in [-32020, -32021, -32022] {
+        let steps = act([json!(["error", error(code).to_string()])]);
+        let id = legacy.call("act", steps.clone());
+        assert_eq!(legacy.error(&id, -32603)["message"], "no");
+        if code == -32021 {
+            let id = modern.call("act", steps);
+            modern.error(&id, code);
+        }
+    }
+    let steps = act([json!([
+        "error",
+        json!({"code": -32602, "message": "no"}).to_string()
+    ])]);
+    for mut client in [legacy, modern] {
+        let id = client.call("act", steps.clone());
+        client.error(&id, -32602);
+    }
+}
+
+#[test]
+fn legacy_clients_of_every_revision_are_served_by_a_modern_child() {
+    let front = modern();
+    let rich = r#"{"resultType":"complete","content":[{"type":"audio","data":"QQ==","mimeType":"audio/wav"},{"type":"resource_link","uri":"a:b","name":"n"}],"structuredContent":[1.10],"n":1.10,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"n","version":"1"}}}"#;
+    for revision in Revision::ALL_LEGACY {
+        let _case = case(revision.0.to_owned());
+        let mut client = front.connect(Dialect::legacy(revision));
+        assert_eq!(client.initialize()["protocolVersion"], revision.0);
+        assert_eq!(client.text_of("echo", json!({"message": "well"})), "well");
+        let id = client.call("act", act([json!(["answer", rich])]));
+        let result = client.result(&id);
+        assert!(client.text().contains(r#""n":1.10"#), "{}", client.text());
+        let is_old = revision.0 < "2025-06-18";
+        assert_eq!(result.get("resultType").is_none(), is_old, "{result}");
+        assert_eq!(result.get("structuredContent"), None, "{result}");
+        let kinds: Vec<&Value> = ["0", "1"]
+            .map(|at| result.pointer(&format!("/content/{at}/type")).unwrap())
+            .into();
+        let expected = match revision.0 {
+            "2024-11-05" => ["resource", "text"],
+            "2025-03-26" => ["audio", "text"],
+            _ => ["audio", "resource_link"],
+        };
+        assert_eq!(kinds, expected);
+    }
+}
+
+fn log(level: &str) -> Value {
+    json!(["notify", "notifications/message", {"level": level, "data": level, "n": 7}])
+}
+
+#[test]
+fn log_messages_of_a_modern_child_reach_the_call_that_asked_for_them() {
+    let front = modern();
+    let [mut legacy, mut modern] = front.both();
+    let steps = act([log("debug"), log("warning"), log("error"), json!(["sleep", 50])]);
+    legacy.ask("logging/setLevel", json!({"level": "error"}));
+    let level = meta(&params_heard(&mut legacy), "logLevel");
+    assert_eq!(level, "error", "the child is told what is wanted");
+    let id = legacy.call("act", steps.clone());
+    assert_eq!(legacy.notification("notifications/message")["data"], "error");
+    assert_eq!(text_of(&legacy.result(&id)), "done");
+    let meta = json!({"io.modelcontextprotocol/logLevel": "warning"});
+    let id = modern.call_with("act", steps.clone(), meta);
+    for level in ["warning", "error"] {
+        let said = modern.notification("notifications/message");
+        assert_eq!((&said["data"], &said["n"]), (&json!(level), &json!(7)));
+    }
+    assert_eq!(text_of(&modern.result(&id)), "done");
+    // Who asks for none gets none, whatever the child says.
+    let id = modern.call("act", steps);
+    assert_eq!(text_of(&modern.result(&id)), "done");
+    modern.finish();
+    legacy.finish();
+    let introduction = front.connect(super::front::legacy()).initialize();
+    assert!(introduction["capabilities"]["logging"].is_object());
+}
+
+/// Nothing in such a message says whose call it is about.
+#[test]
+fn a_log_message_that_may_be_about_two_calls_reaches_neither() {
+    let front = modern();
+    let (mut waiting, mut caller) = (front.legacy(), front.legacy());
+    let id = waiting.call("act", act(["count", "await-cancel", "forget"]));
+    front.wait_until_counted(1);
+    assert_eq!(
+        told(&mut caller, act([log("error"), json!(["sleep", 50])])),
+        "done"
+    );
+    caller.finish();
+    waiting.cancel(&id);
+    waiting.assert_quiet();
 }

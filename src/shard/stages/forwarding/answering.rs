@@ -53,7 +53,12 @@ impl<R: ShardRing> Shard<R> {
                 asked,
             } => self.take_question((server, member), *caller, &asked),
             LocalEvent::Unanswered { .. } => {}
-            LocalEvent::Logged { member, said } => {
+            LocalEvent::Logged {
+                caller: Some(caller),
+                said,
+                ..
+            } => self.log_to(*caller, &said),
+            LocalEvent::Logged { member, said, .. } => {
                 let words = String::from_utf8_lossy(said.line);
                 log_child!(debug, self, server, member, message = %words, "a child logs something");
             }
@@ -125,6 +130,10 @@ impl<R: ShardRing> Shard<R> {
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
             ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
+            ChildWord::Logged { line, message } => {
+                self.children.mesh().on_heard(self.metrics.shard.0);
+                self.pass_on_log(call, &line, &message);
+            }
             ChildWord::Progress { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
                 self.pass_on_progress(call, &line, &message);

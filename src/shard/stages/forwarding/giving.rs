@@ -50,6 +50,7 @@ impl<R: ShardRing> Shard<R> {
             server,
             shard: self.metrics.shard.0,
             charged: work.message().len(),
+            log_level: work.log_level(&ticket, &*service.store),
         });
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
@@ -75,6 +76,7 @@ impl<R: ShardRing> Shard<R> {
             server,
             shard,
             charged: 0,
+            log_level: None,
         });
         self.children.keep_for_later(server, text, handler);
     }
@@ -150,6 +152,11 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let now = self.clock.now();
+        let modern = self.as_modern(call, server, text, message);
+        let (text, message) = match &modern {
+            Some((text, message)) => (&text[..], message),
+            None => (text, message),
+        };
         let terms = self.terms_of(call, server);
         let caller = Caller {
             terms,

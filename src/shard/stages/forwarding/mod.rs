@@ -14,9 +14,11 @@
 //! | `giving` | requests → children, here or elsewhere; calls that are wanted no more |
 //! | `answering` | what children say → the client |
 //! | `asking` | what children ask → the client, and its answer → the child |
+//! | `modern` | what children of 2026-07-28 need and say |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
 mod answering;
 mod asking;
 mod driving;
 mod giving;
+mod modern;

@@ -1,0 +1,71 @@
+//! Calls of children that speak 2026-07-28: the envelope of requests that have none, and log messages, which each call
+//! asks for.
+
+use crate::children::{Answer, EnvelopeTerms, Message, level_of, write_as_modern, write_without_breaks};
+use crate::mcp::Era;
+use crate::pool::HandlerKey;
+use crate::registry::{ClientCapabilities, ServerIndex};
+
+use crate::shard::calls::Run;
+use crate::shard::children::{Caller, ChildWord};
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// The request of a legacy client as a modern server is to have it; `None` if it can stay as it is.
+    pub(super) fn as_modern(
+        &mut self,
+        call: HandlerKey,
+        server: ServerIndex,
+        text: &[u8],
+        message: &Message,
+    ) -> Option<(Vec<u8>, Message)> {
+        let call = self.calls.at(call)?;
+        if call.ticket.revision().era() == Era::Modern || message.has_envelope {
+            return None;
+        }
+        let mut servers = call.service.protocol.registry().foreign_servers().iter();
+        let server = servers.find(|known| known.server == server && known.is_modern)?;
+        let Run::Forwarded(forwarding) = call.run else {
+            return None;
+        };
+        let terms = EnvelopeTerms {
+            capabilities: ClientCapabilities::NONE,
+            log_level: forwarding.log_level.filter(|_| server.features.logging),
+        };
+        let mut modern = Vec::with_capacity(text.len() + 512);
+        write_as_modern(&mut modern, text, message, &terms);
+        let message = Message::read_checked(&modern).ok()?;
+        Some((modern, message))
+    }
+
+    /// A child logs something about a call, here or elsewhere.
+    pub(super) fn log_to(&mut self, caller: Caller, said: &Answer<'_>) {
+        if self.children.is_own(caller) {
+            self.pass_on_log(caller.call, said.line, &said.message);
+        } else if self.children.mesh().may_say(caller.shard) {
+            let (line, message) = (said.line.to_vec(), said.message);
+            self.say_to(caller, ChildWord::Logged { line, message });
+        }
+    }
+
+    /// A child logs something about a call of this shard. Its client gets what it has asked for.
+    pub(super) fn pass_on_log(&mut self, call: HandlerKey, line: &[u8], said: &Message) {
+        let mut message = self.calls.take_message();
+        let holder = self.calls.speaker(call).and_then(|(entry, holder)| {
+            let Run::Forwarded(forwarding) = entry.run else {
+                return None;
+            };
+            let wanted = forwarding.log_level.filter(|_| entry.batch.is_none())?;
+            level_of(line, said).filter(|level| *level >= wanted)?;
+            write_without_breaks(&mut message, line);
+            Some(holder)
+        });
+        if let Some(holder) = holder {
+            self.say(call, holder, &message, true);
+        }
+        self.calls.put_message(message);
+        if holder.is_some() {
+            self.flush_emissions(call);
+        }
+    }
+}
