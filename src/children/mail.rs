@@ -15,6 +15,7 @@ use crate::mcp::Announcement;
 use crate::registry::ServerIndex;
 
 use super::child::{ChildFailure, ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction};
+use super::client::{Client, ClientKey};
 use super::local::{LocalLimits, LocalRefusal};
 use super::mesh::ChildMesh;
 use super::piped::PipeSockets;
@@ -38,6 +39,26 @@ pub enum ChildOrder<S> {
         server: ServerIndex,
         /// The child.
         member: MemberKey,
+    },
+    /// A child belongs to this client from now on.
+    Assign(Assignment),
+    /// The child of a client, whose calls wait for it, is on another shard, or on this one.
+    Placed {
+        /// The server.
+        server: ServerIndex,
+        /// The client.
+        client: ClientKey,
+        /// The shard that has its child.
+        shard: u16,
+    },
+    /// A client has no child any more.
+    Lost {
+        /// The server.
+        server: ServerIndex,
+        /// The client.
+        client: ClientKey,
+        /// Whether it gets no other.
+        is_over: bool,
     },
     /// Ask a child of a server for its lists once more.
     Reread {
@@ -64,10 +85,25 @@ pub struct Adoption<S> {
     pub sockets: PipeSockets<S>,
     /// What it may take.
     pub limits: ChildLimits,
-    /// What it is told of its client.
-    pub profile: ChildProfile,
+    /// What it is told of its client; `None` if it is not greeted before it has one.
+    pub profile: Option<ChildProfile>,
+    /// Whose it is from the beginning.
+    pub owner: Option<ClientKey>,
     /// Whether it is asked for the server's lists.
     pub wants_lists: bool,
+}
+
+/// A child that is a client's from now on.
+#[derive(Debug)]
+pub struct Assignment {
+    /// The child's server.
+    pub server: ServerIndex,
+    /// The child.
+    pub member: MemberKey,
+    /// The client.
+    pub client: ClientKey,
+    /// What it is told now, if it was not greeted before.
+    pub greeting: Option<ChildProfile>,
 }
 
 /// What the supervisor hears from a shard.
@@ -95,10 +131,17 @@ pub enum ChildNewsEvent {
         /// The time from its start.
         took: Duration,
     },
-    /// A list of the server has changed, as one of its children says.
-    Changed(Announcement),
+    /// A list of a child has changed, as it says.
+    Changed {
+        /// Which child's.
+        member: MemberKey,
+        /// Which list.
+        what: Announcement,
+    },
     /// The lists of a child that was asked for them once more.
     Listed {
+        /// Which one.
+        member: MemberKey,
         /// What it says of itself.
         introduction: Box<Introduction>,
         /// The lists.
@@ -127,6 +170,16 @@ pub enum ChildNewsEvent {
         /// The last lines of its stderr, oldest first.
         last_errors: Vec<String>,
     },
+    /// Calls of a client wait on the shard, which knows no child of its.
+    Wanted(Client),
+    /// No call of a client waits there any more.
+    WantedNoMore(ClientKey),
+    /// A client is gone for good.
+    Left(ClientKey),
+    /// A child is of no more use to its client.
+    Disowned(MemberKey),
+    /// The clients of these children have made calls since this was last told.
+    Active(Vec<MemberKey>),
     /// What the children of the server have to do; told when it has changed, and not with every call.
     Load {
         /// Calls that wait for a child on this shard.
@@ -153,6 +206,19 @@ pub struct ServerParts {
     pub is_attributed: bool,
     /// What its calls may take on one shard.
     pub limits: LocalLimits,
+    /// How its clients are told apart; `None` if every child serves all of them.
+    pub clients: Option<ClientRules>,
+}
+
+/// How the clients of a server are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientRules {
+    /// Whether each call is a client of its own, whoever makes it.
+    pub is_by_call: bool,
+    /// Whether those who cannot be told apart are one client; otherwise each of their calls is one.
+    pub are_strangers_one: bool,
+    /// The header of HTTP whose value tells clients apart, in lower case.
+    pub key_header: Option<String>,
 }
 
 /// What every shard is given about children.

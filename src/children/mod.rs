@@ -16,6 +16,7 @@
 //!
 //! | part | what it does |
 //! |---|---|
+//! | `client` | the client that a child belongs to |
 //! | `line` | the lines of a child: found in pieces, checked, taken apart, put together with other ids |
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
 //! | `piped` | a child with its pipes on a data ring |
@@ -43,7 +44,8 @@
 //! On a shard [`LocalChildren`] has the children of one server and its part of the server's queue: a call goes to a
 //! local child with room or waits there. Each shard publishes for each server how many calls its children have room for
 //! ([`ChildMesh`]): who has none takes some of another's and sends the call over. A shard with room tells a shard with
-//! waiters, as with handlers.
+//! waiters, as with handlers. Where each child belongs to one client, there is no such choice: a shard that does not
+//! know a client's child asks the owner of the pools ([`Owners`]), keeps the calls, and sends them where it is told.
 //!
 //! # Invariants
 //!
@@ -54,6 +56,7 @@
 //! - Everything a child can make us keep has a bound: a line, the lists, what it has not read, what is logged.
 
 mod child;
+mod client;
 mod foreign;
 mod line;
 mod local;
@@ -71,6 +74,7 @@ pub use child::{
     Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX,
     Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, ServerCapabilities,
 };
+pub use client::{Client, ClientKey, ClientProfile};
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable,
@@ -79,12 +83,15 @@ pub use line::{
     write_progress, write_question, write_question_answer, write_request, write_request_of,
     write_without_breaks,
 };
-pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, Taken};
-pub use mail::{Adoption, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Supervisor};
+pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken};
+pub use mail::{
+    Adoption, Assignment, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ClientRules, ServerParts,
+    Supervisor,
+};
 pub use mesh::ChildMesh;
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};
 pub use pool::{
-    Estimate, Failures, Load, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus, PoolStep, least_loaded,
-    starting_pays,
+    Estimate, Failures, Given, Load, MemberEnd, MemberKey, Owners, Pool, PoolSizes, PoolStatus, PoolStep,
+    StartPlan, least_loaded, starting_pays,
 };
 pub use rate::RateLimit;

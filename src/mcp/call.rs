@@ -356,6 +356,11 @@ impl Ticket {
         self.session().is_some() && !self.is_on_channel
     }
 
+    /// Whether the request came on a channel.
+    pub fn is_on_channel(&self) -> bool {
+        self.is_on_channel
+    }
+
     /// Whether the call runs as a task.
     pub fn is_task(&self) -> bool {
         self.is_task

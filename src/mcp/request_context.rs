@@ -77,6 +77,11 @@ impl<'a> RequestContext<'a> {
         }
     }
 
+    /// The field of this whole name, in any case, if the message came with a head. Walks the head.
+    pub fn header(&self, name: &str) -> Option<Field<'a>> {
+        self.head().map(|head| head.params.find(name))
+    }
+
     /// The channel, if it came on one.
     pub(super) fn channel(&self) -> Option<&ChannelContext> {
         match &self.via {

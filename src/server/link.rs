@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, SessionToken};
 use crate::registry::{
     Edited, ForeignFault, ForeignServer, Registry, RegistryBuilder, RegistryEdit, ServerLink,
 };
@@ -79,6 +79,26 @@ impl Link {
             builder.replace_foreign(vec![Arc::clone(server)]);
             Edited::Publish
         });
+    }
+
+    /// A session is over, though its client has not said so: its id is unknown from now on.
+    pub(super) fn end_session(&self, session: SessionToken) {
+        for service in self.served.all() {
+            service.store.end_lost(session);
+        }
+    }
+
+    /// Who is to hear of each session that ends before its id expires.
+    pub(super) fn on_session_end(&self, hear: impl Fn(SessionToken) + Send + Sync + Clone + 'static) {
+        for service in self.served.all() {
+            service.store.on_end(Box::new(hear.clone()));
+        }
+    }
+
+    /// Whether a session is over.
+    pub(super) fn is_over(&self, session: SessionToken) -> bool {
+        let services = self.served.all();
+        services.iter().any(|service| service.store.is_over(session))
     }
 
     /// Edits what a view serves, if there is such a view, and tells clients what has changed if there are any.

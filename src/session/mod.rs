@@ -140,6 +140,17 @@ impl SealedSessions {
         }
     }
 
+    /// Ends a session that may have begun just now.
+    fn end_lost(&self, token: seal::Token, now: UnixSeconds) {
+        let expiry = UnixSeconds(now.0.saturating_add(self.max_age_seconds));
+        self.tombstones.insert(token, expiry, now);
+    }
+
+    /// Whether a session was ended.
+    fn has_ended(&self, token: seal::Token) -> bool {
+        self.tombstones.contains(token)
+    }
+
     fn expiry(&self, plain: &Plain) -> UnixSeconds {
         UnixSeconds(plain.issued.0.saturating_add(self.max_age_seconds))
     }

@@ -4,7 +4,7 @@
 //! Each shard has its own view of it, the [`ShardStore`](super::ShardStore). A session that ends or is evicted is
 //! unknown to all of them at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -29,6 +29,16 @@ pub struct Store {
     live: Arc<Live>,
     tasks: Arc<TaskStore>,
     seal: RequestStateSeal,
+    on_end: OnceLock<SessionEnds>,
+}
+
+/// Who hears of sessions that end.
+struct SessionEnds(Box<dyn Fn(SessionToken) + Send + Sync>);
+
+impl std::fmt::Debug for SessionEnds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionEnds(…)")
+    }
 }
 
 impl Store {
@@ -58,7 +68,32 @@ impl Store {
             live,
             tasks,
             seal: RequestStateSeal::new(key),
+            on_end: OnceLock::new(),
         }
+    }
+
+    /// Who is to hear of each session that ends before its id expires. The first one that is given is kept.
+    pub fn on_end(&self, hear: Box<dyn Fn(SessionToken) + Send + Sync>) {
+        let _ = self.on_end.set(SessionEnds(hear));
+    }
+
+    /// Ends a session though its client has not said so: its id is unknown from now on.
+    pub fn end_lost(&self, session: SessionToken) {
+        self.sessions
+            .end_lost(session.0, UnixSeconds(unix_millis().0 / 1000));
+        self.end_live(session);
+    }
+
+    fn end_live(&self, session: SessionToken) {
+        self.live.end_session(session);
+        if let Some(SessionEnds(hear)) = self.on_end.get() {
+            hear(session);
+        }
+    }
+
+    /// Whether a session has ended or was evicted.
+    pub fn is_over(&self, session: SessionToken) -> bool {
+        self.sessions.has_ended(session.0) || self.live.is_evicted(session)
     }
 
     /// The live state.
@@ -121,7 +156,7 @@ impl Store {
             return EndSession::Unknown;
         };
         self.sessions.end(ids, id, &plain, now);
-        self.live.end_session(SessionToken(plain.token));
+        self.end_live(SessionToken(plain.token));
         EndSession::Ended
     }
 }
@@ -247,6 +282,26 @@ mod tests {
         );
         assert_eq!(stream.next(place, 100, &mut |_| ()), StreamState::Ended);
         assert_eq!((open(&store, &id), store.log_level(opened.token)), (None, None));
+    }
+
+    #[test]
+    fn a_session_that_was_lost_is_unknown_and_who_wants_to_hears_of_those_that_end() {
+        let store = store(LiveOptions::default());
+        let (tell, ended) = std::sync::mpsc::channel();
+        store.on_end(Box::new(move |token| tell.send(token).unwrap()));
+        let ids = [(); 2].map(|()| store.mint(&SESSION, unix_now()).unwrap());
+        let [lost, left] = [0, 1].map(|at| open(&store, &ids[at]).unwrap().token);
+        assert!(!store.is_over(lost));
+        store.end_lost(lost);
+        assert!(store.is_over(lost) && !store.is_over(left));
+        assert_eq!(open(&store, &ids[0]), None);
+        assert_eq!(ended.try_recv(), Ok(lost));
+        Sessions::end(&store, ids[1].as_bytes(), Principal::ANONYMOUS, NOW);
+        assert_eq!(ended.try_recv(), Ok(left));
+    }
+
+    fn unix_now() -> UnixSeconds {
+        UnixSeconds(unix_millis().0 / 1000)
     }
 
     #[test]

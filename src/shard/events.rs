@@ -58,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Open(clients) => self.open(clients),
             ShardEvent::Children(order) => self.handle_child_order(order),
-            ShardEvent::Forwarded(call) => self.take_in_call(&call),
+            ShardEvent::Forwarded(call) => self.take_in_call(*call),
             ShardEvent::ForwardedWord(said) => {
                 self.handle_forwarded_word(*said);
                 self.send_queued();

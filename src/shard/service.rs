@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
-use crate::mcp::{Principal, Protocol};
+use crate::mcp::{Principal, Protocol, RequestContext};
 use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
 use crate::session::{ShardStore, Store};
@@ -163,6 +163,13 @@ pub(super) struct View {
     pub(super) registry: ShardRegistry,
     /// What is known of clients, as this shard's requests see it. All services of the view have it in common.
     pub(super) state: Rc<ShardStore>,
+}
+
+/// What a message is decoded for, and what came with it.
+#[derive(Clone, Copy)]
+pub(super) struct Within<'m> {
+    pub service: &'m LocalService,
+    pub heads: &'m RequestContext<'m>,
 }
 
 /// A view that requests and calls keep: the count is the shard's own, not one that all cores write.

@@ -138,7 +138,7 @@ impl<R: ShardRing> Shard<R> {
                 ShardSpread::join(spread, metrics.shard, inbox.on_handed_over()),
                 unix_peers,
             ),
-            children: Children::new(children, metrics.shard.0),
+            children: Children::new(children, metrics.shard.0, now),
             drain: Drain::default(),
             streams: Streams::new(metrics.shard),
             metrics: Telemetry::new(metrics, &service.labels, Access::new(&service.output, now)),

@@ -31,7 +31,7 @@ impl Rig {
         let half_a_minute = Duration::from_secs(30);
         let limits = ChildLimits::of(&PoolSettings::default(), half_a_minute, half_a_minute);
         let mut rig = Rig {
-            child: Child::new(limits, &ChildProfile::shared(), false, now),
+            child: Child::new(limits, Some(&ChildProfile::shared()), false, now),
             now,
             said: Vec::new(),
             ids: Vec::new(),

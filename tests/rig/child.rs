@@ -32,6 +32,7 @@ pub(super) fn parts() -> ChildrenParts {
                 queue_depth_max: 4,
                 queue_timeout: Duration::from_secs(60),
             },
+            clients: None,
         }],
         mesh: ChildMesh::new(1, 1),
         supervisor: Arc::new(Indifferent),
@@ -90,7 +91,8 @@ impl PlayedChild {
                 ping_interval: long,
                 ..ChildLimits::of(&PoolSettings::default(), long, long)
             },
-            profile: ChildProfile::shared(),
+            profile: Some(ChildProfile::shared()),
+            owner: None,
             wants_lists: false,
         };
         let child = PlayedChild {

@@ -10,6 +10,7 @@
 //! they are wanted.
 //! Specification: 2026-07-28, basic/versioning; basic/transports/stdio.
 
+use crate::children::client::ClientProfile;
 use crate::children::line::{Kind, write_own_meta};
 use crate::jsonrpc::{members, write_string};
 use crate::mcp::{ClientCapabilities, Era, Revision};
@@ -49,11 +50,17 @@ impl ChildProfile {
 
     /// What a legacy child is told that serves many clients: that there is nobody to ask.
     pub fn shared() -> ChildProfile {
+        ChildProfile::of(ClientProfile::NOBODY)
+    }
+
+    /// What a child is told that serves clients of this profile. It hears of us by name: it is made ready before its
+    /// client is known.
+    pub fn of(profile: ClientProfile) -> ChildProfile {
         let version = env!("CARGO_PKG_VERSION");
         ChildProfile {
             era: Some(Era::Legacy),
-            revision: Revision::NEWEST_LEGACY,
-            capabilities: Box::from(*b"{}"),
+            revision: profile.revision,
+            capabilities: profile.capabilities.to_json().to_string().into_bytes().into(),
             client_info: format!(r#"{{"name":"weir","version":"{version}"}}"#)
                 .into_bytes()
                 .into_boxed_slice(),

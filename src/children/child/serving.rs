@@ -9,7 +9,7 @@ use crate::children::line::{
     Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_modern_request, write_request,
 };
 use crate::children::rate::RateLimit;
-use crate::config::{PoolMode, PoolSettings};
+use crate::config::PoolSettings;
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
 use crate::mcp::{Announcement, Era};
 
@@ -76,7 +76,7 @@ impl ChildLimits {
     pub fn of(settings: &PoolSettings, start_timeout: Duration, write_timeout: Duration) -> ChildLimits {
         ChildLimits {
             in_flight_max: settings.in_flight_max().min(IN_FLIGHT_MAX),
-            calls_max: (settings.mode == PoolMode::Call).then_some(1),
+            calls_max: None,
             worn_after: settings.recycle_calls,
             message_bytes_max: usize::try_from(settings.message_bytes_max).unwrap_or(usize::MAX),
             start_timeout,
@@ -138,6 +138,10 @@ pub struct Child<C> {
 
 #[derive(Debug)]
 enum Phase {
+    /// It was told nothing yet; whether it is to be asked for its lists.
+    Ungreeted {
+        wants_lists: bool,
+    },
     Starting(Box<Handshake>),
     Serving,
     /// It finishes what it has, and gets nothing new.
@@ -146,21 +150,25 @@ enum Phase {
 }
 
 impl<C> Child<C> {
-    /// A child whose process was just started. The handshake begins with what is to be written now.
-    pub fn new(limits: ChildLimits, profile: &ChildProfile, wants_lists: bool, now: Instant) -> Child<C> {
-        let mut outgoing = Outgoing::new(now);
-        let handshake = Handshake::begin(profile, wants_lists, outgoing.line(now));
+    /// A child whose process was just started. The handshake begins with what is to be written now, or when it is
+    /// [greeted](Self::greet).
+    pub fn new(
+        limits: ChildLimits,
+        profile: Option<&ChildProfile>,
+        wants_lists: bool,
+        now: Instant,
+    ) -> Child<C> {
         let times = CallTimes {
             call_timeout: limits.call_timeout,
             call_max: limits.call_max,
             cancel_grace: limits.cancel_grace,
         };
-        Child {
-            own_id: handshake.id(),
-            phase: Phase::Starting(Box::new(handshake)),
+        let mut child = Child {
+            own_id: 1,
+            phase: Phase::Ungreeted { wants_lists },
             began: now,
             reader: LineReader::new(limits.message_bytes_max),
-            outgoing,
+            outgoing: Outgoing::new(now),
             in_flight: InFlight::new(limits.in_flight_max, times),
             questions: OpenQuestions::default(),
             introduction: None,
@@ -175,7 +183,31 @@ impl<C> Child<C> {
             active_at: now,
             counters: ChildCounters::default(),
             has_failed: false,
+        };
+        if let Some(profile) = profile {
+            child.greet(profile, now);
         }
+        child
+    }
+
+    /// Begins the handshake of a child that was told nothing yet.
+    pub fn greet(&mut self, profile: &ChildProfile, now: Instant) {
+        if let Phase::Ungreeted { wants_lists } = self.phase {
+            let handshake = Handshake::begin(profile, wants_lists, self.outgoing.line(now));
+            self.own_id = handshake.id();
+            self.phase = Phase::Starting(Box::new(handshake));
+            self.began = now;
+        }
+    }
+
+    /// It gets so many calls and no more.
+    pub fn limit_calls(&mut self, calls_max: u32) {
+        self.limits.calls_max = Some(calls_max);
+    }
+
+    /// Calls that it was given so far.
+    pub fn calls_begun(&self) -> u32 {
+        self.calls_begun
     }
 
     /// The calls that it would take now.
@@ -364,7 +396,7 @@ impl<C> Child<C> {
 
     /// From now on it gets no new calls.
     pub fn retire(&mut self) {
-        if matches!(self.phase, Phase::Starting(_) | Phase::Serving) {
+        if !matches!(self.phase, Phase::Ending(_)) {
             self.phase = Phase::Retiring;
         }
     }

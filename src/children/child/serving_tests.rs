@@ -19,7 +19,7 @@ impl Rig {
     fn new(limits: ChildLimits) -> Rig {
         let now = Instant::now();
         Rig {
-            child: Child::new(limits, &ChildProfile::shared(), false, now),
+            child: Child::new(limits, Some(&ChildProfile::shared()), false, now),
             now,
             told: Vec::new(),
         }
@@ -30,7 +30,7 @@ impl Rig {
         let now = Instant::now();
         let profile = ChildProfile::shared().speaking(None);
         let mut rig = Rig {
-            child: Child::new(limits_by_default(), &profile, false, now),
+            child: Child::new(limits_by_default(), Some(&profile), false, now),
             now,
             told: Vec::new(),
         };

@@ -1,6 +1,6 @@
 //! What the children of a server on one shard make known to it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::children::child::{
     Answer, Asked, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction,
@@ -24,6 +24,9 @@ pub enum LocalRefusal {
     /// The server is about to end.
     #[error("it is about to end")]
     Draining,
+    /// The client's child is gone, and it gets no other.
+    #[error("the session's child is gone; begin a new session")]
+    SessionOver,
 }
 
 /// Why a call that was taken in has no answer.
@@ -50,6 +53,9 @@ impl From<LocalRefusal> for CallFailure {
     }
 }
 
+/// A call that is taken out to wait elsewhere: its text, who waits for it, and when its time is over.
+pub type Taken<C> = (Vec<u8>, C, Option<Instant>);
+
 /// Something that concerns others.
 #[derive(Debug)]
 pub enum LocalEvent<'e, C> {
@@ -68,6 +74,11 @@ pub enum LocalEvent<'e, C> {
         caller: C,
         /// Why.
         failure: CallFailure,
+    },
+    /// A call has lost the child of its client, which has seen nothing of it.
+    Misplaced {
+        /// The call.
+        call: Taken<C>,
     },
     /// A call goes on.
     Progress {
@@ -101,8 +112,18 @@ pub enum LocalEvent<'e, C> {
         /// The time from its start.
         took: Duration,
     },
-    /// A list of the server has changed.
-    Changed(Announcement),
+    /// A list of a child has changed.
+    Changed {
+        /// Which child's.
+        member: MemberKey,
+        /// Which list.
+        what: Announcement,
+    },
+    /// A child is of no more use to its client.
+    Disowned {
+        /// Which one.
+        member: MemberKey,
+    },
     /// A child logs something.
     Logged {
         /// Which one.
@@ -132,6 +153,8 @@ pub enum LocalEvent<'e, C> {
     },
     /// The lists of a child that was asked for them once more.
     Listed {
+        /// Which one.
+        member: MemberKey,
         /// What it says of itself.
         introduction: Introduction,
         /// The lists.
@@ -185,8 +208,12 @@ pub(super) fn pass_on<C>(
         ChildEvent::Unanswered { caller } => LocalEvent::Unanswered { caller },
         ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
-        ChildEvent::Changed(what) => LocalEvent::Changed(what),
-        ChildEvent::Listed { introduction, lists } => LocalEvent::Listed { introduction, lists },
+        ChildEvent::Changed(what) => LocalEvent::Changed { member, what },
+        ChildEvent::Listed { introduction, lists } => LocalEvent::Listed {
+            member,
+            introduction,
+            lists,
+        },
         ChildEvent::Logged { caller, said } => LocalEvent::Logged { member, caller, said },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::children::child::{Abandoned, ChildFailure, EndingStep};
+use crate::children::client::ClientKey;
 use crate::children::piped::PipedChild;
 use crate::children::pool::{Load, MemberKey};
 
@@ -20,6 +21,13 @@ pub(super) struct Member<C, S> {
     pub(super) exited_at: Option<Instant>,
     /// It ends when nothing is left to do for it.
     pub(super) ends_when_idle: bool,
+    /// Whose it is, where children belong to clients.
+    owner: Option<ClientKey>,
+    /// Whether calls of its owner wait for it.
+    pub(super) has_waiting: bool,
+    is_disowned: bool,
+    /// The calls that it had got when its activity was last told.
+    calls_told: u32,
     is_retired: bool,
     is_told_worn: bool,
     is_ending: bool,
@@ -34,11 +42,50 @@ impl<C, S> Member<C, S> {
             failure: None,
             exited_at: None,
             ends_when_idle: false,
+            owner: None,
+            has_waiting: false,
+            is_disowned: false,
+            calls_told: 0,
             is_retired: false,
             is_told_worn: false,
             is_ending: false,
             is_abandoned: false,
         }
+    }
+
+    /// The client that it serves, if it serves only one.
+    pub(super) fn owner(&self) -> Option<ClientKey> {
+        self.owner.filter(|_| !self.is_disowned)
+    }
+
+    /// Whether it has been some client's, who may have left since.
+    pub(super) fn was_owned(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// It is this client's from now on.
+    pub(super) fn give_to(&mut self, client: ClientKey) {
+        debug_assert!(self.owner.is_none(), "a child is given once");
+        self.owner = Some(client);
+        if client.is_single() {
+            self.piped.child_mut().limit_calls(1);
+        }
+    }
+
+    /// It is of no more use to its owner, who is handed back once.
+    pub(super) fn take_disowned(&mut self) -> Option<ClientKey> {
+        let owner = self.owner()?;
+        self.is_disowned = self.is_retired || self.is_ending;
+        self.is_disowned.then_some(owner)
+    }
+
+    /// Whether its owner has made calls since this was last asked, or has some in flight.
+    pub(super) fn take_active(&mut self) -> bool {
+        let child = self.piped.child();
+        let begun = child.calls_begun();
+        let is_active = self.owner.is_some() && (!child.is_idle() || begun != self.calls_told);
+        self.calls_told = begun;
+        is_active
     }
 
     pub(super) fn load(&self) -> Load {

@@ -6,6 +6,9 @@
 //!                       └─ past its deadline, or wanted no more ─► its event, or none
 //! ```
 //!
+//! Where each child belongs to one client, a call waits for the child of its client, whoever else has room; if that is
+//! of no more use, calls that it has not seen are handed back, since nobody else may get them.
+//!
 //! A call holds its place in the queue, or an entry of a child, and nothing else. When a child is of no more use, the
 //! calls that it may have seen fail at once, and those whose bytes never left us go before all that wait.
 //!
@@ -13,7 +16,8 @@
 //! [`LocalChildren::advance`] and then [`LocalChildren::flush`], the only one that has the ring. What has to be done by
 //! others (the client's shard, the launcher, the pool) comes out as events.
 //!
-//! Invariant: a call that was taken in ends in exactly one event, or is handed back by [`LocalChildren::cancel`].
+//! Invariant: a call that was taken in ends in exactly one event, or is handed back by [`LocalChildren::cancel`] or
+//! [`LocalChildren::take_waiting_of`].
 
 mod asking;
 mod event;
@@ -28,15 +32,15 @@ mod tests;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::children::child::{Abandoned, Child, ChildEvent, ChildFailure, ErrorLine};
+use crate::children::child::{Abandoned, Child, ChildEvent, ChildFailure, ChildProfile, ErrorLine};
+use crate::children::client::ClientKey;
 use crate::children::line::Message;
 use crate::children::piped::{PipeKeys, PipeSockets, PipedChild};
 use crate::children::pool::{Load, MemberKey, least_loaded};
 use crate::ring::{ConnectionKey, DataRing, Received};
 
-pub use event::{CallFailure, LocalEvent, LocalRefusal};
+pub use event::{CallFailure, LocalEvent, LocalRefusal, Taken};
 use member::Member;
-pub use waiting::Taken;
 use waiting::Waiting;
 
 /// What the calls of one server may take on one shard.
@@ -46,6 +50,23 @@ pub struct LocalLimits {
     pub queue_depth_max: u32,
     /// How long each may.
     pub queue_timeout: Duration,
+}
+
+/// Whose child a call is for, and how long it may wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubmitTerms {
+    /// The client whose child it is for; `None` if any will do.
+    pub client: Option<ClientKey>,
+    /// When its time in a queue is over; `None` if it has not waited yet.
+    pub due: Option<Instant>,
+}
+
+impl SubmitTerms {
+    /// For the child of this client.
+    pub fn of(client: ClientKey, due: Option<Instant>) -> SubmitTerms {
+        let client = Some(client);
+        SubmitTerms { client, due }
+    }
 }
 
 /// The children of one server on one shard, whose calls are for callers `C`.
@@ -77,6 +98,54 @@ impl<C, S> LocalChildren<C, S> {
             .push(Member::new(key, PipedChild::new(child, sockets, keys)));
     }
 
+    /// A child is this client's from now on. It is greeted, if it was not before.
+    pub fn assign(
+        &mut self,
+        key: MemberKey,
+        client: ClientKey,
+        greeting: Option<&ChildProfile>,
+        now: Instant,
+    ) {
+        let has_waiting = self.waiting.has_of(client);
+        if let Some(member) = self.member(key) {
+            member.give_to(client);
+            member.has_waiting = has_waiting;
+            if let Some(profile) = greeting {
+                member.piped.child_mut().greet(profile, now);
+            }
+        }
+    }
+
+    /// Whether the child of this client is here.
+    pub fn has_child_of(&self, client: ClientKey) -> bool {
+        self.child_of(client).is_some()
+    }
+
+    /// The children whose clients have made calls since this was last asked, or have some in flight.
+    pub fn take_active(&mut self) -> Vec<MemberKey> {
+        let active = self.members.iter_mut().filter_map(|member| {
+            let is_active = member.take_active();
+            is_active.then_some(member.key)
+        });
+        active.collect()
+    }
+
+    /// Takes the oldest call out that waits for the child of this client.
+    pub fn take_waiting_of(&mut self, client: ClientKey) -> Option<Taken<C>> {
+        self.waiting.take_of(client)
+    }
+
+    /// Whether the child of this client is here and has got no call.
+    pub fn is_unused(&self, client: ClientKey) -> bool {
+        self.child_of(client)
+            .is_some_and(|member| member.piped.child().calls_begun() == 0)
+    }
+
+    /// Whether a call waits for the child of this client.
+    pub fn has_waiting_of(&self, client: ClientKey) -> bool {
+        self.waiting.has_of(client)
+    }
+
     /// From now on calls are refused at once for this reason, or no longer. Those that wait go on waiting.
     pub fn refuse(&mut self, refusal: Option<LocalRefusal>) {
         self.refusal = refusal;
@@ -87,8 +156,9 @@ impl<C, S> LocalChildren<C, S> {
         self.refusal.is_some()
     }
 
-    /// Takes a call in: it goes to a child with room, or waits. `text` is the client's request and `message` the
-    /// places of its parts.
+    /// Takes a call in: it goes to a child with room, or waits; if it is a client's, for the child of that one, which
+    /// may not be here yet; if it has waited on another shard, before those that have waited here only. `text` is the
+    /// client's request and `message` the places of its parts.
     ///
     /// # Errors
     /// The call is refused; its caller comes back with the reason.
@@ -97,45 +167,51 @@ impl<C, S> LocalChildren<C, S> {
         text: &[u8],
         message: &Message,
         caller: C,
+        terms: SubmitTerms,
         now: Instant,
     ) -> Result<(), (C, LocalRefusal)> {
         if let Some(refusal) = self.refusal {
             return Err((caller, refusal));
         }
-        if !self.waiting.is_empty() {
-            return self.waiting.push(text, caller, now);
-        }
-        match self.submit_to_child(text, message, caller, now) {
-            Ok(()) => Ok(()),
-            Err(caller) => self.waiting.push(text, caller, now),
+        let placed = match terms.client {
+            Some(client) => self.submit_to_child_of(text, message, caller, client, now),
+            None if terms.due.is_none() && !self.waiting.is_empty() => Err(caller),
+            None => self.submit_to_child(text, message, caller, now),
+        };
+        match (placed, terms.due) {
+            (Ok(()), _) => Ok(()),
+            (Err(caller), None) => self.waiting.push(text, caller, terms.client, now),
+            (Err(caller), Some(due)) => {
+                self.waiting.push_moved(text, caller, terms.client, due);
+                Ok(())
+            }
         }
     }
 
-    /// Takes a call in that has waited on another shard, and may wait until `due` in all: it goes to a child with room,
-    /// or before those that have waited here only.
-    ///
-    /// # Errors
-    /// The call is refused; its caller comes back with the reason.
-    pub fn submit_moved(
+    fn submit_to_child_of(
         &mut self,
         text: &[u8],
         message: &Message,
         caller: C,
-        due: Instant,
+        client: ClientKey,
         now: Instant,
-    ) -> Result<(), (C, LocalRefusal)> {
-        if let Some(refusal) = self.refusal {
-            return Err((caller, refusal));
+    ) -> Result<(), C> {
+        let mut members = self.members.iter_mut();
+        let Some(member) = members.find(|member| member.owner() == Some(client)) else {
+            return Err(caller);
+        };
+        if member.has_waiting {
+            return Err(caller);
         }
-        if let Err(caller) = self.submit_to_child(text, message, caller, now) {
-            self.waiting.push_moved(text, caller, due);
-        }
-        Ok(())
+        let placed = member.piped.child_mut().submit(text, message, caller, now);
+        member.has_waiting = placed.is_err();
+        placed.map(|_| ())
     }
 
     /// The caller that `is_it` wants no answer any more: it is handed back, and its child told, if one has the call.
     pub fn cancel(&mut self, is_it: impl Fn(&C) -> bool, reason: &str, now: Instant) -> Option<C> {
-        if let Some(caller) = self.waiting.remove(&is_it) {
+        if let Some((caller, client)) = self.waiting.remove(&is_it) {
+            self.retire_unused(client);
             return Some(caller);
         }
         self.members.iter_mut().find_map(|member| {
@@ -194,11 +270,13 @@ impl<C, S> LocalChildren<C, S> {
         self.waiting.take_first(may_go)
     }
 
-    /// Asks one of its children for the server's lists once more, if one serves.
+    /// Asks one of its children for the server's lists once more, if one serves that is nobody's own: what a client's
+    /// child has may be the client's.
     pub fn reread_lists(&mut self, now: Instant) {
         let _ = self
             .members
             .iter_mut()
+            .filter(|member| !member.was_owned())
             .any(|member| member.piped.child_mut().reread_lists(now));
     }
 
@@ -231,7 +309,9 @@ impl<C, S> LocalChildren<C, S> {
     pub fn advance(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
         self.end_idle(now);
         self.take_abandoned(tell);
+        self.hand_back_disowned(tell);
         self.serve_waiting(now);
+        self.serve_owners(now);
         self.members.retain_mut(|member| {
             if let Some(worn) = member.wear() {
                 tell(worn);
@@ -307,7 +387,8 @@ impl<C, S> LocalChildren<C, S> {
 
     /// What time brings: calls that waited or took too long, children that fail, and the steps of their ends.
     pub fn on_time(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
-        while let Some(caller) = self.waiting.expire(now) {
+        while let Some((caller, client)) = self.waiting.expire(now) {
+            self.retire_unused(client);
             tell(LocalEvent::Failed {
                 caller,
                 failure: CallFailure::Refused(LocalRefusal::QueueTimeout),
@@ -327,6 +408,10 @@ impl<C, S> LocalChildren<C, S> {
         }
     }
 
+    fn child_of(&self, client: ClientKey) -> Option<&Member<C, S>> {
+        self.members.iter().find(|member| member.owner() == Some(client))
+    }
+
     fn member(&mut self, key: MemberKey) -> Option<&mut Member<C, S>> {
         self.members.iter_mut().find(|member| member.key == key)
     }
@@ -344,8 +429,55 @@ impl<C, S> LocalChildren<C, S> {
         placed.map(|_| ())
     }
 
+    /// A call waits no longer that was all its client is: the child for it has nothing to do any more.
+    fn retire_unused(&mut self, client: Option<ClientKey>) {
+        let Some(client) = client.filter(ClientKey::is_single) else {
+            return;
+        };
+        let mut members = self.members.iter_mut();
+        if let Some(member) = members.find(|member| member.owner() == Some(client)) {
+            member.retire();
+        }
+    }
+
+    /// Hands the calls back that wait for a child of their client which is of no more use.
+    fn hand_back_disowned(&mut self, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
+        for member in &mut self.members {
+            let Some(client) = member.take_disowned() else {
+                continue;
+            };
+            // Told first: who asks for the client's child then must not be sent here again.
+            tell(LocalEvent::Disowned { member: member.key });
+            while let Some(call) = self.waiting.take_of(client) {
+                tell(LocalEvent::Misplaced { call });
+            }
+        }
+    }
+
+    /// Gives waiting calls to the children of their clients.
+    fn serve_owners(&mut self, now: Instant) {
+        for member in &mut self.members {
+            let Some(client) = member.owner().filter(|_| member.has_waiting) else {
+                continue;
+            };
+            while member.load().room > 0 {
+                let Some((text, caller, _)) = self.waiting.take_of(client) else {
+                    member.has_waiting = false;
+                    break;
+                };
+                let message = Message::read_checked(&text);
+                debug_assert!(message.is_ok(), "it was a message when it came");
+                if let Ok(message) = message {
+                    let placed = member.piped.child_mut().submit(&text, &message, caller, now);
+                    debug_assert!(placed.is_ok(), "the child had room");
+                }
+                self.waiting.keep(text);
+            }
+        }
+    }
+
     fn serve_waiting(&mut self, now: Instant) {
-        while !self.waiting.is_empty() && self.members.iter().any(|member| member.load().room > 0) {
+        while self.waiting.has_unowned() && self.members.iter().any(|member| member.load().room > 0) {
             let Some((text, message, caller)) = self.waiting.pop() else {
                 return;
             };
@@ -370,9 +502,14 @@ impl<C, S> LocalChildren<C, S> {
     fn take_abandoned(&mut self, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
         for member in &mut self.members {
             let key = member.key;
-            let reason = member.failure.clone();
+            let (reason, was_owned) = (member.failure.clone(), member.was_owned());
             for call in member.take_abandoned() {
                 match call {
+                    Abandoned::Unsent { caller, line } if was_owned => {
+                        tell(LocalEvent::Misplaced {
+                            call: (line, caller, None),
+                        });
+                    }
                     Abandoned::Unsent { caller, line } => self.waiting.push_front(line, caller),
                     Abandoned::Sent { caller } => tell(LocalEvent::Failed {
                         caller,

@@ -96,7 +96,7 @@ impl Rig {
         };
         let child = Child::new(
             limits_by_default(),
-            &ChildProfile::shared(),
+            Some(&ChildProfile::shared()),
             false,
             Instant::now(),
         );
@@ -166,9 +166,13 @@ impl Rig {
     fn call(&mut self, caller: u32, bytes: usize) {
         let text = request(caller, bytes);
         let message = Message::read(text.as_bytes()).unwrap();
-        let taken = self
-            .local
-            .submit(text.as_bytes(), &message, caller, Instant::now());
+        let taken = self.local.submit(
+            text.as_bytes(),
+            &message,
+            caller,
+            SubmitTerms::default(),
+            Instant::now(),
+        );
         assert!(taken.is_ok(), "{taken:?}");
     }
 

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::children::child::{ChildLimits, ChildProfile, EndingStep};
+use crate::children::child::{ChildLimits, EndingStep};
+use crate::children::client::ClientProfile;
 use crate::children::played_process::{Process, limits_by_default, request};
 use crate::jsonrpc::Id;
+use crate::mcp::{ClientCapabilities, Revision, SessionToken};
 use crate::ring::simulated::{Faults, PeerView, SimulatedNetwork, SimulatedRing, SimulatedSocket};
 use crate::ring::{Completion, RingOptions};
 
@@ -26,6 +28,8 @@ const LIMITS: LocalLimits = LocalLimits {
 struct Told {
     answered: BTreeMap<u32, String>,
     failed: BTreeMap<u32, CallFailure>,
+    /// Calls that are handed back.
+    misplaced: Vec<u32>,
     others: Vec<String>,
 }
 
@@ -63,7 +67,15 @@ impl Told {
                     lists.list(crate::children::ListName::Tools).len()
                 )
             }
-            LocalEvent::Changed(_)
+            LocalEvent::Misplaced {
+                call: (text, caller, _),
+            } => {
+                assert!(String::from_utf8_lossy(&text).contains("tools/call"));
+                self.misplaced.push(caller);
+                return;
+            }
+            LocalEvent::Disowned { member } => format!("{} is disowned", member.0),
+            LocalEvent::Changed { .. }
             | LocalEvent::Logged { .. }
             | LocalEvent::Asked { .. }
             | LocalEvent::Unanswered { .. } => "something else".to_owned(),
@@ -112,28 +124,7 @@ impl Rig {
     }
 
     fn start(&mut self, number: u64) {
-        let key = MemberKey(number);
-        let (process, sockets) = Process::start(&self.network);
-        let slot = self.members.len() as u32;
-        let pipe = |at| ConnectionKey {
-            slot: slot + at,
-            generation: 0,
-        };
-        self.members.extend((0..3).map(|at| (slot + at, key)));
-        let keys = PipeKeys {
-            input: pipe(0),
-            output: pipe(1),
-            errors: pipe(2),
-        };
-        let limits = ChildLimits {
-            in_flight_max: self.in_flight_max,
-            calls_max: self.calls_max,
-            worn_after: self.worn_after,
-            ..limits_by_default()
-        };
-        let child = Child::new(limits, &ChildProfile::shared(), false, self.now);
-        self.local.adopt(key, child, sockets, keys);
-        self.processes.insert(number, process);
+        self.adopt(number, Some(&ChildProfile::shared()));
         let ready = format!("{number} is ready");
         for _ in 0..100 {
             self.pass();
@@ -154,6 +145,35 @@ impl Rig {
         process
             .questions
             .retain(|question| question.contains("tools/call"));
+    }
+
+    fn adopt_ungreeted(&mut self, number: u64) {
+        self.adopt(number, None);
+    }
+
+    fn adopt(&mut self, number: u64, profile: Option<&ChildProfile>) {
+        let key = MemberKey(number);
+        let (process, sockets) = Process::start(&self.network);
+        let slot = self.members.len() as u32;
+        let pipe = |at| ConnectionKey {
+            slot: slot + at,
+            generation: 0,
+        };
+        self.members.extend((0..3).map(|at| (slot + at, key)));
+        let keys = PipeKeys {
+            input: pipe(0),
+            output: pipe(1),
+            errors: pipe(2),
+        };
+        let limits = ChildLimits {
+            in_flight_max: self.in_flight_max,
+            calls_max: self.calls_max,
+            worn_after: self.worn_after,
+            ..limits_by_default()
+        };
+        let child = Child::new(limits, profile, false, self.now);
+        self.local.adopt(key, child, sockets, keys);
+        self.processes.insert(number, process);
     }
 
     fn process(&mut self, number: u64) -> &mut Process {
@@ -196,9 +216,19 @@ impl Rig {
     }
 
     fn call(&mut self, caller: u32) -> Result<(), LocalRefusal> {
+        self.call_of(caller, None)
+    }
+
+    fn call_of(&mut self, caller: u32, client: Option<ClientKey>) -> Result<(), LocalRefusal> {
         let text = request(caller, 10);
         let message = Message::read(text.as_bytes()).unwrap();
-        let taken = self.local.submit(text.as_bytes(), &message, caller, self.now);
+        let taken = self.local.submit(
+            text.as_bytes(),
+            &message,
+            caller,
+            SubmitTerms { client, due: None },
+            self.now,
+        );
         taken.map_err(|(back, refusal)| {
             assert_eq!(back, caller);
             refusal
@@ -283,10 +313,11 @@ fn a_call_that_moves_to_another_shard_waits_no_longer_than_if_it_had_stayed() {
     let (text, caller, due) = here.local.take_waiting(|_| true).unwrap();
     assert_eq!((caller, here.local.waiting()), (1, 0));
     let message = Message::read_checked(&text).unwrap();
-    let (due, now) = (due.unwrap(), here.now);
+    assert!(due.is_some());
+    let (now, client) = (here.now, None);
     there
         .local
-        .submit_moved(&text, &message, caller, due, now)
+        .submit(&text, &message, caller, SubmitTerms { client, due }, now)
         .unwrap();
     there.later(4999);
     assert!(there.told.failed.is_empty() && there.local.waiting() == 2);
@@ -300,7 +331,7 @@ fn a_call_that_moves_to_another_shard_waits_no_longer_than_if_it_had_stayed() {
     there.call(12).unwrap();
     let taken = there
         .local
-        .submit_moved(&text, &message, caller, due.unwrap(), now);
+        .submit(&text, &message, caller, SubmitTerms { client, due }, now);
     taken.unwrap();
     for _ in 0..3 {
         there.passes(2);
@@ -592,4 +623,141 @@ fn every_call_ends_once_whatever_dies() {
             );
         }
     }
+}
+
+/// A client of its own.
+fn channel(number: u8) -> ClientKey {
+    ClientKey::Channel(SessionToken([number; 16]))
+}
+
+#[test]
+fn the_child_of_a_client_serves_nobody_else() {
+    let mut rig = Rig::with_children(21, 2, 2);
+    rig.local.assign(MemberKey(1), channel(1), None, rig.now);
+    rig.local.assign(MemberKey(2), channel(2), None, rig.now);
+    (0..4).for_each(|caller| rig.call_of(caller, Some(channel(1))).unwrap());
+    rig.call_of(9, Some(channel(2))).unwrap();
+    rig.call_of(7, Some(channel(3))).unwrap();
+    rig.passes(2);
+    rig.processes.values_mut().for_each(Process::read);
+    assert_eq!(
+        (rig.process(1).questions.len(), rig.process(2).questions.len()),
+        (2, 1)
+    );
+    for _ in 0..8 {
+        rig.answer_all();
+        rig.passes(4);
+    }
+    assert!((0..4).all(|caller| rig.processes[&1].saw(caller) && !rig.processes[&2].saw(caller)));
+    assert_eq!(
+        rig.told.answered.keys().copied().collect::<Vec<_>>(),
+        [0, 1, 2, 3, 9]
+    );
+    assert!(rig.local.has_waiting_of(channel(3)) && !rig.local.has_child_of(channel(3)));
+    let active: Vec<u64> = rig.local.take_active().iter().map(|member| member.0).collect();
+    assert_eq!(active, [1, 2]);
+    assert!(rig.local.take_active().is_empty());
+    assert_eq!(
+        rig.local.take_waiting_of(channel(3)).map(|(_, caller, _)| caller),
+        Some(7)
+    );
+}
+
+#[test]
+fn a_call_that_waits_is_served_when_its_child_is_there_and_ready() {
+    let mut rig = Rig::new(22, 1);
+    rig.call_of(1, Some(channel(1))).unwrap();
+    rig.call_of(2, Some(channel(2))).unwrap();
+    rig.start(1);
+    rig.passes(3);
+    assert_eq!(rig.local.waiting(), 2, "it is nobody's yet");
+    rig.local.assign(MemberKey(1), channel(2), None, rig.now);
+    for _ in 0..4 {
+        rig.answer_all();
+        rig.passes(4);
+    }
+    assert_eq!(rig.told.answered.keys().copied().collect::<Vec<_>>(), [2]);
+    rig.later(5000);
+    assert!(rig.told.failed.contains_key(&1));
+}
+
+#[test]
+fn what_the_child_of_a_client_has_not_seen_is_handed_back_when_it_is_of_no_more_use() {
+    let mut rig = Rig::with_children(23, 2, 2);
+    rig.local.assign(MemberKey(1), channel(1), None, rig.now);
+    (0..2).for_each(|caller| rig.call_of(caller, Some(channel(1))).unwrap());
+    rig.passes(2);
+    rig.process(1).read();
+    rig.call_of(2, Some(channel(1))).unwrap();
+    rig.process(1).die();
+    rig.local.on_exited(MemberKey(1), rig.now);
+    rig.passes(6);
+    rig.later(500);
+    rig.passes(4);
+    assert!([0, 1].iter().all(|caller| rig.told.failed.contains_key(caller)));
+    assert_eq!(rig.told.misplaced, [2]);
+    let others = rig.others();
+    assert_eq!(others[0], "1 is disowned", "{others:?}");
+    assert!(others[1].starts_with("1 is gone"), "{others:?}");
+    assert!(!rig.processes[&2].saw(2), "the other child is nobody's of theirs");
+}
+
+#[test]
+fn the_child_of_a_call_that_nobody_wants_any_more_ends_unused() {
+    let mut rig = Rig::new(24, 1);
+    let call = ClientKey::Call { shard: 0, number: 1 };
+    rig.call_of(1, Some(call)).unwrap();
+    rig.start(1);
+    // It is not ready for the call: the call waits.
+    rig.local.assign(MemberKey(1), call, None, rig.now);
+    assert!(rig.local.is_unused(call));
+    rig.local.cancel(|caller| *caller == 1, "left", rig.now);
+    rig.passes(3);
+    assert!(rig.others().contains(&"1 is disowned".to_owned()));
+}
+
+#[test]
+fn the_child_of_a_call_gets_no_second_one() {
+    let mut rig = Rig::with_children(25, 1, 4);
+    let call = ClientKey::Call { shard: 0, number: 1 };
+    rig.local.assign(MemberKey(1), call, None, rig.now);
+    rig.call_of(1, Some(call)).unwrap();
+    rig.call_of(2, Some(call)).unwrap();
+    for _ in 0..6 {
+        rig.answer_all();
+        rig.passes(4);
+    }
+    assert!(rig.told.answered.contains_key(&1) && !rig.processes[&1].saw(2));
+    assert_eq!(rig.told.misplaced, [2]);
+}
+
+#[test]
+fn a_child_is_greeted_when_its_client_is_known() {
+    let mut rig = Rig::new(26, 1);
+    rig.adopt_ungreeted(1);
+    rig.passes(3);
+    rig.process(1).read();
+    assert!(rig.process(1).seen.is_empty());
+    rig.later(40_000);
+    rig.passes(2);
+    assert!(rig.others().is_empty(), "it has all the time");
+    let profile = ChildProfile::of(ClientProfile {
+        revision: Revision::V2025_06_18,
+        capabilities: ClientCapabilities::ROOTS,
+    });
+    rig.call_of(1, Some(channel(1))).unwrap();
+    rig.local
+        .assign(MemberKey(1), channel(1), Some(&profile), rig.now);
+    rig.passes(3);
+    rig.process(1).read();
+    let seen = String::from_utf8_lossy(&rig.process(1).seen).into_owned();
+    assert!(
+        seen.contains("\"2025-06-18\"") && seen.contains("\"roots\""),
+        "{seen}"
+    );
+    for _ in 0..6 {
+        rig.answer_all();
+        rig.passes(4);
+    }
+    assert!(rig.told.answered.contains_key(&1));
 }

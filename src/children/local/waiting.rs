@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::children::client::ClientKey;
 use crate::children::line::Message;
 use crate::pool::{WaitKey, WaitQueue};
 
-use super::event::LocalRefusal;
+use super::event::{LocalRefusal, Taken};
 
 /// Texts of calls whose memory is kept for the next ones, and how much of each.
 const SPARES: usize = 16;
@@ -17,6 +18,8 @@ const SPARE_BYTES_MAX: usize = 16 << 10;
 struct WaitingCall<C> {
     text: Vec<u8>,
     caller: C,
+    /// Whose child it waits for; `None` if any will do.
+    client: Option<ClientKey>,
     due: Instant,
 }
 
@@ -25,12 +28,16 @@ struct WaitingCall<C> {
 struct Returned<C> {
     text: Vec<u8>,
     caller: C,
+    client: Option<ClientKey>,
     /// When its time is over; `None` if a child had it already: it waits no longer than it takes.
     due: Option<Instant>,
 }
 
-/// A call that is taken out to wait elsewhere: its text, who waits for it, and when its time is over.
-pub type Taken<C> = (Vec<u8>, C, Option<Instant>);
+impl<C> Returned<C> {
+    fn taken(self) -> Taken<C> {
+        (self.text, self.caller, self.due)
+    }
+}
 
 /// The calls that wait.
 pub(super) struct Waiting<C> {
@@ -66,13 +73,28 @@ impl<C> Waiting<C> {
         self.len() == 0
     }
 
-    /// Puts a call behind all others.
-    pub(super) fn push(&mut self, text: &[u8], caller: C, now: Instant) -> Result<(), (C, LocalRefusal)> {
+    /// Whether a call waits that any child may have.
+    pub(super) fn has_unowned(&self) -> bool {
+        // All of them may be, or none.
+        let returned = self.returned.front().map(|call| call.client);
+        let queued = self.queue.front().map(|(_, call)| call.client);
+        returned.or(queued).is_some_and(|client| client.is_none())
+    }
+
+    /// Puts a call behind all others, which waits for the child of `client`, or for any.
+    pub(super) fn push(
+        &mut self,
+        text: &[u8],
+        caller: C,
+        client: Option<ClientKey>,
+        now: Instant,
+    ) -> Result<(), (C, LocalRefusal)> {
         let mut kept = self.spares.pop().unwrap_or_default();
         kept.extend_from_slice(text);
         let call = WaitingCall {
             text: kept,
             caller,
+            client,
             due: now + self.timeout,
         };
         match self.queue.push(call) {
@@ -86,17 +108,22 @@ impl<C> Waiting<C> {
 
     /// Puts a call before all others: a child had it, and has not seen it.
     pub(super) fn push_front(&mut self, text: Vec<u8>, caller: C) {
-        let due = None;
-        self.returned.push_back(Returned { text, caller, due });
+        self.returned.push_back(Returned {
+            text,
+            caller,
+            client: None,
+            due: None,
+        });
     }
 
     /// Puts a call before those that have waited here only: it has waited on another shard, until `due` at most.
-    pub(super) fn push_moved(&mut self, text: &[u8], caller: C, due: Instant) {
+    pub(super) fn push_moved(&mut self, text: &[u8], caller: C, client: Option<ClientKey>, due: Instant) {
         let mut kept = self.spares.pop().unwrap_or_default();
         kept.extend_from_slice(text);
         self.returned.push_back(Returned {
             text: kept,
             caller,
+            client,
             due: Some(due),
         });
     }
@@ -116,36 +143,46 @@ impl<C> Waiting<C> {
         Some((text, message.ok()?, caller))
     }
 
-    /// Takes the call of this caller out.
-    pub(super) fn remove(&mut self, is_it: impl Fn(&C) -> bool) -> Option<C> {
-        if let Some(at) = self.returned.iter().position(|call| is_it(&call.caller)) {
-            return self.returned.remove(at).map(|call| call.caller);
+    /// Takes the oldest call out that waits for the child of this client.
+    pub(super) fn take_of(&mut self, client: ClientKey) -> Option<Taken<C>> {
+        if let Some(at) = self.returned.iter().position(|call| call.client == Some(client)) {
+            return self.returned.remove(at).map(Returned::taken);
         }
-        let key = self.queue.iter().find(|(_, call)| is_it(&call.caller));
-        let key = key.map(|(key, _)| key);
+        let key = self.find(|call| call.client == Some(client))?;
+        let call = self.queue.remove(key)?;
+        Some((call.text, call.caller, Some(call.due)))
+    }
+
+    /// Whether a call waits for the child of this client.
+    pub(super) fn has_of(&self, client: ClientKey) -> bool {
+        self.returned.iter().any(|call| call.client == Some(client))
+            || self.find(|call| call.client == Some(client)).is_some()
+    }
+
+    /// Takes the call of this caller out, with the client for whose child it waits.
+    pub(super) fn remove(&mut self, is_it: impl Fn(&C) -> bool) -> Option<(C, Option<ClientKey>)> {
+        if let Some(at) = self.returned.iter().position(|call| is_it(&call.caller)) {
+            return self.returned.remove(at).map(|call| (call.caller, call.client));
+        }
+        let key = self.find(|call| is_it(&call.caller));
         self.take(key?)
     }
 
     /// Takes the oldest call out that `is_it`.
     pub(super) fn take_first(&mut self, is_it: impl Fn(&C) -> bool) -> Option<Taken<C>> {
         if let Some(at) = self.returned.iter().position(|call| is_it(&call.caller)) {
-            let Returned { text, caller, due } = self.returned.remove(at)?;
-            return Some((text, caller, due));
+            return self.returned.remove(at).map(Returned::taken);
         }
-        let key = self
-            .queue
-            .iter()
-            .find(|(_, call)| is_it(&call.caller))
-            .map(|(key, _)| key);
+        let key = self.find(|call| is_it(&call.caller));
         let call = self.queue.remove(key?)?;
         Some((call.text, call.caller, Some(call.due)))
     }
 
-    /// Takes a call out whose time is over, if there is one.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<C> {
+    /// Takes a call out whose time is over, if there is one, with the client for whose child it waits.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<(C, Option<ClientKey>)> {
         let is_over = |call: &Returned<C>| call.due.is_some_and(|due| due <= now);
         if let Some(at) = self.returned.iter().position(is_over) {
-            return self.returned.remove(at).map(|call| call.caller);
+            return self.returned.remove(at).map(|call| (call.caller, call.client));
         }
         let (key, call) = self.queue.front()?;
         if call.due > now {
@@ -162,9 +199,14 @@ impl<C> Waiting<C> {
         }
     }
 
-    fn take(&mut self, key: WaitKey) -> Option<C> {
+    fn find(&self, is_it: impl Fn(&WaitingCall<C>) -> bool) -> Option<WaitKey> {
+        let mut calls = self.queue.iter();
+        calls.find(|(_, call)| is_it(call)).map(|(key, _)| key)
+    }
+
+    fn take(&mut self, key: WaitKey) -> Option<(C, Option<ClientKey>)> {
         let call = self.queue.remove(key)?;
         self.keep(call.text);
-        Some(call.caller)
+        Some((call.caller, call.client))
     }
 }

@@ -96,7 +96,7 @@ impl Rig {
             in_flight_max: 16,
             ..limits_by_default()
         };
-        let child = Child::new(limits, &ChildProfile::shared(), false, now);
+        let child = Child::new(limits, Some(&ChildProfile::shared()), false, now);
         Rig {
             network,
             ring,

@@ -5,9 +5,10 @@
 //!     └─────────────── failed ───────────────┴────────► gone
 //! ```
 //!
-//! One child starts at a time, unless each serves one call only. One that is worn goes on until a successor is
-//! ready, which may be one child more than there may be otherwise. The pool is told what happens, and asked what is to
-//! be done; it does nothing itself.
+//! One child starts at a time, and one that is worn goes on until a successor is ready, which may be one child more
+//! than there may be otherwise. Where each child belongs to one client, nobody can take its place: as many start as
+//! [`Owners`](super::Owners) miss, and one that is worn is retired. The pool is told what happens, and asked what is
+//! to be done; it does nothing itself.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,7 @@ impl Pool {
         }
     }
 
-    /// What is to be done now that so many calls wait.
+    /// What is to be done now that so many calls wait; where each child belongs to one client, so many are missing.
     pub fn step(&mut self, waiting: usize, now: Instant) -> PoolStep {
         for member in &self.members {
             if let MemberState::Serving { since } = member.state {
@@ -147,6 +148,14 @@ impl Pool {
             None => self.sizes.first_start_timeout,
         };
         PoolStep::Start { member, timeout }
+    }
+
+    /// A child is greeted only now, which was started before.
+    pub fn on_greeted(&mut self, key: MemberKey, now: Instant) {
+        let member = self.members.iter_mut().find(|member| member.key == key);
+        if let Some(MemberState::Starting { since }) = member.map(|member| &mut member.state) {
+            *since = now;
+        }
     }
 
     /// A child takes calls.
@@ -221,6 +230,16 @@ impl Pool {
         self.count(|state| matches!(state, MemberState::Serving { .. }))
     }
 
+    /// Whether there are as many children as may be, with those that are about to leave.
+    pub fn is_full(&self) -> bool {
+        self.children() >= self.sizes.max.max(1)
+    }
+
+    /// Children that are about to leave.
+    pub fn leaving(&self) -> u32 {
+        self.count(|state| state == MemberState::Stopping)
+    }
+
     /// Children that were started and are not gone.
     pub fn children(&self) -> u32 {
         self.count(|_| true)
@@ -236,13 +255,16 @@ impl Pool {
         }
     }
 
-    /// A worn child whose successor is ready.
+    /// A worn child whose successor is ready, or that has none.
     fn replaced(&mut self) -> Option<MemberKey> {
+        let worn = self.members.iter().find(|member| member.is_worn_and_serves());
+        let worn = worn.map(|member| member.key);
+        if self.sizes.is_owned {
+            return worn;
+        }
         if self.successors == 0 {
             return None;
         }
-        let worn = self.members.iter().find(|member| member.is_worn_and_serves());
-        let worn = worn.map(|member| member.key);
         // Whoever was to be replaced may have gone by itself.
         self.successors = worn.map_or(0, |_| self.successors - 1);
         worn
@@ -254,11 +276,8 @@ impl Pool {
         if self.is_draining {
             return false;
         }
-        if self.sizes.is_single_use {
-            // Those that serve have had no call yet.
-            let wanted = waiting.saturating_add(self.sizes.min_idle as usize);
-            let coming = (serving + starting) as usize;
-            return self.children() < self.sizes.max.max(1) && coming < wanted;
+        if self.sizes.is_owned {
+            return waiting > 0 && !self.is_full();
         }
         if starting > 0 {
             return false;
@@ -295,6 +314,7 @@ mod tests {
         PoolSizes {
             max: 3,
             in_flight_max: 1,
+            is_owned: false,
             ..PoolSizes::of(&PoolSettings::default(), 4)
         }
     }
@@ -466,30 +486,26 @@ mod tests {
     }
 
     #[test]
-    fn children_of_one_call_are_started_for_each_that_waits_and_some_are_ready_before() {
+    fn children_that_belong_to_clients_are_started_as_they_are_missed() {
         let now = Instant::now();
         let mut pool = Pool::new(PoolSizes {
-            max: 4,
-            min_idle: 1,
-            is_single_use: true,
+            max: 3,
+            is_owned: true,
             ..sizes()
         });
-        let first = started(&mut pool, 0, now);
-        pool.on_ready(first, now);
         assert!(waits(&mut pool, 0, now));
-        pool.on_retired(first);
-        let second = started(&mut pool, 0, now);
+        let first = started(&mut pool, 2, now);
+        started(&mut pool, 1, now);
+        pool.on_ready(first, now);
         let third = started(&mut pool, 1, now);
-        assert!(waits(&mut pool, 1, now), "one for the call, one for the next");
-        let fourth = started(&mut pool, 9, now);
-        assert!(
-            waits(&mut pool, 9, now),
-            "no more than there may be, with those that end"
-        );
-        for member in [second, third, fourth] {
-            pool.on_ready(member, now);
-        }
+        pool.on_ready(third, now);
+        assert!(pool.is_full() && waits(&mut pool, 9, now));
+        pool.on_retired(first);
+        assert_eq!(pool.leaving(), 1);
+        assert!(waits(&mut pool, 9, now), "its process is still there");
         pool.on_end(first, MemberEnd::Wanted, now);
-        assert!(!waits(&mut pool, 9, now));
+        started(&mut pool, 1, now);
+        pool.on_worn(third);
+        assert_eq!(pool.step(0, now), PoolStep::Retire { member: third });
     }
 }

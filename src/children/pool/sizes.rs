@@ -13,8 +13,8 @@ pub struct PoolSizes {
     pub max: u32,
     /// Calls in flight at one child.
     pub in_flight_max: u32,
-    /// Whether a child serves one call only.
-    pub is_single_use: bool,
+    /// Whether each child belongs to one client.
+    pub is_owned: bool,
     /// Age at which a child is replaced.
     pub age_max: Option<Duration>,
     /// For a start, up to its readiness.
@@ -30,7 +30,7 @@ impl PoolSizes {
             min_idle: settings.min_idle,
             max: settings.max(cpus),
             in_flight_max: settings.in_flight_max(),
-            is_single_use: settings.mode == PoolMode::Call,
+            is_owned: settings.mode != PoolMode::Shared,
             age_max: settings.recycle_age,
             start_timeout: settings.start_timeout,
             first_start_timeout: settings.first_start_timeout,

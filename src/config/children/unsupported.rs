@@ -1,6 +1,6 @@
 //! What is known of pools and cannot be served yet: it is refused, because whoever writes it relies on it.
 
-use super::pool::{LossPolicy, PoolMode, PoolSettings, RetryPolicy};
+use super::pool::{PoolMode, PoolSettings, RetryPolicy};
 use super::server::ChildServer;
 use crate::config::error::ConfigError;
 
@@ -25,17 +25,7 @@ pub(in crate::config) fn refuse_unsupported(servers: &[ChildServer], errors: &mu
 
 fn refusals(pool: &PoolSettings) -> Vec<String> {
     let mut refusals = Vec::new();
-    match pool.mode {
-        PoolMode::Shared | PoolMode::Call => {}
-        PoolMode::Session => refusals.push(
-            "`mode` = session (the default) is not supported yet; if all clients may use the same children, and what \
-             these remember, write --pool mode=shared; a child for each call is mode=call"
-                .to_owned(),
-        ),
-    }
     let unsupported = [
-        ("anonymous", pool.anonymous.is_some()),
-        ("key_header", pool.key_header.is_some()),
         (
             "idle_timeout",
             pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
@@ -43,7 +33,6 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
         ("warmup", pool.warmup.is_some()),
         ("env_from", !pool.env_from.is_empty()),
         ("retry", pool.retry != RetryPolicy::Off),
-        ("on_loss", pool.on_loss != LossPolicy::NotFound),
         ("read", pool.read.is_some()),
         ("write", pool.write.is_some()),
         ("tcp", pool.tcp.is_some()),
@@ -84,19 +73,13 @@ mod tests {
 
     #[test]
     fn what_is_not_is_named_with_its_server() {
-        let default = refused(&[""]);
-        assert_eq!(default.len(), 1);
-        assert!(
-            default[0].starts_with("server `thing`: `mode` = session (the default) is not supported yet")
-        );
-        assert!(default[0].contains("write --pool mode=shared"), "{default:?}");
-        assert!(refused(&["mode=call"]).is_empty());
+        for served in ["", "mode=call", "key_header=x-user,on_loss=restart,anonymous=one"] {
+            assert!(refused(&[served]).is_empty(), "{served}");
+        }
         for key in [
-            "anonymous=one",
             "idle_timeout=1m",
             "warmup=echo",
             "retry=read_only",
-            "on_loss=restart",
             "read=/usr",
             "write=/tmp",
             "tcp=443",

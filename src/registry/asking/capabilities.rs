@@ -76,6 +76,12 @@ impl ClientCapabilities {
         Self(self.0 | others.0)
     }
 
+    /// What is left without `others`.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Whether no capability is declared.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

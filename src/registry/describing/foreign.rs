@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows where those came from, or how a call gets there.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::registry::info::index::ServerIndex;
@@ -55,6 +56,21 @@ impl ForeignServer {
             resources: Vec::new(),
             templates: Vec::new(),
         }
+    }
+
+    /// Adds what another child of the same program has and this one has not.
+    pub fn add_missing(&mut self, other: ForeignServer) {
+        let pairs = [
+            (&mut self.tools, other.tools),
+            (&mut self.prompts, other.prompts),
+            (&mut self.resources, other.resources),
+            (&mut self.templates, other.templates),
+        ];
+        for (items, others) in pairs {
+            let known: HashSet<String> = items.iter().map(|item| item.name.clone()).collect();
+            items.extend(others.into_iter().filter(|item| !known.contains(&item.name)));
+        }
+        self.features = self.features.or(other.features);
     }
 
     /// Its items of one kind.

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::children::{ChildNews, Supervisor};
 use crate::launcher::{ChildEvents, ChildId, Exit, Pid};
+use crate::mcp::SessionToken;
 
 /// A word to the thread.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) enum Mail {
     Spawned(ChildId, io::Result<Pid>),
     /// A process has ended.
     Exited(ChildId, Exit),
+    /// A session has ended.
+    SessionEnded(SessionToken),
     /// The server drains: its shards end their children, and none is started any more.
     Drain,
     /// Everything ends now.

@@ -21,6 +21,8 @@ pub(super) struct Member {
     pub(super) spoken: Option<Era>,
     /// When it began to take calls.
     pub(super) ready: Option<Instant>,
+    /// Whether it was told nothing yet, and is not to be before somebody has it.
+    pub(super) is_spare: bool,
     /// Whether it is being ended.
     pub(super) is_stopping: bool,
     /// Its process's number, once it is known.
@@ -48,6 +50,7 @@ impl Member {
             began: now,
             spoken,
             ready: None,
+            is_spare: false,
             is_stopping: false,
             pid: None,
             spawn_error: None,
@@ -68,6 +71,6 @@ impl Member {
 
     /// Whether it was started and nobody knows yet what comes of it.
     pub(super) fn is_starting(&self) -> bool {
-        self.ready.is_none() && !self.is_stopping
+        self.ready.is_none() && !self.is_stopping && !self.is_spare
     }
 }

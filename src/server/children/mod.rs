@@ -13,6 +13,7 @@
 //! | file | its part |
 //! |---|---|
 //! | `supervising` | the decisions |
+//! | `owning` | who gets which child, and who has lost one |
 //! | `server`, `member` | the children of one server; one child |
 //! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
@@ -29,6 +30,7 @@ mod era;
 mod inbox;
 mod member;
 mod outside;
+mod owning;
 mod real;
 mod server;
 mod starts;
@@ -43,8 +45,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::children::{ChildMesh, ChildrenParts, LocalLimits, ServerParts, Supervisor};
-use crate::config::{ChildServer, Settings};
+use crate::children::{ChildMesh, ChildrenParts, ClientRules, LocalLimits, ServerParts, Supervisor};
+use crate::config::{AnonymousClients, ChildServer, ListenAddress, PoolMode, PoolSettings, Settings};
 use crate::launcher::{ChildEvents, ChildSpec, Launcher, User};
 use crate::registry::ServerIndex;
 use crate::ring::Socket;
@@ -115,6 +117,7 @@ impl Launched {
                 queue_depth_max: server.pool.queue_depth.unwrap_or(settings.sizes.queue_depth_max),
                 queue_timeout: server.pool.queue_timeout.unwrap_or(settings.queue.timeout),
             },
+            clients: client_rules(&server.pool, &settings.endpoints.listen),
         });
         let servers: Vec<ServerParts> = servers.collect();
         ChildrenParts {
@@ -144,6 +147,8 @@ impl Launched {
             ServerChildren::new(ServerIndex(index), server, spec, &around, now)
         });
         let (opened, is_open) = mpsc::sync_channel(1);
+        let to = Arc::clone(&self.inbox);
+        link.on_session_end(move |session| to.send(Mail::SessionEnded(session)));
         let outside = Real {
             launcher: self.launcher,
             inboxes,
@@ -165,6 +170,21 @@ impl Launched {
         };
         Ok((children, Opening(is_open)))
     }
+}
+
+/// How clients are told apart, for a server whose children are not everybody's.
+fn client_rules(pool: &PoolSettings, listen: &[ListenAddress]) -> Option<ClientRules> {
+    let is_here = |address: &ListenAddress| address.internet().is_none_or(|at| at.ip().is_loopback());
+    let are_strangers_one = match pool.anonymous {
+        Some(anonymous) => anonymous == AnonymousClients::One,
+        // Those of this machine are most likely one person's.
+        None => listen.iter().all(is_here),
+    };
+    (pool.mode != PoolMode::Shared).then(|| ClientRules {
+        is_by_call: pool.mode == PoolMode::Call,
+        are_strangers_one,
+        key_header: pool.key_header.clone(),
+    })
 }
 
 fn failed(error: io::Error) -> StartError {

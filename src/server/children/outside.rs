@@ -3,8 +3,9 @@
 
 use std::io;
 
-use crate::children::{ChildLists, ChildOrder, Introduction, PipeSockets};
+use crate::children::{ChildLists, ChildOrder, ClientProfile, Introduction, PipeSockets};
 use crate::launcher::{Behind, ChildId, ChildSpec, PipeNumbers};
+use crate::mcp::SessionToken;
 use crate::registry::ServerIndex;
 
 /// Who does what the thread decides.
@@ -33,6 +34,12 @@ pub(super) trait Outside {
     /// From now on clients are served what these have, and those who listen hear what has changed.
     fn publish(&mut self, known: &[Known<'_>]);
 
+    /// A session is over, whose client has lost its child.
+    fn end_session(&mut self, session: SessionToken);
+
+    /// Whether a session is over.
+    fn is_over(&self, session: SessionToken) -> bool;
+
     /// Every server has been ready or failed once: clients can come. Called once.
     fn open(&mut self);
 }
@@ -51,6 +58,15 @@ pub(super) struct Begun<S> {
 pub(super) struct Known<'k> {
     pub(super) server: ServerIndex,
     pub(super) name: &'k str,
-    /// What it said; nothing as long as no child was ready.
-    pub(super) said: Option<(&'k Introduction, &'k ChildLists)>,
+    /// What it said, one child after the other if they were told different things of their clients; nothing as long as
+    /// no child was ready.
+    pub(super) said: &'k [Said],
+}
+
+/// What a child has said that was told this of its client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) profile: ClientProfile,
+    pub(super) introduction: Introduction,
+    pub(super) lists: ChildLists,
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::children::{ChildOrder, PipeSockets, foreign_server};
 use crate::launcher::{Behind, ChildId, ChildPipes, ChildSpec, Launcher, Pid, PipeNumbers, behind};
+use crate::mcp::SessionToken;
 use crate::registry::ForeignServer;
 use crate::ring::Socket;
 use crate::server::link::Link;
@@ -63,10 +64,15 @@ impl Outside for Real {
 
     fn publish(&mut self, known: &[Known<'_>]) {
         let servers = known.iter().map(|known| {
-            Arc::new(match known.said {
-                Some((introduction, lists)) => foreign_server(known.server, known.name, introduction, lists),
-                None => ForeignServer::unknown(known.server, known.name),
-            })
+            let described = known
+                .said
+                .iter()
+                .map(|said| foreign_server(known.server, known.name, &said.introduction, &said.lists));
+            let described = described.reduce(|mut all, next| {
+                all.add_missing(next);
+                all
+            });
+            Arc::new(described.unwrap_or_else(|| ForeignServer::unknown(known.server, known.name)))
         });
         let faults = self.link.replace_foreign(servers.collect(), self.is_open);
         for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
@@ -75,6 +81,14 @@ impl Outside for Real {
         if let Some(more @ 1..) = faults.len().checked_sub(FAULTS_LOGGED_MAX) {
             tracing::warn!(more, "more of what servers have is left out");
         }
+    }
+
+    fn end_session(&mut self, session: SessionToken) {
+        self.link.end_session(session);
+    }
+
+    fn is_over(&self, session: SessionToken) -> bool {
+        self.link.is_over(session)
     }
 
     fn open(&mut self) {

@@ -3,20 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    ChildLimits, ChildLists, ChildProfile, Introduction, MemberEnd, MemberKey, Pool, PoolSizes, PoolStatus,
-    PoolStep,
+    ChildLimits, ChildLists, ChildProfile, Client, ClientKey, ClientProfile, Introduction, MemberEnd,
+    MemberKey, Owners, Pool, PoolSizes, PoolStatus, PoolStep, StartPlan,
 };
-use crate::config::ChildServer;
+use crate::config::{ChildServer, LossPolicy, PoolMode};
 use crate::launcher::ChildSpec;
+use crate::mcp::Era;
 use crate::metrics::{ChildDeath, ChildServerFigures, ChildState};
 use crate::registry::ServerIndex;
 
 use super::death::Death;
 use super::era::SpokenEra;
 use super::member::Member;
-use super::outside::Known;
+use super::outside::{Known, Said};
 use super::starts::Starts;
 
+/// Profiles whose lists are kept.
+const PROFILES_MAX: usize = 16;
 /// Changes of lists that come so soon after the first are read with it.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -27,6 +30,14 @@ pub(super) struct ServerChildren {
     pub(super) name: String,
     pub(super) starts: Starts,
     pub(super) pool: Pool,
+    /// Whose the children are; `None` if everybody's.
+    pub(super) owners: Option<Owners>,
+    /// What a session gets whose child is lost.
+    pub(super) on_loss: LossPolicy,
+    /// Whether each call is a client of its own, as was asked for.
+    is_by_call: bool,
+    /// Whether it was said in the log that clients cannot be told apart.
+    pub(super) has_met_strangers: bool,
     /// What a child may take, but for the time of its start.
     limits: ChildLimits,
     pub(super) members: Vec<Member>,
@@ -36,8 +47,8 @@ pub(super) struct ServerChildren {
     waiting: Vec<usize>,
     /// The shard that is next among those with as few children.
     turn: usize,
-    /// What the last child that was asked has said of itself and of what it has.
-    known: Option<(Introduction, ChildLists)>,
+    /// What children have said of themselves and of what they have: the last of each profile.
+    known: Vec<Said>,
     /// By when it has been ready or failed once, or is taken to have.
     settle_by: Instant,
     is_settled: bool,
@@ -69,6 +80,12 @@ impl ServerChildren {
             // What a wrapper makes of the values of one client could be in what is found, and is for nobody else.
             starts: Starts::new(spec, server.pool.unwrap && server.pool.env_from.is_empty()),
             pool: Pool::new(sizes),
+            owners: sizes
+                .is_owned
+                .then(|| Owners::new(sizes.min_idle, server.pool.idle_timeout())),
+            on_loss: server.pool.on_loss,
+            is_by_call: server.pool.mode == PoolMode::Call,
+            has_met_strangers: false,
             limits: ChildLimits {
                 ask_timeout: server.pool.is_attributed().then_some(around.ask_timeout),
                 ..ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout)
@@ -77,7 +94,7 @@ impl ServerChildren {
             era: SpokenEra::new(server.pool.era),
             waiting: vec![0; usize::from(around.shards)],
             turn: 0,
-            known: None,
+            known: Vec::new(),
             settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
             is_settled: false,
             changed: None,
@@ -94,7 +111,13 @@ impl ServerChildren {
 
     /// What the pool wants now.
     pub(super) fn step(&mut self, now: Instant) -> PoolStep {
-        self.pool.step(self.waiting.iter().sum(), now)
+        // Before anything is known of it, one child is wanted whether somebody waits or not.
+        let unknown = usize::from(self.known.is_empty() && self.members.is_empty());
+        let missing = match &self.owners {
+            Some(owners) => owners.missing(),
+            None => self.waiting.iter().sum(),
+        };
+        self.pool.step(missing.max(unknown), now)
     }
 
     /// The shard for the next child: one with the fewest, in turn.
@@ -110,12 +133,74 @@ impl ServerChildren {
         u16::try_from(chosen).unwrap_or(u16::MAX)
     }
 
-    /// What the next child is told of its client.
-    pub(super) fn profile(&self) -> ChildProfile {
-        if self.limits.ask_timeout.is_some() {
+    /// What a child is told of its client.
+    pub(super) fn told(&self, profile: ClientProfile) -> ChildProfile {
+        let is_interactive = self.owners.is_none() && self.limits.ask_timeout.is_some();
+        let told = if is_interactive {
             ChildProfile::interactive()
         } else {
-            ChildProfile::shared()
+            ChildProfile::of(profile)
+        };
+        told.speaking(self.era.next())
+    }
+
+    /// A child that is to make room, or that nobody needs.
+    pub(super) fn superfluous(&self, now: Instant) -> Option<MemberKey> {
+        let leaving = self.pool.leaving() as usize;
+        let owners = self.owners.as_ref()?;
+        owners.superfluous(leaving, self.pool.is_full(), now)
+    }
+
+    /// A child that was started before is greeted only now.
+    pub(super) fn on_greeted(&mut self, key: MemberKey, now: Instant) {
+        self.pool.on_greeted(key, now);
+        if let Some(member) = self.member(key) {
+            member.is_spare = false;
+            member.began = now;
+        }
+    }
+
+    /// Says once that clients come who cannot be told apart, and what that means for them.
+    pub(super) fn on_stranger(&mut self, client: ClientKey) {
+        let what = match client {
+            ClientKey::Everybody => "all of them share one child and what it remembers",
+            ClientKey::Call { .. } if !self.is_by_call => "each of their calls gets a child of its own",
+            _ => return,
+        };
+        if !std::mem::replace(&mut self.has_met_strangers, true) {
+            tracing::warn!(server = %self.name, "some clients cannot be told apart: {what}; `anonymous` says otherwise");
+        }
+    }
+
+    /// What the next child is for.
+    pub(super) fn plan(&self) -> StartPlan {
+        match &self.owners {
+            Some(owners) => owners.plan(),
+            None => StartPlan {
+                profile: Some(ClientProfile::NOBODY),
+                owner: None,
+            },
+        }
+    }
+
+    /// Whether the next child is asked for its lists. A later one may be another version, which the first was not
+    /// asked for; but a client does not wait for that.
+    pub(super) fn wants_lists(&self, plan: &StartPlan) -> bool {
+        let is_known = |profile| self.known.iter().any(|said| said.profile == profile);
+        plan.owner.is_none() || !plan.profile.is_some_and(is_known)
+    }
+
+    /// No call of a client waits on this shard any more.
+    pub(super) fn want_no_more(&mut self, client: ClientKey, shard: u16) {
+        if let Some(owners) = &mut self.owners {
+            owners.want_no_more(client, shard);
+        }
+    }
+
+    /// The clients of these children have made calls.
+    pub(super) fn on_active(&mut self, members: &[MemberKey], now: Instant) {
+        if let Some(owners) = &mut self.owners {
+            members.iter().for_each(|member| owners.on_active(*member, now));
         }
     }
 
@@ -154,20 +239,65 @@ impl ServerChildren {
         self.is_settled = true;
         self.figures.ready_total += 1;
         self.figures.ready_ms_total += u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        lists.is_some_and(|lists| self.on_listed(introduction, lists, now))
+        let profile = self.profile_of(key);
+        if let Some(owners) = &mut self.owners {
+            owners.on_ready(key);
+        }
+        lists.is_some_and(|lists| self.on_listed(profile, introduction, lists, now))
     }
 
-    /// A child has said what it has. Says whether that is other than what was known.
-    pub(super) fn on_listed(&mut self, introduction: Introduction, lists: ChildLists, now: Instant) -> bool {
+    /// What a child is to be told of this client. A modern child hears of it with each request.
+    pub(super) fn profile_for(&self, client: Client) -> ClientProfile {
+        if self.era.next() == Some(Era::Modern) {
+            ClientProfile::NOBODY
+        } else {
+            client.profile
+        }
+    }
+
+    /// What a child was told of its client.
+    pub(super) fn profile_of(&self, key: MemberKey) -> ClientProfile {
+        let owners = self.owners.as_ref();
+        let profile = owners.and_then(|owners| owners.profile_of(key));
+        profile.unwrap_or(ClientProfile::NOBODY)
+    }
+
+    /// A child that was told this has said what it has. Says whether that is other than what was known.
+    pub(super) fn on_listed(
+        &mut self,
+        profile: ClientProfile,
+        introduction: Introduction,
+        lists: ChildLists,
+        now: Instant,
+    ) -> bool {
         let can = introduction.capabilities;
         let is_silent = can.tools && !can.tools_changed
             || can.prompts && !can.prompts_changed
             || can.resources && !can.resources_changed;
         self.reread_at = is_silent.then(|| now + self.list_ttl);
-        let said = Some((introduction, lists));
-        let is_new = self.known != said;
-        self.known = said;
+        let said = Said {
+            profile,
+            introduction,
+            lists,
+        };
+        let is_new = !self.known.contains(&said);
+        if let Some(known) = self.known.iter_mut().find(|known| known.profile == profile) {
+            *known = said;
+        } else {
+            if self.known.len() >= PROFILES_MAX {
+                self.known.remove(0);
+            }
+            self.known.push(said);
+        }
         is_new
+    }
+
+    /// A list of a child has changed. What a client's own child has is the client's alone.
+    pub(super) fn on_changed_at(&mut self, key: MemberKey, shard: u16, now: Instant) {
+        let owners = self.owners.as_ref();
+        if !owners.is_some_and(|owners| owners.is_owned(key)) {
+            self.on_changed(shard, now);
+        }
     }
 
     /// A child has got as many calls as it is to get, or all that it ever gets.
@@ -214,7 +344,7 @@ impl ServerChildren {
     }
 
     /// A child on this shard has other lists than before.
-    pub(super) fn on_changed(&mut self, shard: u16, now: Instant) {
+    fn on_changed(&mut self, shard: u16, now: Instant) {
         self.changed.get_or_insert((now + GATHER, shard));
     }
 
@@ -225,7 +355,9 @@ impl ServerChildren {
         }
         self.reread_at.take_if(|at| *at <= now)?;
         // If nobody serves, the next child says what it has.
-        let serves = |member: &&Member| member.ready.is_some() && !member.is_stopping;
+        let is_owned = |key| self.owners.as_ref().is_some_and(|owners| owners.is_owned(key));
+        let serves =
+            |member: &&Member| member.ready.is_some() && !member.is_stopping && !is_owned(member.key);
         self.members.iter().find(serves).map(|member| member.shard)
     }
 
@@ -249,10 +381,7 @@ impl ServerChildren {
         Known {
             server: self.index,
             name: &self.name,
-            said: self
-                .known
-                .as_ref()
-                .map(|(introduction, lists)| (introduction, lists)),
+            said: &self.known,
         }
     }
 
@@ -273,7 +402,7 @@ impl ServerChildren {
             )),
             PoolStatus::Serving => None,
             // Later on a client's call waits for the next child.
-            PoolStatus::Starting if self.known.is_some() => None,
+            PoolStatus::Starting if !self.known.is_empty() => None,
             PoolStatus::Starting => Some(format!("{name}: no child has been ready yet: {died}")),
         }
     }

@@ -38,9 +38,9 @@ const LAST_ERRORS: usize = 5;
 
 /// All children of all servers.
 pub(super) struct Supervising<O> {
-    outside: O,
-    shards: u16,
-    servers: Vec<ServerChildren>,
+    pub(super) outside: O,
+    pub(super) shards: u16,
+    pub(super) servers: Vec<ServerChildren>,
     /// Whose each process is.
     processes: BTreeMap<ChildId, (usize, MemberKey)>,
     /// The server that is asked first what it wants.
@@ -70,6 +70,7 @@ impl<O: Outside> Supervising<O> {
             Mail::Spawned(process, Ok(pid)) => self.on_running(process, pid),
             Mail::Spawned(process, Err(error)) => self.on_never_started(process, &error.to_string()),
             Mail::Exited(process, exit) => self.on_exited(process, exit),
+            Mail::SessionEnded(session) => self.on_session_ended(session),
             Mail::Drain | Mail::Stop => {
                 self.is_draining = true;
                 self.servers
@@ -85,6 +86,7 @@ impl<O: Outside> Supervising<O> {
         let first = self.turn;
         for step in 0..self.servers.len() {
             let at = (first + step) % self.servers.len();
+            self.give_children(at, now);
             due = due.min(self.start_for(at, now));
             self.reread(at, now);
             due = self.servers[at].due().map_or(due, |at| due.min(at));
@@ -96,7 +98,7 @@ impl<O: Outside> Supervising<O> {
         if is_settled && !self.is_open {
             self.is_open = true;
             // Who comes before a server that has said nothing yet is to hear when it has.
-            if self.servers.iter().any(|server| server.known().said.is_none()) {
+            if self.servers.iter().any(|server| server.known().said.is_empty()) {
                 self.publish();
             }
             self.outside.open();
@@ -151,8 +153,8 @@ impl<O: Outside> Supervising<O> {
         }
     }
 
-    /// Has a child end when it has answered the calls it has: its successor is ready.
-    fn retire(&mut self, at: usize, key: MemberKey) {
+    /// Has a child end when it has answered the calls it has.
+    pub(super) fn retire(&mut self, at: usize, key: MemberKey) {
         let server = &mut self.servers[at];
         let (index, name) = (server.index, server.name.clone());
         if let Some(member) = server.member(key) {
@@ -164,9 +166,10 @@ impl<O: Outside> Supervising<O> {
                     member: key,
                 },
             );
-            tracing::info!(server = %name, member = key.0, "a child is replaced");
+            tracing::info!(server = %name, member = key.0, "a child gets no more calls");
             self.outside.order(shard, order);
         }
+        self.disown(at, key);
     }
 
     fn start(&mut self, at: usize, key: MemberKey, timeout: Duration, now: Instant) {
@@ -180,20 +183,27 @@ impl<O: Outside> Supervising<O> {
                 pipes,
             }) => {
                 let shard = server.next_shard();
-                let era = server.era.next();
-                let member = Member::new(key, (process, pipes), is_unwrapped, era, shard, now);
-                server.members.push(member);
+                let (era, plan) = (server.era.next(), server.plan());
+                server.members.push(Member {
+                    is_spare: plan.profile.is_none(),
+                    ..Member::new(key, (process, pipes), is_unwrapped, era, shard, now)
+                });
                 self.processes.insert(process, (at, key));
                 let adoption = Adoption {
                     server: server.index,
                     member: key,
                     sockets,
                     limits: server.limits(timeout),
-                    profile: server.profile().speaking(era),
-                    // A later one may be another version, which the first was not asked for.
-                    wants_lists: true,
+                    profile: plan.profile.map(|profile| server.told(profile)),
+                    owner: plan.owner,
+                    wants_lists: server.wants_lists(&plan),
                 };
+                let owners = server.owners.as_mut();
+                let given = owners.and_then(|owners| owners.begin(key, shard, plan, now));
                 self.outside.order(shard, ChildOrder::Adopt(Box::new(adoption)));
+                if let Some(given) = given {
+                    self.tell_placed(at, &given);
+                }
             }
             Err(error) => {
                 let death = Death {
@@ -228,13 +238,28 @@ impl<O: Outside> Supervising<O> {
                     self.publish();
                 }
             }
-            ChildNewsEvent::Changed(_) => of.on_changed(shard, now),
-            ChildNewsEvent::Listed { introduction, lists } => {
-                if of.on_listed(*introduction, *lists, now) {
+            ChildNewsEvent::Changed { member, what: _ } => of.on_changed_at(member, shard, now),
+            ChildNewsEvent::Wanted(client) => self.on_wanted(at, client, shard),
+            ChildNewsEvent::WantedNoMore(client) => of.want_no_more(client, shard),
+            ChildNewsEvent::Left(client) => self.on_left(at, client),
+            ChildNewsEvent::Disowned(member) => self.disown(at, member),
+            ChildNewsEvent::Active(members) => of.on_active(&members, now),
+            ChildNewsEvent::Listed {
+                member,
+                introduction,
+                lists,
+            } => {
+                let profile = of.profile_of(member);
+                if of.on_listed(profile, *introduction, *lists, now) {
                     self.publish();
                 }
             }
-            ChildNewsEvent::Worn { member, is_used_up } => of.on_worn(member, is_used_up),
+            ChildNewsEvent::Worn { member, is_used_up } => {
+                of.on_worn(member, is_used_up);
+                if is_used_up {
+                    self.disown(at, member);
+                }
+            }
             ChildNewsEvent::Step { member, step } => self.take_step(at, member, step),
             ChildNewsEvent::Gone {
                 member,
@@ -362,6 +387,8 @@ impl<O: Outside> Supervising<O> {
             .is_some_and(|death| is_excused(&mut server.era, &member, death.reason));
         let counted = death.as_ref().filter(|_| !is_excused);
         server.on_end(key, counted, member.is_failed_try(), now);
+        self.disown(at, key);
+        let server = &self.servers[at];
         match &death {
             Some(death) if is_excused => {
                 let (server, reason) = (&server.name, &death.text);

@@ -2,6 +2,8 @@
 
 mod eras;
 
+mod owned;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -12,16 +14,16 @@ use super::inbox::Mail;
 use super::outside::{Begun, Known, Outside};
 use super::server::{PoolSurroundings, ServerChildren};
 use super::supervising::Supervising;
-use crate::children::ChildProfile;
 use crate::children::{
-    Adoption, ChildFailure, ChildLists, ChildNews, ChildNewsEvent, ChildOrder, EndingStep, Handshake,
-    HandshakeStep, Introduction, Kind, LocalRefusal, MemberKey, PipeSockets,
+    Adoption, Assignment, ChildFailure, ChildLists, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile,
+    Client, ClientKey, ClientProfile, EndingStep, Handshake, HandshakeStep, Introduction, Kind, LocalRefusal,
+    MemberKey, PipeSockets,
 };
-use crate::config::{ChildServer, PoolMode, PoolSettings};
+use crate::config::{ChildServer, LossPolicy, PoolMode, PoolSettings};
 use crate::launcher::{
     Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse,
 };
-use crate::mcp::{Announcement, Era};
+use crate::mcp::{Announcement, ClientCapabilities, Era, SessionToken};
 use crate::metrics::{ChildDeath, ChildState};
 use crate::registry::ServerIndex;
 
@@ -50,6 +52,20 @@ enum Act {
         shard: u16,
         member: u64,
     },
+    Assign {
+        shard: u16,
+        member: u64,
+        is_greeted: bool,
+    },
+    Placed {
+        shard: u16,
+        place: u16,
+    },
+    Lost {
+        shard: u16,
+        is_over: bool,
+    },
+    EndSession(SessionToken),
     Terminate(u64),
     Kill(u64),
     /// How many servers have said what they have, and the tools of the first.
@@ -69,6 +85,8 @@ struct Played {
     /// What is behind a child, and how often that was looked at.
     behind: Behind,
     looks: usize,
+    /// Sessions that have ended.
+    over: Vec<SessionToken>,
 }
 
 impl Default for Played {
@@ -81,6 +99,7 @@ impl Default for Played {
             specs: Vec::new(),
             behind: Behind::Unknown,
             looks: 0,
+            over: Vec::new(),
         }
     }
 }
@@ -137,11 +156,15 @@ impl Outside for Outsiders {
                     member,
                     limits,
                     profile,
+                    owner,
                     wants_lists,
                     ..
                 } = *adoption;
-                assert!(wants_lists);
-                self.0.borrow_mut().eras.push(profile.era);
+                assert!(wants_lists || owner.is_some());
+                self.0
+                    .borrow_mut()
+                    .eras
+                    .push(profile.and_then(|profile| profile.era));
                 Act::Adopt {
                     shard,
                     server: server.0,
@@ -154,6 +177,13 @@ impl Outside for Outsiders {
                 member: member.0,
             },
             ChildOrder::Refuse { refusal, .. } => Act::Refuse { shard, refusal },
+            ChildOrder::Assign(Assignment { member, greeting, .. }) => Act::Assign {
+                shard,
+                member: member.0,
+                is_greeted: greeting.is_some(),
+            },
+            ChildOrder::Placed { shard: place, .. } => Act::Placed { shard, place },
+            ChildOrder::Lost { is_over, .. } => Act::Lost { shard, is_over },
             ChildOrder::Reread { .. } => Act::Reread { shard },
             ChildOrder::Retire { member, .. } => Act::Retire {
                 shard,
@@ -164,13 +194,23 @@ impl Outside for Outsiders {
     }
 
     fn publish(&mut self, known: &[Known<'_>]) {
-        let said = known.iter().filter_map(|known| known.said);
-        let tools: Vec<usize> = said.map(|(_, lists)| tools(lists)).collect();
+        let said = known.iter().filter_map(|known| known.said.last());
+        let tools: Vec<usize> = said.map(|said| tools(&said.lists)).collect();
         let first = tools.first().copied().unwrap_or(0);
         self.0
             .borrow_mut()
             .acts
             .push_back(Act::Publish(tools.len(), first));
+    }
+
+    fn end_session(&mut self, session: SessionToken) {
+        let mut played = self.0.borrow_mut();
+        played.over.push(session);
+        played.acts.push_back(Act::EndSession(session));
+    }
+
+    fn is_over(&self, session: SessionToken) -> bool {
+        self.0.borrow().over.contains(&session)
     }
 
     fn open(&mut self) {
@@ -296,6 +336,13 @@ impl Rig {
     }
 }
 
+fn changed() -> ChildNewsEvent {
+    ChildNewsEvent::Changed {
+        member: MemberKey(1),
+        what: Announcement::ToolsChanged,
+    }
+}
+
 fn shared() -> PoolSettings {
     PoolSettings {
         mode: PoolMode::Shared,
@@ -417,14 +464,18 @@ fn lists_that_change_are_read_again_by_the_shard_that_knows_and_published_if_the
     rig.ready(0, 1, 1);
     rig.acts();
     for _ in 0..3 {
-        rig.news(1, 0, ChildNewsEvent::Changed(Announcement::ToolsChanged));
+        rig.news(1, 0, changed());
     }
     assert!(rig.acts().is_empty(), "more may come");
     assert_eq!(rig.pass(Duration::from_millis(100)), [Act::Reread { shard: 1 }]);
     let listed = |tools| {
         let (introduction, lists) = introduced(tools);
         let (introduction, lists) = (Box::new(introduction), Box::new(lists));
-        ChildNewsEvent::Listed { introduction, lists }
+        ChildNewsEvent::Listed {
+            member: MemberKey(1),
+            introduction,
+            lists,
+        }
     };
     rig.news(1, 0, listed(1));
     assert!(rig.acts().is_empty(), "they are as they were");
@@ -467,45 +518,6 @@ fn a_worn_child_is_retired_by_its_shard_when_another_is_ready() {
     // The other gets old.
     let acts = rig.pass(Duration::from_secs(3600));
     assert_eq!(spawns(&acts), 1, "{acts:?}");
-}
-
-#[test]
-fn children_of_one_call_are_followed_by_others_at_once() {
-    let pool = PoolSettings {
-        mode: PoolMode::Call,
-        max: Some(3),
-        ..PoolSettings::default()
-    };
-    let mut rig = Rig::new(1, 1, &pool);
-    rig.acts();
-    rig.ready(0, 1, 1);
-    rig.acts();
-    let member = MemberKey(1);
-    rig.news(
-        0,
-        0,
-        ChildNewsEvent::Worn {
-            member,
-            is_used_up: true,
-        },
-    );
-    assert_eq!(spawns(&rig.acts()), 1, "one is to be warm");
-    let load = ChildNewsEvent::Load {
-        waiting: 5,
-        answered: 0,
-        busy: Duration::ZERO,
-    };
-    rig.news(0, 0, load);
-    assert_eq!(
-        spawns(&rig.pass(Duration::from_secs(1))),
-        1,
-        "no more than there may be"
-    );
-    rig.exited(1, ExitStatus::Code(0), ExitReason::Itself);
-    rig.gone(0, 1, None);
-    assert_eq!(rig.supervising.status(rig.now).1, None);
-    rig.ready(0, 2, 1);
-    assert_eq!(spawns(&rig.acts()), 1);
 }
 
 #[test]
@@ -637,7 +649,7 @@ fn a_child_is_ended_as_its_shard_says_and_its_exit_is_told_once() {
     let step = EndingStep::Kill;
     rig.news(0, 0, ChildNewsEvent::Step { member, step });
     rig.exited(99, ExitStatus::Code(0), ExitReason::Itself);
-    rig.news(0, 7, ChildNewsEvent::Changed(Announcement::ToolsChanged));
+    rig.news(0, 7, changed());
     assert!(rig.acts().is_empty());
 }
 

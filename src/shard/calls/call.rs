@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::children::Client;
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
 use crate::registry::{CallFuture, CallLink, LogLevel, Operation, ServerIndex};
@@ -61,6 +62,8 @@ pub(in crate::shard) struct Forwarding {
     pub charged: usize,
     /// The least severe message that its client wants of it.
     pub log_level: Option<LogLevel>,
+    /// Whose child it is for; `None` if any will do.
+    pub client: Option<Client>,
 }
 
 impl Call {
@@ -74,6 +77,14 @@ impl Call {
     pub(in crate::shard) fn wait_for_client(&mut self, waited: Duration) {
         self.began += waited;
         self.deadline += waited;
+    }
+
+    /// Where it is, if it was given to a server's children.
+    pub(in crate::shard) fn forwarding(&mut self) -> Option<&mut Forwarding> {
+        match &mut self.run {
+            Run::Forwarded(forwarding) => Some(forwarding),
+            _ => None,
+        }
     }
 
     /// What it is counted under.

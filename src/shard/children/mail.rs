@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::children::{CallFailure, Message};
+use crate::children::{CallFailure, Client, Message};
 use crate::mcp::Era;
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
@@ -16,6 +16,8 @@ pub struct ForwardedCall {
     pub server: ServerIndex,
     /// Who waits for the answer.
     pub caller: Caller,
+    /// Whose child it is for; `None` if any will do.
+    pub client: Option<Client>,
     /// The client's request.
     pub text: Vec<u8>,
     /// When its time in a queue is over; `None` if it has not waited yet, or waits no longer than it takes.
@@ -60,6 +62,13 @@ pub enum ChildWord {
         line: Vec<u8>,
         /// Where its parts lie.
         message: Message,
+    },
+    /// The child of its client is not there, and has seen nothing of it.
+    Misplaced {
+        /// The client's request.
+        text: Vec<u8>,
+        /// When its time in a queue is over, if it has waited.
+        due: Option<Instant>,
     },
     /// It goes on.
     Progress {

@@ -9,15 +9,17 @@
 
 mod asked;
 mod caller;
+mod clients;
 mod mail;
+mod owning;
 mod questions;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, LocalChildren, LocalRefusal, Message,
-    QuestionRefusal, ServerParts, Supervisor, Taken,
+    ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, Client, LocalChildren, LocalRefusal, Message,
+    QuestionRefusal, ServerParts, SubmitTerms, Supervisor, Taken,
 };
 use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
@@ -25,6 +27,7 @@ use crate::registry::ServerIndex;
 use asked::AskedQuestion;
 pub use asked::QuestionName;
 pub use caller::{Caller, ClientTerms};
+use clients::Clients;
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
 
 /// What became of a call that was given to a server.
@@ -57,6 +60,8 @@ struct Server<S> {
     name: String,
     /// Only one client can be the cause of what a child says.
     is_attributed: bool,
+    /// Whose the children are; `None` if everybody's.
+    clients: Option<Clients>,
     /// `None` while they are out.
     children: Option<Box<LocalChildren<Caller, S>>>,
     is_touched: bool,
@@ -66,6 +71,8 @@ struct Server<S> {
     answered: u32,
     busy: Duration,
     waiting_told: usize,
+    /// When the activity of clients was last told.
+    active_told: Instant,
 }
 
 /// Something to be done when children are back.
@@ -74,6 +81,7 @@ pub(super) enum Kept {
         text: Vec<u8>,
         caller: Caller,
         due: Option<Instant>,
+        client: Option<Client>,
     },
     Cancel {
         caller: Caller,
@@ -86,14 +94,14 @@ pub(super) enum Kept {
 
 impl<S> Children<S> {
     /// Of these servers; without any, nothing is ever asked of this.
-    pub(super) fn new(parts: Option<ChildrenParts>, shard: u16) -> Children<S> {
+    pub(super) fn new(parts: Option<ChildrenParts>, shard: u16, now: Instant) -> Children<S> {
         let (servers, mesh, supervisor) = match parts {
             Some(parts) => (parts.servers, parts.mesh, Some(parts.supervisor)),
             None => (Vec::new(), ChildMesh::new(0, 1), None),
         };
         Children {
             shard,
-            servers: servers.into_iter().map(Server::new).collect(),
+            servers: servers.into_iter().map(|parts| Server::new(parts, now)).collect(),
             touched: Vec::new(),
             kept: Vec::new(),
             asked: Vec::new(),
@@ -234,16 +242,20 @@ impl<S> Children<S> {
         server: ServerIndex,
         text: &[u8],
         message: &Message,
-        caller: Caller,
+        call: (Caller, Option<Client>, Option<Instant>),
         now: Instant,
     ) -> Result<Given, LocalRefusal> {
+        let (caller, client, due) = call;
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
             return Err(LocalRefusal::Quarantined);
         };
         let Some(children) = &mut entry.children else {
-            self.keep(server, text, caller, None);
+            self.keep(server, text.to_vec(), caller, (client, due));
             return Ok(Given::Here);
         };
+        if let Some(client) = client {
+            return self.give_to_child_of(server, text, message, (caller, client, due), now);
+        }
         if children.room() == 0
             && children.waiting() == 0
             && !children.is_refusing()
@@ -252,7 +264,7 @@ impl<S> Children<S> {
         {
             return Ok(Given::There(shard));
         }
-        let taken = children.submit(text, message, caller, now);
+        let taken = children.submit(text, message, caller, SubmitTerms::default(), now);
         self.touch(server);
         taken.map(|()| Given::Here).map_err(|(_, refusal)| refusal)
     }
@@ -260,40 +272,59 @@ impl<S> Children<S> {
     /// Takes a call in that another shard has sent.
     ///
     /// # Errors
-    /// It is refused.
+    /// It is not taken, and its caller is to be told this.
     pub(super) fn take_in(
         &mut self,
-        call: &ForwardedCall,
+        call: ForwardedCall,
         message: &Message,
         now: Instant,
-    ) -> Result<(), LocalRefusal> {
-        let (server, text, caller, due) = (call.server, &call.text, call.caller, call.due);
+    ) -> Result<(), Box<ChildWord>> {
+        let (server, due) = (call.server, call.due);
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
-            return Err(LocalRefusal::Quarantined);
+            return Err(Box::new(ChildWord::Failed(LocalRefusal::Quarantined.into())));
         };
         let Some(children) = &mut entry.children else {
-            self.keep(server, text, caller, due);
+            self.keep(server, call.text, call.caller, (call.client, due));
             return Ok(());
         };
-        let taken = match due {
-            Some(due) => children.submit_moved(text, message, caller, due, now),
-            None => children.submit(text, message, caller, now),
-        };
+        let client = call.client.map(|client| client.key);
+        if client.is_some_and(|client| !children.has_child_of(client)) {
+            return Err(Box::new(ChildWord::Misplaced { text: call.text, due }));
+        }
+        let terms = SubmitTerms { client, due };
+        let taken = children.submit(&call.text, message, call.caller, terms, now);
         self.touch(server);
-        taken.map_err(|(_, refusal)| refusal)
+        taken.map_err(|(_, refusal)| Box::new(ChildWord::Failed(refusal.into())))
     }
 
     /// Keeps a call of this shard's, to be given when the children are driven next.
-    pub(super) fn keep_for_later(&mut self, server: ServerIndex, text: Vec<u8>, call: HandlerKey) {
+    pub(super) fn keep_for_later(
+        &mut self,
+        server: ServerIndex,
+        text: Vec<u8>,
+        call: HandlerKey,
+        terms: (Option<Client>, Option<Instant>),
+    ) {
         let caller = self.caller(call);
-        let due = None;
-        self.kept.push((server, Kept::Submit { text, caller, due }));
+        self.keep(server, text, caller, terms);
         self.touch(server);
     }
 
-    fn keep(&mut self, server: ServerIndex, text: &[u8], caller: Caller, due: Option<Instant>) {
-        let text = text.to_vec();
-        self.kept.push((server, Kept::Submit { text, caller, due }));
+    fn keep(
+        &mut self,
+        server: ServerIndex,
+        text: Vec<u8>,
+        caller: Caller,
+        terms: (Option<Client>, Option<Instant>),
+    ) {
+        let (client, due) = terms;
+        let kept = Kept::Submit {
+            text,
+            caller,
+            due,
+            client,
+        };
+        self.kept.push((server, kept));
     }
 
     /// Nobody waits for this call any more, which is here.
@@ -328,8 +359,10 @@ impl<S> Children<S> {
     pub(super) fn take_mover(&mut self, server: ServerIndex) -> Option<(u16, Taken<Caller>)> {
         let own = self.shard;
         let is_own = |caller: &Caller| caller.shard == own;
-        let children = self.servers.get_mut(server.as_usize())?.children.as_mut()?;
-        if children.waiting() == 0 || !self.mesh.has_others() {
+        let entry = self.servers.get_mut(server.as_usize())?;
+        let is_owned = entry.clients.is_some();
+        let children = entry.children.as_mut()?;
+        if children.waiting() == 0 || is_owned || !self.mesh.has_others() {
             return None;
         }
         // Said before room is looked for, as the mesh wants it.
@@ -343,7 +376,9 @@ impl<S> Children<S> {
         if !self.mesh.has_others() {
             return None;
         }
-        let children = self.servers.get(server.as_usize())?.children.as_ref()?;
+        let entry = self.servers.get(server.as_usize())?;
+        // The children of clients have room for nobody else.
+        let children = entry.children.as_ref().filter(|_| entry.clients.is_none())?;
         self.mesh.publish(server, self.shard, children.room())
     }
 
@@ -416,16 +451,18 @@ impl<S> Children<S> {
 }
 
 impl<S> Server<S> {
-    fn new(parts: ServerParts) -> Server<S> {
+    fn new(parts: ServerParts, now: Instant) -> Server<S> {
         Server {
             name: parts.name,
             is_attributed: parts.is_attributed,
+            clients: parts.clients.map(Clients::new),
             children: Some(Box::new(LocalChildren::new(parts.limits))),
             is_touched: false,
             charged: 0,
             answered: 0,
             busy: Duration::ZERO,
             waiting_told: 0,
+            active_told: now,
         }
     }
 }

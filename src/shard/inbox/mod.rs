@@ -30,7 +30,7 @@
 //! | [`LiveEvent::CancelTask`] | 1 for each task | the task's status |
 //! | [`ShardEvent::Open`], [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
 //! | [`ShardEvent::Children`] | 1 for each step of each child's life | the supervisor |
-//! | [`ShardEvent::Forwarded`], [`ShardEvent::Withdrawn`] | the room that children here have | the room that was taken for each |
+//! | [`ShardEvent::Forwarded`], [`ShardEvent::Withdrawn`] | the room that children here have, and the calls of clients whose child is here | the room that was taken for each, the call |
 //! | [`ShardEvent::ForwardedWord`] | for each call that is elsewhere, its end; 32 questions of each child; of progress 1,024 words in all | the call, the child's open questions, a count |
 //! | [`ShardEvent::Unheard`] | 32 for each child here | the child's open questions |
 //! | [`ShardEvent::ChildRoom`] | 1 for each server | the flag that says that calls wait |

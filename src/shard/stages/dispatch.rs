@@ -18,7 +18,7 @@ use crate::transport::http::{self, HEAD_RESERVE, Request};
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::Batched;
 use crate::shard::inbox::call_number;
-use crate::shard::service::LocalService;
+use crate::shard::service::{LocalService, Within};
 use crate::shard::{Shard, ShardRing};
 use crate::units::ViewId;
 
@@ -90,7 +90,11 @@ impl<R: ShardRing> Shard<R> {
         let step = service
             .protocol
             .decode(request_context, body, &mut scratch, &*service.state, &mut out);
-        let batch = self.take_step(key, service, step, out, began, claim);
+        let within = Within {
+            service,
+            heads: request_context,
+        };
+        let batch = self.take_step(key, within, step, out, began, claim);
         self.intake.put_scratch(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body, claim);
@@ -101,7 +105,7 @@ impl<R: ShardRing> Shard<R> {
     fn take_step(
         &mut self,
         key: ConnectionKey,
-        service: &LocalService,
+        within: Within<'_>,
         step: Step<'_>,
         out: Vec<u8>,
         began: Instant,
@@ -117,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
                 self.reply(key, out, None, &reply);
             }
-            Step::Work(ref work) => self.begin_work(key, service, work, out, decoded, claim),
+            Step::Work(ref work) => self.begin_work(key, within, work, out, decoded, claim),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
             Step::Listen(listen) => self.open_subscription(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
@@ -128,7 +132,7 @@ impl<R: ShardRing> Shard<R> {
     fn begin_work(
         &mut self,
         key: ConnectionKey,
-        service: &LocalService,
+        within: Within<'_>,
         work: &Work<'_>,
         out: Vec<u8>,
         decoded: Instant,
@@ -138,8 +142,9 @@ impl<R: ShardRing> Shard<R> {
             self.metrics
                 .on_request(era_label(work.revision().era()), RequestClass::Work);
         }
+        let service = within.service;
         if let Some(server) = service.protocol.registry().server_of(work.operation()) {
-            return self.begin_forward(key, (service, server), work, out, decoded, claim);
+            return self.begin_forward(key, (within, server), work, out, decoded, claim);
         }
         let ticket = work.ticket();
         match self.decide(key, claim) {

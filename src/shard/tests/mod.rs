@@ -42,6 +42,7 @@ mod lingering;
 mod moving;
 mod nursery;
 mod overload;
+mod owned;
 mod pieces;
 mod pipelining;
 mod remote;

@@ -11,8 +11,9 @@ use super::super::*;
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::children::played_process::{Process, limits_by_default};
 use crate::children::{
-    Adoption, ChildFailure, ChildLimits, ChildMesh, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile,
-    ChildrenParts, LocalLimits, MemberKey, ServerParts, Supervisor,
+    Adoption, Assignment, ChildFailure, ChildLimits, ChildMesh, ChildNews, ChildNewsEvent, ChildOrder,
+    ChildProfile, ChildrenParts, Client, ClientKey, ClientRules, LocalLimits, MemberKey, ServerParts,
+    Supervisor,
 };
 use crate::registry::{ForeignFeatures, ForeignItem, ForeignServer, ServerIndex};
 
@@ -45,6 +46,12 @@ pub(super) struct Nursery {
     /// Calls that were answered, as told to the supervisor, and those that waited when it was last told.
     pub(super) answered: u32,
     pub(super) waiting: usize,
+    /// Clients that want a child, with the shards that say so.
+    pub(super) wanted: Vec<(Client, u16)>,
+    /// Clients that are gone for good.
+    pub(super) left: Vec<ClientKey>,
+    /// Children that are of no more use to their clients.
+    pub(super) disowned: Vec<u64>,
     limits: ChildLimits,
 }
 
@@ -54,7 +61,7 @@ pub(super) fn rig(seed: u64, sizes: Sizes, in_flight_max: u32, queue_depth_max: 
         in_flight_max,
         ..limits_by_default()
     };
-    rig_of(seed, sizes, limits, queue_depth_max)
+    rig_of(seed, sizes, limits, queue_depth_max, None)
 }
 
 /// The same whose children have one call at a time, and may ask its client.
@@ -64,10 +71,32 @@ pub(super) fn attributed(seed: u64, sizes: Sizes, queue_depth_max: u32) -> (Rig,
         ask_timeout: Some(TIMEOUTS.ask),
         ..limits_by_default()
     };
-    rig_of(seed, sizes, limits, queue_depth_max)
+    rig_of(seed, sizes, limits, queue_depth_max, None)
 }
 
-fn rig_of(seed: u64, sizes: Sizes, limits: ChildLimits, queue_depth_max: u32) -> (Rig, Nursery) {
+/// The same, where children belong to clients who are told apart so.
+pub(super) fn owned(
+    seed: u64,
+    sizes: Sizes,
+    in_flight_max: u32,
+    queue_depth_max: u32,
+    clients: ClientRules,
+) -> (Rig, Nursery) {
+    let limits = ChildLimits {
+        in_flight_max,
+        ask_timeout: Some(TIMEOUTS.ask),
+        ..limits_by_default()
+    };
+    rig_of(seed, sizes, limits, queue_depth_max, Some(clients))
+}
+
+fn rig_of(
+    seed: u64,
+    sizes: Sizes,
+    limits: ChildLimits,
+    queue_depth_max: u32,
+    clients: Option<ClientRules>,
+) -> (Rig, Nursery) {
     let (tell, news) = channel();
     let parts = ChildrenParts {
         servers: vec![ServerParts {
@@ -77,6 +106,7 @@ fn rig_of(seed: u64, sizes: Sizes, limits: ChildLimits, queue_depth_max: u32) ->
                 queue_depth_max,
                 queue_timeout: QUEUE_TIMEOUT,
             },
+            clients,
         }],
         mesh: ChildMesh::new(1, sizes.shards),
         supervisor: Arc::new(Listener(Mutex::new(tell))),
@@ -108,6 +138,9 @@ fn rig_of(seed: u64, sizes: Sizes, limits: ChildLimits, queue_depth_max: u32) ->
         answered: 0,
         waiting: 0,
         limits,
+        wanted: Vec::new(),
+        left: Vec::new(),
+        disowned: Vec::new(),
     };
     (rig, nursery)
 }
@@ -122,6 +155,43 @@ impl Nursery {
         assert!(self.wards[&number].is_greeted, "{number}");
     }
 
+    /// Gives a child to a client, and tells the shards on which calls of that wait.
+    pub(super) fn give(&mut self, rig: &Rig, number: u64, client: ClientKey) {
+        let shard = self.wards[&number].shard;
+        let assignment = Assignment {
+            server: SERVER,
+            member: MemberKey(number),
+            client,
+            greeting: None,
+        };
+        let post = |shard: usize, order| rig.drivers[shard].inbox.post(ShardEvent::Children(order));
+        post(shard, ChildOrder::Assign(assignment));
+        for (wanted, asker) in std::mem::take(&mut self.wanted) {
+            if wanted.key != client {
+                self.wanted.push((wanted, asker));
+                continue;
+            }
+            let order = ChildOrder::Placed {
+                server: SERVER,
+                client,
+                shard: shard as u16,
+            };
+            post(asker.into(), order);
+        }
+    }
+
+    /// Tells all shards that a client has no child any more.
+    pub(super) fn lose(&self, rig: &Rig, client: ClientKey, is_over: bool) {
+        for driver in &rig.drivers {
+            let order = ChildOrder::Lost {
+                server: SERVER,
+                client,
+                is_over,
+            };
+            driver.inbox.post(ShardEvent::Children(order));
+        }
+    }
+
     /// Starts a child on a shard, which greets it in its own time.
     pub(super) fn adopt(&mut self, rig: &Rig, number: u64, shard: usize) {
         let (process, sockets) = Process::start(&rig.network);
@@ -130,7 +200,8 @@ impl Nursery {
             member: MemberKey(number),
             sockets,
             limits: self.limits,
-            profile: ChildProfile::shared(),
+            profile: Some(ChildProfile::shared()),
+            owner: None,
             wants_lists: false,
         };
         let order = ChildOrder::Adopt(Box::new(adoption));
@@ -198,7 +269,16 @@ impl Nursery {
                     self.answered += answered;
                     self.waiting = waiting;
                 }
-                ChildNewsEvent::Worn { .. } | ChildNewsEvent::Changed(_) | ChildNewsEvent::Listed { .. } => {}
+                ChildNewsEvent::Wanted(client) => self.wanted.push((client, news.shard)),
+                ChildNewsEvent::Left(client) => self.left.push(client),
+                ChildNewsEvent::WantedNoMore(client) => {
+                    self.wanted.retain(|(wanted, _)| wanted.key != client);
+                }
+                ChildNewsEvent::Disowned(member) => self.disowned.push(member.0),
+                ChildNewsEvent::Worn { .. }
+                | ChildNewsEvent::Changed { .. }
+                | ChildNewsEvent::Listed { .. }
+                | ChildNewsEvent::Active(_) => {}
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | `peer` | a client that takes what other programs write |
 //! | `table` | what every bridge should do, a test for each row |
 //! | `sins` | what children do wrong while they serve |
+//! | `sessions` | children that belong to clients |
 //! | `lives` | how they begin and end |
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
@@ -27,6 +28,7 @@ mod front;
 mod lives;
 mod modern;
 mod peer;
+mod sessions;
 mod several;
 mod sinner;
 mod sins;

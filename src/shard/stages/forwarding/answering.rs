@@ -39,6 +39,14 @@ impl<R: ShardRing> Shard<R> {
                     self.say_to(caller, ChildWord::Failed(failure));
                 }
             }
+            LocalEvent::Misplaced { call } => {
+                let (text, caller, due) = call;
+                if self.children.is_own(caller) {
+                    self.place_again(caller.call, text, due);
+                } else {
+                    self.say_to(caller, ChildWord::Misplaced { text, due });
+                }
+            }
             LocalEvent::Progress { caller, progress } => {
                 if self.children.is_own(*caller) {
                     self.pass_on_progress(caller.call, progress.line, &progress.message);
@@ -90,9 +98,18 @@ impl<R: ShardRing> Shard<R> {
                 };
                 self.children.tell(server, event);
             }
-            LocalEvent::Changed(what) => self.children.tell(server, ChildNewsEvent::Changed(what)),
-            LocalEvent::Listed { introduction, lists } => {
+            LocalEvent::Changed { member, what } => {
+                self.children
+                    .tell(server, ChildNewsEvent::Changed { member, what });
+            }
+            LocalEvent::Disowned { member } => self.children.tell(server, ChildNewsEvent::Disowned(member)),
+            LocalEvent::Listed {
+                member,
+                introduction,
+                lists,
+            } => {
                 let event = ChildNewsEvent::Listed {
+                    member,
                     introduction: Box::new(introduction),
                     lists: Box::new(lists),
                 };
@@ -134,6 +151,7 @@ impl<R: ShardRing> Shard<R> {
                 self.children.mesh().on_heard(self.metrics.shard.0);
                 self.pass_on_log(call, &line, &message);
             }
+            ChildWord::Misplaced { text, due } => self.place_again(call, text, due),
             ChildWord::Progress { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
                 self.pass_on_progress(call, &line, &message);

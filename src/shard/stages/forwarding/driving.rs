@@ -3,11 +3,14 @@
 use std::io;
 use std::time::Instant;
 
-use crate::children::{Adoption, Child, ChildOrder, LocalChildren, LocalEvent, Message, PipeKeys};
+use crate::children::{
+    Adoption, Assignment, Child, ChildOrder, ClientKey, LocalChildren, LocalEvent, LocalRefusal, Message,
+    PipeKeys,
+};
 use crate::registry::ServerIndex;
 use crate::ring::{ConnectionKey, Received};
 
-use crate::shard::children::{Caller, ForwardedCall, Kept};
+use crate::shard::children::{Caller, ChildWord, ForwardedCall, Kept};
 use crate::shard::connections::Pipe;
 use crate::shard::inbox::ShardEvent;
 use crate::shard::{Shard, ShardRing};
@@ -39,20 +42,25 @@ impl<R: ShardRing> Shard<R> {
     /// Does what was asked of children while they were out.
     fn do_kept(&mut self, server: ServerIndex, kept: Kept) {
         match kept {
-            Kept::Submit { text, caller, .. } if self.children.is_own(caller) => {
+            Kept::Submit {
+                text, caller, due, ..
+            } if self.children.is_own(caller) => {
                 if let Ok(message) = Message::read_checked(&text) {
-                    self.give(caller.call, server, &text, &message);
+                    self.give(caller.call, server, &text, &message, due);
                 }
             }
-            Kept::Submit { text, caller, due } => {
-                let call = ForwardedCall {
-                    server,
-                    caller,
-                    text,
-                    due,
-                };
-                self.take_in_call(&call);
-            }
+            Kept::Submit {
+                text,
+                caller,
+                due,
+                client,
+            } => self.take_in_call(ForwardedCall {
+                server,
+                caller,
+                client,
+                text,
+                due,
+            }),
             Kept::Cancel { caller } => self.children.cancel(server, caller, self.clock.now()),
             Kept::Refuse { name, refusal } => {
                 self.children.refuse_question(name, refusal, self.clock.now());
@@ -139,11 +147,56 @@ impl<R: ShardRing> Shard<R> {
             ChildOrder::Retire { server, member } => {
                 self.drive(server, |children, _, _| children.retire(member));
             }
+            ChildOrder::Assign(Assignment {
+                server,
+                member,
+                client,
+                greeting,
+            }) => {
+                self.drive(server, |children, now, _| {
+                    children.assign(member, client, greeting.as_ref(), now);
+                });
+            }
+            ChildOrder::Placed {
+                server,
+                client,
+                shard,
+            } => self.on_placed(server, client, shard),
+            ChildOrder::Lost {
+                server,
+                client,
+                is_over,
+            } => self.on_lost(server, client, is_over),
             ChildOrder::Reread { server } => {
                 self.drive(server, |children, now, _| children.reread_lists(now));
             }
             ChildOrder::Refuse { server, refusal } => {
                 self.drive(server, |children, _, _| children.refuse(refusal));
+            }
+        }
+    }
+
+    /// The child of a client is on this shard or another: calls go there that waited here for that.
+    fn on_placed(&mut self, server: ServerIndex, client: ClientKey, shard: u16) {
+        self.children.on_placed(server, client, shard);
+        if shard != self.metrics.shard.0 {
+            while let Some(call) = self.children.take_waiting_of(server, client) {
+                self.send_call(shard, server, call);
+            }
+        }
+    }
+
+    /// A client has lost its child. If it gets no other, calls fail that wait here for one.
+    fn on_lost(&mut self, server: ServerIndex, client: ClientKey, is_over: bool) {
+        self.children.on_lost(server, client);
+        if !is_over {
+            return;
+        }
+        while let Some((_, caller, _)) = self.children.take_waiting_of(server, client) {
+            if self.children.is_own(caller) {
+                self.refuse_forwarded(caller.call, server, LocalRefusal::SessionOver);
+            } else {
+                self.say_to(caller, ChildWord::Failed(LocalRefusal::SessionOver.into()));
             }
         }
     }
@@ -155,6 +208,7 @@ impl<R: ShardRing> Shard<R> {
             sockets,
             limits,
             profile,
+            owner,
             wants_lists,
         } = adoption;
         let pipe = Pipe { server, member };
@@ -164,10 +218,13 @@ impl<R: ShardRing> Shard<R> {
             errors: self.table.insert_pipe(pipe),
         };
         self.children.on_pipes_opened(3);
-        let child = Child::new(limits, &profile, wants_lists, self.clock.now());
+        let child = Child::new(limits, profile.as_ref(), wants_lists, self.clock.now());
         let is_aborted = self.drain.is_aborted();
         self.drive(server, |children, now, _| {
             children.adopt(member, child, sockets, keys);
+            if let Some(owner) = owner {
+                children.assign(member, owner, None, now);
+            }
             if is_aborted {
                 children.abort(now);
             }
@@ -181,6 +238,7 @@ impl<R: ShardRing> Shard<R> {
         for server in self.children.servers() {
             self.drive(server, |children, now, mut tell| children.on_time(now, &mut tell));
             self.children.tell_load(server);
+            self.children.tell_clients(server, self.clock.now());
         }
         self.forget_child_questions();
     }

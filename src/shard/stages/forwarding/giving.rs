@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::children::{LocalRefusal, Message, Taken, Unreadable};
-use crate::mcp::{OverloadReason, Ticket, Work};
+use crate::mcp::{OverloadReason, ServerFault, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
 use crate::registry::{ServerIndex, ToolError};
@@ -15,7 +15,7 @@ use crate::shard::calls::{Call, Forwarding, Run};
 use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
-use crate::shard::service::LocalService;
+use crate::shard::service::{LocalService, Within};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -23,12 +23,13 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn begin_forward(
         &mut self,
         key: ConnectionKey,
-        (service, server): (&LocalService, ServerIndex),
+        (within, server): (Within<'_>, ServerIndex),
         work: &Work<'_>,
         mut out: Vec<u8>,
         decoded: Instant,
         claim: Claim,
     ) {
+        let Within { service, heads } = within;
         let ticket = work.ticket();
         if claim != Claim::New {
             // It has waited for a handler when what it names was not a child's.
@@ -46,16 +47,18 @@ impl<R: ShardRing> Shard<R> {
             return self.refuse_work(key, &ticket, out, OverloadReason::Memory);
         }
         self.writer.put_buffer(std::mem::take(&mut out));
+        let client = self.children.client_of(server, &ticket, Some(heads));
         let run = Run::Forwarded(Forwarding {
             server,
             shard: self.metrics.shard.0,
             charged: work.message().len(),
             log_level: work.log_level(&ticket, &*service.store),
+            client,
         });
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
-        self.give(call, server, work.message(), &message);
+        self.give(call, server, work.message(), &message, None);
         let routed = self.clock.read();
         self.metrics.record(Stage::Route, decoded, routed);
     }
@@ -72,13 +75,16 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.calls.at(handler) else {
             return;
         };
+        let client = self.children.client_of(server, &call.ticket, None);
         call.run = Run::Forwarded(Forwarding {
             server,
             shard,
             charged: 0,
             log_level: None,
+            client,
         });
-        self.children.keep_for_later(server, text, handler);
+        self.children
+            .keep_for_later(server, text, handler, (client, None));
     }
 
     /// A message of which a child could take another part for true than we did.
@@ -143,14 +149,12 @@ impl<R: ShardRing> Shard<R> {
         server: ServerIndex,
         text: &[u8],
         message: &Message,
+        due: Option<Instant>,
     ) {
-        let is_wanted = self
-            .calls
-            .at(call)
-            .is_some_and(|call| matches!(call.run, Run::Forwarded(_)));
-        if !is_wanted {
+        let forwarding = self.calls.at(call).and_then(|call| call.forwarding());
+        let Some(&mut Forwarding { client, .. }) = forwarding else {
             return;
-        }
+        };
         let now = self.clock.now();
         let modern = self.as_modern(call, server, text, message);
         let (text, message) = match &modern {
@@ -162,10 +166,13 @@ impl<R: ShardRing> Shard<R> {
             terms,
             ..self.children.caller(call)
         };
-        match self.children.give(server, text, message, caller, now) {
+        let given = self
+            .children
+            .give(server, text, message, (caller, client, due), now);
+        match given {
             Ok(Given::Here) => self.watch_call(call),
             Ok(Given::There(shard)) => {
-                self.send_call(shard, server, (text.to_vec(), caller, None));
+                self.send_call(shard, server, (text.to_vec(), caller, due));
                 self.watch_call(call);
             }
             Err(refusal) => self.refuse_forwarded(call, server, refusal),
@@ -175,14 +182,15 @@ impl<R: ShardRing> Shard<R> {
     /// Sends a call to another shard, whose children have room for it.
     pub(super) fn send_call(&mut self, shard: u16, server: ServerIndex, call: Taken<Caller>) {
         let (text, caller, due) = call;
-        if let Some(call) = self.calls.at(caller.call)
-            && let Run::Forwarded(forwarding) = &mut call.run
-        {
+        let mut client = None;
+        if let Some(forwarding) = self.calls.at(caller.call).and_then(Call::forwarding) {
             forwarding.shard = shard;
+            client = forwarding.client;
         }
         let call = ForwardedCall {
             server,
             caller,
+            client,
             text,
             due,
         };
@@ -191,16 +199,29 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call of another shard has come, for which there was room here.
-    pub(in crate::shard) fn take_in_call(&mut self, call: &ForwardedCall) {
+    pub(in crate::shard) fn take_in_call(&mut self, call: ForwardedCall) {
+        let caller = call.caller;
         let taken = match Message::read_checked(&call.text) {
             Ok(message) => self.children.take_in(call, &message, self.clock.now()),
             // It was read where it came from.
-            Err(_) => Err(LocalRefusal::Draining),
+            Err(_) => Err(Box::new(ChildWord::Failed(LocalRefusal::Draining.into()))),
         };
-        if let Err(refusal) = taken {
-            let word = ChildWord::Failed(refusal.into());
-            self.say_to(call.caller, word);
+        if let Err(word) = taken {
+            self.say_to(caller, *word);
         }
+    }
+
+    /// A call of this shard has come to where the child of its client is no more: it is looked for anew.
+    pub(super) fn place_again(&mut self, call: HandlerKey, text: Vec<u8>, due: Option<Instant>) {
+        let Some(forwarding) = self.calls.at(call).and_then(Call::forwarding) else {
+            return;
+        };
+        forwarding.shard = self.metrics.shard.0;
+        let (server, client) = (forwarding.server, forwarding.client);
+        if let Some(client) = client {
+            self.children.on_lost(server, client.key);
+        }
+        self.children.keep_for_later(server, text, call, (client, due));
     }
 
     /// Tells another shard something about a call of its own.
@@ -244,11 +265,27 @@ impl<R: ShardRing> Shard<R> {
         Some(forwarding)
     }
 
+    /// The child of a call's session is gone, and the session gets no other.
+    fn fail_lost_session(&mut self, call: HandlerKey, server: ServerIndex) {
+        let Some(service) = self.calls.at(call).map(|call| Rc::clone(&call.service)) else {
+            return;
+        };
+        let (name, why) = (
+            self.children.name(server).to_owned(),
+            LocalRefusal::SessionOver.to_string(),
+        );
+        self.answer_call(call, Duration::ZERO, 0, |ticket, out| {
+            let fault = ServerFault::Lost { why: &why };
+            service.protocol.answer_server_fault(ticket, &name, fault, out)
+        });
+    }
+
     /// A call is not taken in by its server's children.
     pub(super) fn refuse_forwarded(&mut self, call: HandlerKey, server: ServerIndex, refusal: LocalRefusal) {
         self.end_forwarding(call);
         let reason = match refusal {
             LocalRefusal::Draining => return self.refuse_call(call, OverloadReason::Draining),
+            LocalRefusal::SessionOver => return self.fail_lost_session(call, server),
             LocalRefusal::QueueFull | LocalRefusal::QueueTimeout | LocalRefusal::Quarantined => {
                 OverloadReason::Children
             }

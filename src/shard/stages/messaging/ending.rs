@@ -1,5 +1,6 @@
 //! How a channel ends: closed by either side, too long silent, broken, or drained.
 
+use crate::children::ClientKey;
 use crate::metrics::Eviction;
 use crate::ring::ConnectionKey;
 use crate::wire::websocket;
@@ -79,6 +80,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(outbox) = channel.outbox {
             self.writer.put_charged(outbox.buffer, outbox.charged);
         }
+        self.children.leave_client(ClientKey::Channel(channel.token));
         if channel.session.is_some() {
             self.end_channel_session(key, channel.token);
         }

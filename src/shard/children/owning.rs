@@ -1,0 +1,134 @@
+//! Calls on their way to children that belong to clients, and what the supervisor is told of these clients.
+
+use std::time::{Duration, Instant};
+
+use crate::children::{ChildNewsEvent, Client, ClientKey, LocalRefusal, Message, SubmitTerms, Taken};
+use crate::mcp::{RequestContext, Ticket};
+use crate::registry::ServerIndex;
+
+use super::clients::Clients;
+use super::{Caller, Children, Given, Server};
+
+/// How often the supervisor hears which clients have made calls: it looks for those that made none for a minute.
+const ACTIVE_TOLD_EVERY: Duration = Duration::from_secs(5);
+
+impl<S> Children<S> {
+    /// Whose call this is, if the children of the server belong to clients; a call of a batch has no heads.
+    pub(in crate::shard) fn client_of(
+        &mut self,
+        server: ServerIndex,
+        ticket: &Ticket,
+        heads: Option<&RequestContext<'_>>,
+    ) -> Option<Client> {
+        let clients = self.servers.get_mut(server.as_usize())?.clients.as_mut()?;
+        Some(clients.client_of(ticket, heads, self.shard))
+    }
+
+    /// The child of a client is on this shard. Calls that wait here are to be taken there, if it is another.
+    pub(in crate::shard) fn on_placed(&mut self, server: ServerIndex, client: ClientKey, shard: u16) {
+        let own = self.shard;
+        let Some(entry) = self.servers.get_mut(server.as_usize()) else {
+            return;
+        };
+        let (Some(clients), Some(children)) = (&mut entry.clients, &mut entry.children) else {
+            return;
+        };
+        if shard == own {
+            clients.forget(client);
+        } else {
+            clients.put(client, shard);
+        }
+        let is_unused = client.is_single() && !children.has_waiting_of(client);
+        if is_unused && (shard != own || children.is_unused(client)) {
+            self.tell(server, ChildNewsEvent::Left(client));
+        }
+    }
+
+    /// A client has no child any more that this shard knows of.
+    pub(in crate::shard) fn on_lost(&mut self, server: ServerIndex, client: ClientKey) {
+        if let Some(clients) = self.clients_mut(server) {
+            clients.forget(client);
+        }
+    }
+
+    /// The oldest call that waits here for the child of a client.
+    pub(in crate::shard) fn take_waiting_of(
+        &mut self,
+        server: ServerIndex,
+        client: ClientKey,
+    ) -> Option<Taken<Caller>> {
+        let entry = self.servers.get_mut(server.as_usize())?;
+        entry.children.as_mut()?.take_waiting_of(client)
+    }
+
+    /// A client that is a channel is gone.
+    pub(in crate::shard) fn leave_client(&mut self, client: ClientKey) {
+        for server in self.servers() {
+            if let Some(clients) = self.clients_mut(server) {
+                clients.forget(client);
+                self.tell(server, ChildNewsEvent::Left(client));
+            }
+        }
+    }
+
+    /// Tells the supervisor which clients need their children, and which need none, as far as that is news.
+    pub(in crate::shard) fn tell_clients(&mut self, server: ServerIndex, now: Instant) {
+        let Some(entry) = self.servers.get_mut(server.as_usize()) else {
+            return;
+        };
+        let (Some(clients), Some(children)) = (&mut entry.clients, &mut entry.children) else {
+            return;
+        };
+        let unneeded = clients.take_unneeded(|client| children.has_waiting_of(client));
+        let mut active = Vec::new();
+        if now.saturating_duration_since(entry.active_told) >= ACTIVE_TOLD_EVERY {
+            entry.active_told = now;
+            active = children.take_active();
+        }
+        for client in unneeded {
+            self.tell(server, ChildNewsEvent::WantedNoMore(client));
+        }
+        if !active.is_empty() {
+            self.tell(server, ChildNewsEvent::Active(active));
+        }
+    }
+
+    fn clients_mut(&mut self, server: ServerIndex) -> Option<&mut Clients> {
+        self.servers.get_mut(server.as_usize())?.clients.as_mut()
+    }
+
+    /// Gives a call to the child of its client: here, or on the shard that is known to have it, or where the supervisor
+    /// says when it is asked.
+    pub(super) fn give_to_child_of(
+        &mut self,
+        server: ServerIndex,
+        text: &[u8],
+        message: &Message,
+        call: (Caller, Client, Option<Instant>),
+        now: Instant,
+    ) -> Result<Given, LocalRefusal> {
+        let (caller, client, due) = call;
+        let Some(Server {
+            children: Some(children),
+            clients: Some(clients),
+            ..
+        }) = self.servers.get_mut(server.as_usize())
+        else {
+            return Err(LocalRefusal::Quarantined);
+        };
+        let is_here = children.has_child_of(client.key);
+        if !is_here
+            && !children.is_refusing()
+            && let Some(shard) = clients.shard_of(client.key)
+        {
+            return Ok(Given::There(shard));
+        }
+        let taken = children.submit(text, message, caller, SubmitTerms::of(client.key, due), now);
+        let is_asked = taken.is_ok() && !is_here && clients.ask(client.key);
+        self.touch(server);
+        if is_asked {
+            self.tell(server, ChildNewsEvent::Wanted(client));
+        }
+        taken.map(|()| Given::Here).map_err(|(_, refusal)| refusal)
+    }
+}
