@@ -78,10 +78,10 @@ pub use client::{Client, ClientKey, ClientProfile};
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable,
-    capability_needed, level_of, outcome_of, params_of, sole_member, write_answer, write_as_modern,
-    write_cancelled, write_legacy_answer, write_modern_answer, write_modern_request, write_own_meta,
-    write_progress, write_question, write_question_answer, write_request, write_request_of,
-    write_without_breaks,
+    capability_needed, level_of, outcome_of, params_of, renamed_answer, renamed_request, sole_member,
+    write_answer, write_as_modern, write_cancelled, write_legacy_answer, write_modern_answer,
+    write_modern_request, write_own_meta, write_progress, write_question, write_question_answer,
+    write_request, write_request_of, write_without_breaks,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken};
 pub use mail::{

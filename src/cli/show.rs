@@ -6,8 +6,8 @@ use super::command;
 use super::given::read_file;
 use super::terminal::{print_error, print_line, refuse};
 use crate::config::{
-    Around, ChildServer, ChildSettings, Host, Inputs, Needs, Resolved, Settings, Source, display_cpu_list,
-    raise_soft_limits, resolve,
+    Around, ChildServer, ChildSettings, Host, Inputs, Needs, Resolved, Settings, Source, TransportKind,
+    display_cpu_list, name_prefix, raise_soft_limits, resolve, uri_prefix,
 };
 use crate::units::{ByteSize, CpuId};
 
@@ -92,7 +92,32 @@ fn plan(settings: &Settings) -> Vec<String> {
     ];
     let children = &settings.children;
     plan.extend(children.servers.iter().map(|server| child_line(server, children)));
+    if settings.endpoints.transport == TransportKind::Http {
+        plan.extend(children.servers.iter().map(endpoint_line));
+    }
+    if children.servers.len() > 1 {
+        plan.extend(children.servers.iter().map(merged_line));
+        plan.push(MERGED_RULE.to_owned());
+    }
     plan
+}
+
+/// The names of tools are known only when their servers run.
+const MERGED_RULE: &str = "names of more than 64 characters, or with others than A-Z a-z 0-9 _ -, are cut and end in eight \
+                           characters that are always the same for them; URIs of ui: become ui://SERVER/…";
+
+/// Where one server is served alone.
+fn endpoint_line(server: &ChildServer) -> String {
+    format!("server {} alone: {}/mcp", server.name, server.path_base())
+}
+
+/// What the names of a server are among those of others.
+fn merged_line(server: &ChildServer) -> String {
+    let (name, uri) = (name_prefix(&server.name), uri_prefix(&server.name));
+    format!(
+        "server {} among others: tools and prompts {name}__NAME, resources {uri}+URI",
+        server.name
+    )
 }
 
 /// What would be started for one server. Values of variables may be secrets, so only their names are shown.

@@ -59,7 +59,7 @@ pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, Origin
 pub use around::{Around, read_regular_file};
 pub use children::{
     AnonymousClients, ChildEra, ChildServer, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy,
-    Rlimit, Warmup, named_servers,
+    Rlimit, Warmup, is_of_names, name_prefix, named_servers, uri_prefix,
 };
 pub use descriptors::DescriptorPlan;
 pub use error::{ConfigError, FilePlace};

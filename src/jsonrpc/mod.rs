@@ -14,6 +14,7 @@
 //! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
 //! request that has to wait can be decoded again elsewhere.
 
+mod edits;
 mod elements;
 mod envelope;
 mod id;
@@ -30,6 +31,7 @@ mod value;
 mod walk;
 mod write;
 
+pub use edits::Edits;
 pub use elements::{ElementSpan, element_spans};
 pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response, echoable};
 pub use id::{Id, RequestId};

@@ -156,6 +156,7 @@ pub use describing::foreign::{
     ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
 };
 pub use describing::lister::ResourceLister;
+pub use describing::merged::rename_interface;
 pub use describing::prompt::{Prompt, PromptArguments, PromptBuilder};
 pub use describing::registration::Registrable;
 pub use describing::registry_builder::RegistryBuilder;

@@ -63,7 +63,11 @@ impl Link {
         }
         let mut faults = Vec::new();
         self.edit(ViewId::MAIN, has_clients, |builder| {
-            faults = builder.replace_foreign(servers);
+            faults = match servers.len() {
+                // It is in nobody's way.
+                ..=1 => builder.replace_foreign(servers),
+                _ => builder.merge_foreign(servers),
+            };
             Edited::Publish
         });
         faults

@@ -8,6 +8,7 @@ mod older;
 mod outcome;
 mod question;
 mod reader;
+mod renamed;
 mod splice;
 
 pub use envelope::{EnvelopeTerms, write_as_modern, write_modern_request, write_own_meta};
@@ -20,5 +21,5 @@ pub use question::{
     capability_needed, params_of, sole_member, write_question, write_question_answer, write_request_of,
 };
 pub use reader::{Line, LineReader};
-
+pub use renamed::{renamed_answer, renamed_request};
 pub use splice::{write_answer, write_cancelled, write_progress, write_request, write_without_breaks};

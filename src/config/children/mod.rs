@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `pool` | the settings of one server's pool, and their defaults |
 //! | `server` | a server: its program and environment |
+//! | `served_names` | how several are told apart in names and URIs |
 //! | `keys`, `values` | reads the settings of a pool, key by key |
 //! | `json` | JSON with comments and commas at the end of lists |
 //! | `variables` | `${VAR}` and its like |
@@ -26,6 +27,7 @@ mod json;
 mod keys;
 mod named;
 mod pool;
+mod served_names;
 mod server;
 mod unsupported;
 mod values;
@@ -37,5 +39,7 @@ pub use named::named_servers;
 pub use pool::{
     AnonymousClients, ChildEra, EnvSource, LossPolicy, PoolMode, PoolSettings, RetryPolicy, Rlimit, Warmup,
 };
+pub(super) use served_names::refuse_alike;
+pub use served_names::{is_of_names, name_prefix, uri_prefix};
 pub use server::ChildServer;
 pub(super) use unsupported::refuse_unsupported;

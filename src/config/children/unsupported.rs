@@ -12,15 +12,6 @@ pub(in crate::config) fn refuse_unsupported(servers: &[ChildServer], errors: &mu
             ConfigError::Impossible(format!("server `{name}`: {reason}"))
         }));
     }
-    if servers.len() > 1 {
-        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-        errors.push(ConfigError::Impossible(format!(
-            "{} servers are named ({}), and one at a time can be served so far; leave the others out with `\"pool\": \
-             {{\"skip\": true}}`",
-            names.len(),
-            names.join(", ")
-        )));
-    }
 }
 
 fn refusals(pool: &PoolSettings) -> Vec<String> {
@@ -91,10 +82,5 @@ mod tests {
                 "{refusals:?}"
             );
         }
-        let two = refused(&["mode=shared", "mode=shared"]);
-        assert!(
-            two[0].starts_with("2 servers are named (thing, thing)"),
-            "{two:?}"
-        );
     }
 }

@@ -316,16 +316,21 @@ fn other_programs_are_named_by_a_command_line_or_a_file() {
     assert_eq!(shown(&of_line, "pool"), "mode=shared,max=3");
     let of_file = named(&[("mcp-json", "servers.json"), ("pool", "mode=shared")]);
     assert_eq!(of_file.settings.children.servers[0].name, "a");
+    let both = |line| {
+        let flags = [
+            ("stdio", line),
+            ("mcp-json", "servers.json"),
+            ("pool", "mode=shared"),
+        ];
+        with_programs(&flags, 8)
+    };
+    let servers = both("x").unwrap().settings.children.servers;
+    let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["x", "a"]);
+    let alike = both("a").unwrap_err();
+    let said = alike[0].to_string();
+    assert!(said.starts_with("two servers are called `a`"), "{said}");
     let refused = |flags: &[(&'static str, &str)]| with_programs(flags, 8).unwrap_err();
-    let both = refused(&[
-        ("stdio", "x"),
-        ("mcp-json", "servers.json"),
-        ("pool", "mode=shared"),
-    ]);
-    assert!(
-        both[0].to_string().starts_with("2 servers are named (x, a)"),
-        "{both:?}"
-    );
     let session = refused(&[("stdio", "x")]);
     assert!(
         session[0].to_string().contains("write --pool mode=shared"),

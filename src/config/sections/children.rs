@@ -17,6 +17,6 @@ section! {
             "How many of these programs run, and whom they serve, such as mode=shared,max=4").derived("none"),
         /// A file of such programs, as clients have it: `mcpServers`, or `servers`.
         pub mcp_json: Option<PathBuf> = None => option("mcp-json", "FILE", Path,
-            "Serve the program of this file, which has `mcpServers` as clients have it").derived("none"),
+            "Serve the programs of this file, which has `mcpServers` as clients have it: each at /servers/NAME/mcp, and all at /mcp").derived("none"),
     }
 }

@@ -637,3 +637,5 @@ fn answers_that_never_came_name_the_server_and_the_reason() {
         );
     }
 }
+
+mod merged;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::entries::{Entries, ListChanged};
-use super::foreign::{ForeignFeatures, ForeignServer};
+use super::foreign::{ForeignFeatures, ForeignKind, ForeignServer};
 use super::foreign_entries::ForeignEntries;
 use super::watch::{Watch, WatchList};
 use crate::registry::info::index::{
-    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
 };
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
@@ -282,6 +282,24 @@ impl Registry {
     pub(crate) fn find_unlisted(&self, uri: &str) -> Option<TemplateIndex> {
         let at = self.foreign()?.reader_of(uri)?;
         Some(TemplateIndex::after(self.inner.templates.len() + at))
+    }
+
+    /// Whether what other programs have is served under names that are not their own.
+    #[inline]
+    pub(crate) fn is_merged(&self) -> bool {
+        self.foreign().is_some_and(|foreign| foreign.names().is_some())
+    }
+
+    /// What another program calls what is served under this name, if it is [merged](Self::is_merged).
+    pub(crate) fn own_name(&self, kind: ForeignKind, served: &str) -> Option<String> {
+        self.foreign()?.own_name(kind, served)
+    }
+
+    /// The URI under which one of a server's is served, if that is another.
+    pub(crate) fn served_uri(&self, server: ServerIndex, own: &str) -> Option<String> {
+        let foreign = self.foreign()?;
+        let place = foreign.place_of(server)?;
+        Some(foreign.names()?.uri(place, own))
     }
 
     /// The completion of another program's prompt, if that program completes anything.

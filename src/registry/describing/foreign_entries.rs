@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::foreign::{
     ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
 };
+use super::merged::MergedNames;
 use crate::jsonrpc::members;
+use crate::registry::info::index::ServerIndex;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
 use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
@@ -23,6 +25,8 @@ use crate::registry::schemas::param_header::{self, ParamHeader, ParamHeaderError
 /// All entries that other programs serve.
 #[derive(Default)]
 pub(in crate::registry) struct ForeignEntries {
+    /// The names under which they are served, if those are others than the servers' own.
+    names: Option<MergedNames>,
     /// The servers, with those of their items that are served.
     servers: Vec<Arc<ForeignServer>>,
     /// What at least one of them declares.
@@ -62,6 +66,8 @@ struct Row<I> {
     info: I,
     /// The place of its server.
     server: usize,
+    /// What that server calls it, if it is served under another name.
+    own: Option<Box<str>>,
 }
 
 impl<I> Default for Rows<I> {
@@ -86,37 +92,53 @@ impl<I> Rows<I> {
         self.rows.iter().map(|row| &row.info)
     }
 
+    /// What the server of the entry of this name calls it, if that is another name.
+    fn own(&self, name: &str) -> Option<&str> {
+        self.rows.get(self.find(name)?)?.own.as_deref()
+    }
+
     /// The place of the entry's server.
     pub(in crate::registry) fn server_at(&self, at: usize) -> Option<usize> {
         self.rows.get(at).map(|row| row.server)
     }
 
     /// Adds an entry; false if its name is taken.
-    fn add(&mut self, name: &str, server: usize, info: I) -> bool {
+    fn add(&mut self, (name, own): (&str, Option<&str>), server: usize, info: I) -> bool {
         if self.by_name.contains_key(name) {
             return false;
         }
         self.by_name.insert(name.to_owned(), self.rows.len());
-        self.rows.push(Row { info, server });
+        self.rows.push(Row {
+            info,
+            server,
+            own: own.map(Box::from),
+        });
         true
     }
 }
 
 impl ForeignEntries {
     /// The entries of these servers, without those items whose name `is_taken`; and what is wrong with their items.
+    /// With `names`, they are served under those.
     pub(super) fn new(
         servers: Vec<Arc<ForeignServer>>,
+        names: Option<MergedNames>,
         is_taken: impl Fn(ForeignKind, &str) -> bool,
     ) -> (Self, Vec<ForeignFault>) {
         let (mut entries, mut faults) = (Self::default(), Vec::new());
-        for mut server in servers {
+        for (place, own) in servers.into_iter().enumerate() {
+            let mut server = match &names {
+                Some(names) => Arc::new(names.renamed(place, &own)),
+                None => Arc::clone(&own),
+            };
             for kind in ForeignKind::ALL {
                 let mut left_out = Vec::new();
                 for (index, item) in server.items(kind).iter().enumerate() {
+                    let own = own.items(kind).get(index).filter(|_| names.is_some());
                     let added = if is_taken(kind, &item.name) {
                         Err(ForeignFaultKind::Taken)
                     } else {
-                        entries.add(kind, item)
+                        entries.add(kind, item, own.map(|own| own.name.as_str()))
                     };
                     if let Err(what) = added {
                         left_out.extend((what == ForeignFaultKind::Taken).then_some(index));
@@ -137,26 +159,33 @@ impl ForeignEntries {
             entries.unlisted.push(unlisted);
             entries.servers.push(server);
         }
+        entries.names = names;
         (entries, faults)
     }
 
-    /// Adds an item of the server that comes next.
+    /// Adds an item of the server that comes next, which calls it `own` if that is another name.
     ///
     /// # Errors
     /// Something is wrong with it; it is added all the same unless its name is taken.
-    fn add(&mut self, kind: ForeignKind, item: &ForeignItem) -> Result<(), ForeignFaultKind> {
+    fn add(
+        &mut self,
+        kind: ForeignKind,
+        item: &ForeignItem,
+        own: Option<&str>,
+    ) -> Result<(), ForeignFaultKind> {
         let (name, server) = (item.name.as_str(), self.servers.len());
+        let named = (name, own);
         let mut headers = Ok(Vec::new());
         let is_added = match kind {
             ForeignKind::Tool => {
                 headers = param_headers(&item.text);
                 let headers = headers.clone().unwrap_or_default();
-                self.tools.add(name, server, tool(name, headers))
+                self.tools.add(named, server, tool(name, headers))
             }
-            ForeignKind::Prompt => self.prompts.add(name, server, prompt(name)),
+            ForeignKind::Prompt => self.prompts.add(named, server, prompt(name)),
             ForeignKind::Resource => {
                 let info = ResourceInfo::new(Address::Uri(name.to_owned()), resource_name(item));
-                self.resources.add(name, server, info)
+                self.resources.add(named, server, info)
             }
             ForeignKind::Template => self.templates.insert_if_new(name, server),
         };
@@ -187,9 +216,34 @@ impl ForeignEntries {
         self.unlisted.get(at)
     }
 
+    /// What a server calls what is served under this name, if that is not its own.
+    pub(super) fn own_name(&self, kind: ForeignKind, name: &str) -> Option<String> {
+        let names = self.names.as_ref()?;
+        match kind {
+            ForeignKind::Tool => self.tools.own(name).map(str::to_owned),
+            ForeignKind::Prompt => self.prompts.own(name).map(str::to_owned),
+            ForeignKind::Resource | ForeignKind::Template => names.own_uri(name).map(|(_, own)| own),
+        }
+    }
+
+    /// The names under which all of them are served, if those are not their own.
+    pub(super) fn names(&self) -> Option<&MergedNames> {
+        self.names.as_ref()
+    }
+
+    /// The place of a server.
+    pub(super) fn place_of(&self, server: ServerIndex) -> Option<usize> {
+        self.servers.iter().position(|other| other.server == server)
+    }
+
     /// The place of the server that is asked for a resource which nobody lists. Of several servers with resources it is
-    /// the one with the template that begins like the URI for longest, else the first.
+    /// the one that the URI names or, if they are served under their own names, the one with the template that begins
+    /// like the URI for longest, else the first.
     pub(super) fn reader_of(&self, uri: &str) -> Option<usize> {
+        if let Some(names) = &self.names {
+            let (server, _) = names.own_uri(uri)?;
+            return self.server(server)?.features.resources.then_some(server);
+        }
         let mut with_resources = (0..self.servers.len()).filter(|at| {
             let server = self.server(*at);
             server.is_some_and(|server| server.features.resources)

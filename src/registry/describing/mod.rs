@@ -10,6 +10,7 @@ pub(super) mod foreign_entries;
 #[cfg(test)]
 mod foreign_tests;
 pub(super) mod lister;
+pub(super) mod merged;
 mod names;
 pub(super) mod prompt;
 pub(super) mod registration;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::catalog::Registry;
 use super::entries::{Entries, NotReady};
-use super::foreign::{ForeignFault, ForeignServer};
+use super::foreign::{ForeignFault, ForeignKind, ForeignServer};
 use super::foreign_entries::ForeignEntries;
+use super::merged::MergedNames;
 
 /// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
 pub struct RegistryBuilder {
@@ -107,7 +108,22 @@ impl RegistryBuilder {
     /// Lets these servers, which are other programs, serve what they have, and no others any more. An item whose name
     /// is taken, by ours or by one that comes before it, is left out; the faults name it.
     pub(crate) fn replace_foreign(&mut self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
-        let (entries, faults) = ForeignEntries::new(servers, |kind, name| self.inner.has_own(kind, name));
+        self.put_foreign(servers, None)
+    }
+
+    /// The same under names that tell the servers apart, so that nothing of one is in another's way.
+    pub(crate) fn merge_foreign(&mut self, servers: Vec<Arc<ForeignServer>>) -> Vec<ForeignFault> {
+        let names = MergedNames::new(servers.iter().map(|server| server.name.as_str()));
+        self.put_foreign(servers, Some(names))
+    }
+
+    fn put_foreign(
+        &mut self,
+        servers: Vec<Arc<ForeignServer>>,
+        names: Option<MergedNames>,
+    ) -> Vec<ForeignFault> {
+        let is_taken = |kind: ForeignKind, name: &str| self.inner.has_own(kind, name);
+        let (entries, faults) = ForeignEntries::new(servers, names, is_taken);
         self.inner.foreign = (!entries.servers().is_empty()).then(|| Arc::new(entries));
         faults
     }

@@ -6,13 +6,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::children::Unreadable;
 use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, ServerIndex, Started};
+use crate::registry::{CallContext, ServerIndex, StartError, Started, ToolError};
 use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
+use super::forwarding::for_child;
 use crate::shard::access::Subject;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::Batched;
@@ -26,6 +28,12 @@ enum Begun {
     Here(Started),
     /// At a child of a server, which gets this request.
     AtChild(ServerIndex, Vec<u8>),
+}
+
+/// Why a call of a batch cannot begin.
+enum NotBegun {
+    Here(StartError),
+    AtChild(Unreadable),
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -136,28 +144,49 @@ impl<R: ShardRing> Shard<R> {
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
-            if let Some(server) = service.protocol.registry().server_of(work.operation()) {
-                return Some((ticket, Begun::AtChild(server, work.message().to_vec())));
-            }
-            let begun = work.start(&service.registry, CallContext::new());
+            let begun = match service.protocol.registry().server_of(work.operation()) {
+                Some(server) => for_child(service, work.message())
+                    .map(|(text, _)| Begun::AtChild(server, text.into_owned()))
+                    .map_err(NotBegun::AtChild),
+                None => work
+                    .start(&service.registry, CallContext::new())
+                    .map(Begun::Here)
+                    .map_err(NotBegun::Here),
+            };
             // It holds the scratch.
             drop(work);
             match begun {
-                Ok(started) => return Some((ticket, Begun::Here(started))),
-                Err(error) => {
-                    batched.batch.begin_answer(&mut batched.answers);
-                    let begin = batched.answers.len();
-                    let reply = service
-                        .protocol
-                        .answer_start_error(&ticket, &error, &mut batched.answers);
-                    self.metrics
-                        .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);
-                    if let Some(key) = key {
-                        let subject = Subject::Work(service, ticket.operation());
-                        self.log().answer(key, subject, &reply, &batched.answers[begin..]);
-                    }
-                }
+                Ok(begun) => return Some((ticket, begun)),
+                Err(why) => self.answer_in_batch(service, key, batched, &ticket, &why),
             }
+        }
+    }
+
+    /// Answers a call of a batch that cannot begin.
+    fn answer_in_batch(
+        &mut self,
+        service: &LocalService,
+        key: Option<ConnectionKey>,
+        batched: &mut Batched,
+        ticket: &Ticket,
+        why: &NotBegun,
+    ) {
+        let out = &mut batched.answers;
+        batched.batch.begin_answer(out);
+        let begin = out.len();
+        let reply = match why {
+            NotBegun::Here(error) => service.protocol.answer_start_error(ticket, error, out),
+            NotBegun::AtChild(why) => {
+                let outcome = Err(ToolError::InvalidArguments(why.to_string()));
+                service.protocol.answer(ticket, &outcome, out)
+            }
+        };
+        let operation = ticket.operation();
+        self.metrics
+            .on_reply(service.label(operation), &reply, Duration::ZERO);
+        if let Some(key) = key {
+            let subject = Subject::Work(service, operation);
+            self.log().answer(key, subject, &reply, &batched.answers[begin..]);
         }
     }
 }

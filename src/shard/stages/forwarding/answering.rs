@@ -8,7 +8,8 @@ use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 
-use crate::shard::calls::Run;
+use super::renaming::from_child;
+use crate::shard::calls::{Forwarding, Run};
 use crate::shard::children::{Caller, ChildWord, ForwardedWord};
 use crate::shard::{Shard, ShardRing};
 
@@ -162,12 +163,19 @@ impl<R: ShardRing> Shard<R> {
     /// A child has answered a call of this shard.
     fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>) {
         let ended = self.clock.begin_step();
-        if self.end_forwarding(call).is_none() {
+        let Some(Forwarding { server, .. }) = self.end_forwarding(call) else {
             return;
-        }
+        };
         let Some(entry) = self.calls.at(call) else { return };
         entry.run = Run::Ended;
         let (service, label) = (Rc::clone(&entry.service), entry.label());
+        let renamed = from_child(&service, server, answer);
+        let renamed = renamed.as_ref().map(|(line, message)| Answer {
+            line,
+            message: *message,
+            ..*answer
+        });
+        let answer = renamed.as_ref().unwrap_or(answer);
         let elapsed = ended.saturating_duration_since(entry.began);
         self.metrics.record_elapsed(Stage::Execute, elapsed);
         if let metrics::Operation::Tool(row) = label {

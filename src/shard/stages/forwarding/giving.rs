@@ -10,6 +10,7 @@ use crate::pool::HandlerKey;
 use crate::registry::{ServerIndex, ToolError};
 use crate::ring::ConnectionKey;
 
+use super::renaming::for_child;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::{Call, Forwarding, Run};
 use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
@@ -39,11 +40,11 @@ impl<R: ShardRing> Shard<R> {
                 Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
             }
         }
-        let message = match Message::read_checked(work.message()) {
-            Ok(message) => message,
+        let (text, message) = match for_child(service, work.message()) {
+            Ok(renamed) => renamed,
             Err(why) => return self.answer_unforwardable(key, &ticket, why, out, decoded),
         };
-        if self.writer.heap().charge(work.message().len()).is_err() {
+        if self.writer.heap().charge(text.len()).is_err() {
             return self.refuse_work(key, &ticket, out, OverloadReason::Memory);
         }
         self.writer.put_buffer(std::mem::take(&mut out));
@@ -51,14 +52,14 @@ impl<R: ShardRing> Shard<R> {
         let run = Run::Forwarded(Forwarding {
             server,
             shard: self.metrics.shard.0,
-            charged: work.message().len(),
+            charged: text.len(),
             log_level: work.log_level(&ticket, &*service.store),
             client,
         });
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
-        self.give(call, server, work.message(), &message, None);
+        self.give(call, server, &text, &message, None);
         let routed = self.clock.read();
         self.metrics.record(Stage::Route, decoded, routed);
     }

@@ -15,6 +15,7 @@
 //! | `answering` | what children say → the client |
 //! | `asking` | what children ask → the client, and its answer → the child |
 //! | `modern` | what children of 2026-07-28 need and say |
+//! | `renaming` | names, where several servers are served together |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
 mod answering;
@@ -22,3 +23,6 @@ mod asking;
 mod driving;
 mod giving;
 mod modern;
+mod renaming;
+
+pub(super) use renaming::for_child;
