@@ -34,12 +34,12 @@ pub struct ChildServer {
 }
 
 impl ChildServer {
-    /// What the paths of its own endpoint begin with: `/servers/` and its name, escaped where a path needs it (RFC
-    /// 3986, 3.3).
+    /// What the paths of its own endpoint begin with: `/servers/` and its name, of which everything is escaped that a
+    /// path cannot have as it is (RFC 3986, 3.3), and nothing else, as clients do it.
     pub fn path_base(&self) -> String {
         let mut base = String::from("/servers/");
         for byte in self.name.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
                 base.push(char::from(byte));
             } else {
                 base.push_str(&format!("%{byte:02X}"));
