@@ -108,6 +108,14 @@ impl Registry {
         self.foreign_server_of(operation)
     }
 
+    /// The name of the server that an operation goes to, if that is another program.
+    pub(crate) fn server_name(&self, operation: Operation) -> Option<&str> {
+        let server = self.server_of(operation)?;
+        let mut servers = self.foreign_servers().iter();
+        let server = servers.find(|other| other.server == server)?;
+        Some(&server.name)
+    }
+
     fn foreign_server_of(&self, operation: Operation) -> Option<ServerIndex> {
         let own = self.inner();
         let foreign = own.foreign.as_deref()?;

@@ -98,6 +98,8 @@ pub(super) struct Record<'a> {
     pub method: Option<&'a str>,
     pub tool: Option<&'a str>,
     pub name: Option<&'a str>,
+    /// The other program whose it is.
+    pub server: Option<&'a str>,
     pub path: Option<&'a str>,
     pub id: Option<&'a str>,
     pub status: Option<u16>,
@@ -150,10 +152,11 @@ pub(super) struct RecordContext {
 /// A request that was answered or cancelled as it should be is logged as information; an operator may have to look at
 /// any other.
 pub(super) fn emit(outcome: Outcome, record: &Record<'_>, context: &RecordContext) {
-    let [method, tool, name, path, id, reason, origin, host, accept] = [
+    let [method, tool, name, server, path, id, reason, origin, host, accept] = [
         record.method,
         record.tool,
         record.name,
+        record.server,
         record.path,
         record.id,
         record.reason,
@@ -170,6 +173,7 @@ pub(super) fn emit(outcome: Outcome, record: &Record<'_>, context: &RecordContex
                 method = method.as_deref(),
                 tool = tool.as_deref(),
                 name = name.as_deref(),
+                server = server.as_deref(),
                 path = path.as_deref(),
                 id = id.as_deref().map(tracing::field::display),
                 status = record.status,
@@ -195,16 +199,30 @@ pub(super) fn emit(outcome: Outcome, record: &Record<'_>, context: &RecordContex
 }
 
 /// The method, the tool, and what else was named, of those that are registered.
-pub(super) fn words<'a>(subject: Subject<'a>) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>) {
+pub(super) fn words<'a>(subject: Subject<'a>) -> Record<'a> {
+    let method = |method| Record {
+        method: Some(method),
+        ..Record::default()
+    };
     match subject {
-        Subject::Method(method) => (Some(method.as_str()), None, None),
-        Subject::Batch => (Some("batch"), None, None),
-        Subject::Unread => (None, None, None),
+        Subject::Method(known) => method(known.as_str()),
+        Subject::Batch => method("batch"),
+        Subject::Unread => Record::default(),
         Subject::Work(service, operation) => {
-            let name = operation.name(service.protocol.registry());
+            let registry = service.protocol.registry();
+            let name = Some(operation.name(registry));
+            let server = registry.server_name(operation);
             match service.label(operation) {
-                metrics::Operation::Tool(_) => (Some(Method::ToolsCall.as_str()), Some(name), None),
-                metrics::Operation::Method(method) => (Some(method.as_str()), None, Some(name)),
+                metrics::Operation::Tool(_) => Record {
+                    tool: name,
+                    server,
+                    ..method(Method::ToolsCall.as_str())
+                },
+                metrics::Operation::Method(known) => Record {
+                    name,
+                    server,
+                    ..method(known.as_str())
+                },
             }
         }
     }

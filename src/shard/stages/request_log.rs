@@ -97,15 +97,11 @@ impl<R: ShardRing> RequestLog<'_, R> {
         let mut id = Vec::new();
         ended.ticket.id().as_id().write(&mut id);
         let operation = ended.ticket.operation();
-        let (method, tool, name) = words(Subject::Work(ended.service, operation));
         let record = Record {
-            method,
-            tool,
-            name,
             id: std::str::from_utf8(&id).ok(),
             outcome: Some(ended.outcome.name()),
             reason: ended.reason,
-            ..Record::default()
+            ..words(Subject::Work(ended.service, operation))
         };
         self.write_record(key, ended.outcome, &record);
     }
@@ -230,7 +226,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
             .calls
             .holder(handler)
             .and_then(|key| self.table.peer(key, self.ring));
-        let (_, tool, name) = words(Subject::Work(&service, operation));
+        let Record { tool, name, .. } = words(Subject::Work(&service, operation));
         let (location, reason) = match &facts {
             Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
             None => (None, None),
@@ -261,14 +257,10 @@ impl<R: ShardRing> RequestLog<'_, R> {
         body: &[u8],
         more_bytes: usize,
     ) {
-        let (method, tool, name) = words(subject);
         let told = Told::read(body);
         let is_message = self.table.is_message(key);
         let outcome = outcome_of(reply);
         let record = Record {
-            method,
-            tool,
-            name,
             id: told.id,
             // A message of a channel has no status.
             status: (!is_message).then(|| http::status_of(reply).code()),
@@ -276,7 +268,7 @@ impl<R: ShardRing> RequestLog<'_, R> {
             error: told.error.as_ref().map(|error| error.code),
             reason: told.error.as_ref().map(Failure::reason),
             bytes: (body.len() + more_bytes) as u64,
-            ..Record::default()
+            ..words(subject)
         };
         self.write_record(key, outcome, &record);
     }

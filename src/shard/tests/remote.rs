@@ -94,6 +94,33 @@ fn a_message_that_waits_is_served_elsewhere_and_its_channel_stays() {
     end(rig, &socket, &[]);
 }
 
+/// The other shard does not know the path that the channel was opened at.
+#[test]
+fn a_message_that_moves_is_served_for_its_own_endpoint() {
+    for is_modern in [true, false] {
+        let mut rig = Rig::new(1, TWO);
+        let mut socket = WebSocket::at(rig.connect(), "/servers/elsewhere/mcp");
+        exchange(&mut rig, &mut socket);
+        let clients = [holder(&mut rig, 0, "held")];
+        ask_elsewhere(&mut rig, &mut socket, is_modern, "abroad", 2);
+        assert_eq!((busy(&rig), steals(&rig)), (vec![1, 1], vec![(1, 0), (0, 1)]));
+        rig.release("s2.");
+        exchange(&mut rig, &mut socket);
+        assert!(socket.waiting().is_empty());
+        assert_eq!(socket.answers[&2]["result"]["content"][0]["text"], "s2.");
+        // At the other endpoint nobody has it, and here nobody has what is there.
+        socket.ask(is_modern, "nap", 3, "s3.");
+        exchange(&mut rig, &mut socket);
+        assert_eq!(socket.answers[&3]["error"]["code"], -32602);
+        let mut other = opened(&mut rig);
+        other.ask(is_modern, "abroad", 4, "s4.");
+        exchange(&mut rig, &mut other);
+        assert_eq!(other.answers[&4]["error"]["code"], -32602);
+        other.peer.finish();
+        end(rig, &socket, &clients);
+    }
+}
+
 #[test]
 fn what_a_call_says_elsewhere_comes_in_order_and_before_its_answer() {
     for is_modern in [true, false] {

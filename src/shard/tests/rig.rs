@@ -27,7 +27,7 @@ use crate::session::{SessionKey, SessionOptions, Store};
 use crate::transport::http::HealthSlot;
 use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
-use crate::units::{ShardId, TimeLimit};
+use crate::units::{ShardId, TimeLimit, ViewId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{Submitter, WorkerSettings, Workers};
 
@@ -189,7 +189,8 @@ impl Rig {
             parts
         });
         let service = Arc::new(service(&registry, timeouts, sizes));
-        let served = Served::new(Arc::clone(&service), []);
+        let elsewhere = elsewhere(&service, sizes);
+        let served = Served::new(Arc::clone(&service), [Arc::new(elsewhere)]);
         // One thread, so that blocking calls end in the order of their submission.
         let workers = Workers::start(&WorkerSettings {
             options: WorkerOptions {
@@ -546,10 +547,14 @@ impl Driver {
     }
 }
 
-fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
-    let names = registry.tools().map(|(_, tool)| tool.name());
-    let labels = ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT);
-    let protocol = Protocol::new(registry.clone(), &Identity::default(), Options::default());
+/// Another endpoint, which no test has unless it asks for its path.
+fn elsewhere(main: &Service, sizes: Sizes) -> Service {
+    let registry = tools::elsewhere(main.protocol.registry());
+    let protocol = main.protocol.with_registry(registry);
+    Service::new(Arc::clone(&main.common), Arc::new(protocol), store(sizes))
+}
+
+fn store(sizes: Sizes) -> Arc<Store> {
     let store = Store::new(
         &SessionKey::random().unwrap(),
         SessionOptions::default(),
@@ -557,12 +562,20 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         TaskOptions::default(),
         sizes.shards,
     );
+    Arc::new(store)
+}
+
+fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
+    let names = registry.tools().map(|(_, tool)| tool.name());
+    let labels = ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT);
+    let protocol = Protocol::new(registry.clone(), &Identity::default(), Options::default());
     let common = Common {
         channels: ChannelLimits::default(),
         labels: Arc::new(labels),
         policy: AdmissionPolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
             .unwrap()
             .with_websocket(true)
+            .with_server("/servers/elsewhere", ViewId(1))
             .with_sse_legacy(true),
         health: HealthSlot::default(),
         http: HttpLimits {
@@ -584,7 +597,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         run: RunOptions::default(),
         output: OutputOptions::default(),
     };
-    Service::new(Arc::new(common), Arc::new(protocol), Arc::new(store))
+    Service::new(Arc::new(common), Arc::new(protocol), store(sizes))
 }
 
 impl Sizes {

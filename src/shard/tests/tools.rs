@@ -99,6 +99,15 @@ impl Barrier {
     }
 }
 
+/// What is served at another endpoint: one tool of the first is not there, and one is that the first has not.
+pub(super) fn elsewhere(registry: &Registry) -> Registry {
+    let mut edited = registry.edit();
+    assert!(edited.remove_tool("nap"));
+    let abroad = Tool::new("abroad").run(|_: CallContext, args: Secret| hold(args));
+    edited.add(abroad).unwrap();
+    edited.build()
+}
+
 /// Forgets which calls were released in this thread's earlier test.
 pub(super) fn forget_released() {
     RELEASED.with_borrow_mut(HashSet::clear);

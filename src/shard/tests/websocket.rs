@@ -76,11 +76,17 @@ pub(super) struct WebSocket {
 impl WebSocket {
     /// A peer whose upgrade is still to be sent.
     pub(super) fn new(peer: SimulatedPeer) -> WebSocket {
+        WebSocket::at(peer, "/mcp")
+    }
+
+    /// The same at another endpoint.
+    pub(super) fn at(peer: SimulatedPeer, path: &str) -> WebSocket {
+        let upgrade = UPGRADE.replacen("/mcp", path, 1);
         WebSocket {
             peer,
-            unsent: UPGRADE.bytes().collect(),
+            unsent: upgrade.bytes().collect(),
             sent_bytes: 0,
-            queued_bytes: UPGRADE.len(),
+            queued_bytes: upgrade.len(),
             heard: Vec::new(),
             is_upgraded: false,
             asked: HashMap::new(),

@@ -519,7 +519,7 @@ fn names_are_escaped_in_paths() {
     let several = Several::start("escapes", &servers, &[]);
     for (path, prefix) in [
         ("/servers/gr%C3%B6%C3%9Fe%201/mcp", "gr__e_1"),
-        ("/servers/x%2By/mcp", "x_y"),
+        ("/servers/x+y/mcp", "x_y"),
     ] {
         let [mut own, _] = both(&several.server, path);
         let [mut all, _] = both(&several.server, "/mcp");
@@ -540,4 +540,30 @@ fn a_client_of_its_own_process_has_all_of_them() {
     client.initialize();
     assert_ne!(pid(&mut client, "alpha__act"), pid(&mut client, "beta__act"));
     client.finish();
+}
+
+/// The log says which server had a call, whatever the tool is called where it was called.
+#[test]
+fn the_log_names_the_server_of_a_call() {
+    let several = Several::start("log", &TWO, &["--access-log", "all", "--log-format", "json"]);
+    let server = &several.server;
+    for (path, tool) in [("/mcp", "alpha__echo"), ("/servers/beta/mcp", "echo")] {
+        let [_, mut client] = both(server, path);
+        client.text_of(tool, json!({"message": "x"}));
+    }
+    eventually("both calls are in the log", || {
+        let said = server.stderr();
+        let records = said
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let of_calls = records.filter(|record| record["method"] == "tools/call");
+        let named: Vec<_> = of_calls
+            .map(|record| (record["tool"].clone(), record["server"].clone()))
+            .collect();
+        named
+            == [
+                (json!("alpha__echo"), json!("alpha")),
+                (json!("echo"), json!("beta")),
+            ]
+    });
 }
