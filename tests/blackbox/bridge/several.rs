@@ -182,7 +182,9 @@ impl Several {
             "2",
         ];
         arguments.extend(["--listen", "127.0.0.1:0", "--mcp-json", &file]);
-        arguments.extend(["--pool", "mode=shared,max=1"]);
+        if !flags.contains(&"--pool") {
+            arguments.extend(["--pool", "mode=shared,max=1"]);
+        }
         arguments.extend(flags);
         Several {
             server: Server::over(Process::start(&arguments)),
@@ -566,4 +568,30 @@ fn the_log_names_the_server_of_a_call() {
                 (json!("echo"), json!("beta")),
             ]
     });
+}
+
+/// With a child for each client, a client of all servers has one of each, and nobody has another's.
+#[test]
+fn each_client_has_a_child_of_each_server() {
+    let several = Several::start("clients", &TWO, &["--pool", "mode=session,max=8"]);
+    let server = &several.server;
+    let mut pids = Vec::new();
+    for path in ["/mcp", "/mcp", "/servers/alpha/mcp"] {
+        let mut client = at(server, path, legacy());
+        client.initialize();
+        let names: &[&str] = if path == "/mcp" {
+            &["alpha__act", "beta__act"]
+        } else {
+            &["act"]
+        };
+        for name in names {
+            let first = pid(&mut client, name);
+            assert_eq!(pid(&mut client, name), first);
+            pids.push(first);
+        }
+    }
+    let all = pids.len();
+    pids.sort();
+    pids.dedup();
+    assert_eq!((pids.len(), all), (5, 5), "{pids:?}");
 }
