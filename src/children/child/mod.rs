@@ -13,6 +13,7 @@ mod handshake;
 mod handshake_error;
 mod introduction;
 mod items;
+mod listening;
 mod outgoing;
 mod questions;
 mod serving;

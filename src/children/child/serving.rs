@@ -1,6 +1,7 @@
 //! A child from its start to its end: bytes go in, events and lines to be written come out.
 
 mod asking;
+mod listening;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use super::error_lines::{ErrorLine, ErrorLines};
 use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
 use super::handshake::{ChildProfile, Handshake, HandshakeStep, write_discover};
 use super::introduction::Introduction;
+use super::listening::Listening;
 use super::outgoing::{Outgoing, PipeWrite};
 use super::questions::{OpenQuestions, QuestionRefusal};
 
@@ -126,6 +128,8 @@ pub struct Child<C> {
     is_reread_wanted: bool,
     /// Calls that it was given.
     calls_begun: u32,
+    /// Whether a modern child tells of changes.
+    listening: Listening,
     /// The id of our last request.
     own_id: u64,
     /// When a ping was sent that is not answered.
@@ -175,6 +179,7 @@ impl<C> Child<C> {
             era: Era::Legacy,
             rereading: None,
             is_reread_wanted: false,
+            listening: Listening::default(),
             calls_begun: 0,
             error_lines: ErrorLines::new(now),
             rubbish: RateLimit::new(RUBBISH_PER_SECOND, RUBBISH_BURST, now),
@@ -356,6 +361,7 @@ impl<C> Child<C> {
                 tell(ChildEvent::TimedOut { caller });
             }
         }
+        self.listen_again(now);
         let is_over = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
         let is_stuck = self.outgoing.stuck_since();
         if is_stuck.is_some_and(|since| is_over(since, self.limits.write_timeout)) {
@@ -500,6 +506,7 @@ impl<C> Child<C> {
             "notifications/tools/list_changed" => Announcement::ToolsChanged,
             "notifications/prompts/list_changed" => Announcement::PromptsChanged,
             "notifications/resources/list_changed" => Announcement::ResourcesChanged,
+            "notifications/subscriptions/acknowledged" if self.era == Era::Modern => return,
             _ => {
                 self.counters.ignored_notifications += 1;
                 return;
@@ -517,6 +524,9 @@ impl<C> Child<C> {
         tell: &mut impl FnMut(ChildEvent<'_, C>),
     ) {
         let Phase::Starting(handshake) = &mut self.phase else {
+            if self.end_listening(id, said.message.kind, now) {
+                return;
+            }
             if self.rereading.is_some() {
                 return self.take_list(id, said, now, tell);
             }
@@ -536,6 +546,7 @@ impl<C> Child<C> {
                 self.phase = Phase::Serving;
                 self.era = introduction.revision.era();
                 self.introduction = Some(Box::new(introduction.clone()));
+                self.listen(now);
                 tell(ChildEvent::Ready {
                     introduction,
                     lists,
@@ -627,12 +638,20 @@ impl<C> Child<C> {
         }
     }
 
-    fn ping(&mut self, now: Instant) {
-        self.own_id = if self.own_id + 1 < OWN_IDS_MAX {
-            self.own_id + 1
-        } else {
-            1
+    /// An id for a request of ours, which no other that is open has.
+    fn take_own_id(&mut self) -> u64 {
+        self.own_id = match self.own_id + 1 {
+            next if next >= OWN_IDS_MAX => 1,
+            next => next,
         };
+        if self.listening.is_at(self.own_id) {
+            self.own_id += 1;
+        }
+        self.own_id
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.take_own_id();
         self.pinged_at = Some(now);
         let out = self.outgoing.line(now);
         if self.era == Era::Modern {

@@ -1,5 +1,8 @@
 //! A child, from what it says and when.
 
+#[path = "modern_tests.rs"]
+mod modern;
+
 use super::*;
 use crate::children::child::ListName;
 use crate::children::played_process::limits_by_default;
@@ -516,93 +519,6 @@ fn a_child_that_does_not_serve_is_not_asked_for_its_lists() {
     let mut rig = Rig::ready(limits_by_default());
     rig.child.retire();
     assert!(!rig.child.reread_lists(rig.now));
-}
-
-const DISCOVERED: &str = r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}"#;
-
-#[test]
-fn a_modern_child_reads_the_envelope_and_is_never_initialized() {
-    let mut rig = Rig::probing();
-    rig.pass(1);
-    assert_eq!(rig.read(), "", "it has time");
-    rig.say(&format!("{{\"id\":1,\"result\":{DISCOVERED}}}\n"));
-    assert_eq!(rig.told(), ["ready"]);
-    rig.pass(10);
-    assert_eq!(rig.read(), "");
-    let text = br#"{"id":"theirs","method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":"t","x":1.10}}}"#;
-    let message = Message::read(text).unwrap();
-    let id = rig.child.submit(text, &message, "a", rig.now).unwrap().wire_id();
-    assert_eq!(
-        rig.read(),
-        format!(
-            "{{\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",\"progressToken\":{id},\"x\":1.10}}}}}}\n"
-        )
-    );
-    rig.say(&format!(
-        "{{\"id\":{id},\"result\":{{\"resultType\":\"complete\"}}}}\n"
-    ));
-    assert_eq!(
-        rig.told(),
-        [r#"a: {"id":"theirs","result":{"resultType":"complete"}}"#]
-    );
-    // It knows no pings.
-    rig.pass(30);
-    assert!(
-        rig.read()
-            .contains("\"method\":\"server/discover\",\"params\":{\"_meta\"")
-    );
-    rig.say(&format!("{{\"id\":2,\"result\":{DISCOVERED}}}\n"));
-    rig.pass(29);
-    rig.pass(2);
-    assert!(rig.read().contains("\"id\":3,\"method\":\"server/discover\""));
-    rig.pass(30);
-    assert_eq!(rig.told(), ["failed: it does not answer"]);
-}
-
-#[test]
-fn a_child_that_refuses_the_question_or_is_silent_is_greeted_as_older_ones() {
-    let introduction = format!("{{\"id\":2,\"result\":{INTRODUCTION}}}\n");
-    for answer in [
-        "{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}\n",
-        "{\"id\":1,\"error\":{\"code\":-32602,\"message\":\"Invalid request parameters\"}}\n",
-        "{\"id\":1,\"result\":{}}\n",
-    ] {
-        let mut rig = Rig::probing();
-        let mut lines = 0;
-        let stderr = "Failed to validate request: 1 validation error\n".repeat(150);
-        rig.child
-            .on_error_output(stderr.as_bytes(), rig.now, |_| lines += 1);
-        assert_eq!(lines, 150);
-        rig.say(&format!("no JSON\n{answer}"));
-        assert!(
-            rig.read().contains("\"id\":2,\"method\":\"initialize\""),
-            "{answer}"
-        );
-        rig.say(&introduction);
-        assert_eq!(rig.told(), ["rubbish (0, not JSON): no JSON", "ready"]);
-        rig.call("a");
-        assert!(!rig.read().contains("io.modelcontextprotocol"));
-    }
-    let mut rig = Rig::probing();
-    rig.pass(2);
-    assert!(rig.read().contains("\"id\":2,\"method\":\"initialize\""));
-    rig.pass(2);
-    assert_eq!(rig.read(), "");
-    rig.say(&introduction);
-    assert_eq!(rig.told(), ["ready"]);
-}
-
-#[test]
-fn a_child_that_dies_of_the_question_has_failed() {
-    let mut rig = Rig::probing();
-    rig.child
-        .on_output_end(rig.now, |event| rig.told.push(shown(event)));
-    assert_eq!(rig.told(), ["failed: it closed its output"]);
-    let mut rig = Rig::probing();
-    rig.pass(2);
-    rig.read();
-    rig.pass(30);
-    assert_eq!(rig.told(), ["failed: it was not ready in time"]);
 }
 
 /// Children that may ask.

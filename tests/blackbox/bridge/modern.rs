@@ -294,3 +294,21 @@ fn a_log_message_that_may_be_about_two_calls_reaches_neither() {
     waiting.cancel(&id);
     waiting.assert_quiet();
 }
+
+#[test]
+fn clients_hear_that_a_list_of_a_modern_child_has_changed() {
+    let front = modern();
+    let mut clients = [front.legacy(), front.legacy()];
+    let id = clients[0].call("act", act([json!(["add", "new"])]));
+    // The answer and the news come in any order.
+    let came = [clients[0].message(), clients[0].message()];
+    let is_news = |message: &Value| message["method"] == "notifications/tools/list_changed";
+    assert!(came.iter().any(is_news), "{came:?}");
+    assert!(came.iter().any(|message| message["id"] == id), "{came:?}");
+    clients[1].notification("notifications/tools/list_changed");
+    for mut client in clients.into_iter().chain([front.modern()]) {
+        let names = names_of(&mut client, "tools/list", "tools");
+        assert!(names.contains(&"new".to_owned()), "{names:?}");
+        assert_eq!(client.text_of("new", json!({})), "new");
+    }
+}
