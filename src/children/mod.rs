@@ -77,11 +77,12 @@ pub use child::{
 pub use client::{Client, ClientKey, ClientProfile};
 pub use foreign::foreign_server;
 pub use line::{
-    EnvelopeTerms, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms, ResultParts, Unreadable,
-    capability_needed, level_of, outcome_of, params_of, renamed_answer, renamed_request, sole_member,
-    write_answer, write_as_modern, write_cancelled, write_legacy_answer, write_modern_answer,
-    write_modern_request, write_own_meta, write_progress, write_question, write_question_answer,
-    write_request, write_request_of, write_without_breaks,
+    EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,
+    ResultParts, Unreadable, capability_needed, level_of, outcome_of, params_of, place_of_state,
+    renamed_answer, renamed_request, sole_member, with_state, write_answer, write_as_modern, write_cancelled,
+    write_legacy_answer, write_modern_answer, write_modern_request, write_next_round, write_own_meta,
+    write_progress, write_question, write_question_answer, write_request, write_request_of,
+    write_without_breaks,
 };
 pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken};
 pub use mail::{

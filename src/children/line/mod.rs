@@ -9,6 +9,7 @@ mod outcome;
 mod question;
 mod reader;
 mod renamed;
+mod round;
 mod splice;
 
 pub use envelope::{EnvelopeTerms, write_as_modern, write_modern_request, write_own_meta};
@@ -22,4 +23,5 @@ pub use question::{
 };
 pub use reader::{Line, LineReader};
 pub use renamed::{renamed_answer, renamed_request};
+pub use round::{InputRequest, InputRequired, place_of_state, with_state, write_next_round};
 pub use splice::{write_answer, write_cancelled, write_progress, write_request, write_without_breaks};

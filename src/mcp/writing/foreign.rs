@@ -17,6 +17,11 @@ pub enum ServerFault<'f> {
         /// Why, in words that a client may read.
         why: &'f str,
     },
+    /// It asks the client for something that cannot be had.
+    Unasked {
+        /// Why, in words that a client may read.
+        why: &'f str,
+    },
     /// Its answer was longer than is accepted.
     AnswerTooLong,
     /// It took longer than it may.
@@ -27,7 +32,7 @@ impl<'f> ServerFault<'f> {
     /// What happened, as a clause.
     pub fn reason(self) -> &'f str {
         match self {
-            Self::Lost { why } => why,
+            Self::Lost { why } | Self::Unasked { why } => why,
             Self::AnswerTooLong => "its answer is too long",
             Self::TimedOut => "it took too long",
         }
@@ -47,7 +52,9 @@ impl Protocol {
         write_server_fault(out, ticket.id().as_id(), server, fault.reason());
         Reply::answered().with_outcome(match fault {
             ServerFault::TimedOut => metrics::Outcome::Timeout,
-            ServerFault::Lost { .. } | ServerFault::AnswerTooLong => metrics::Outcome::InternalError,
+            ServerFault::Lost { .. } | ServerFault::Unasked { .. } | ServerFault::AnswerTooLong => {
+                metrics::Outcome::InternalError
+            }
         })
     }
 

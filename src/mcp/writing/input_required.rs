@@ -22,6 +22,19 @@ use crate::mcp::writing::question_compat;
 /// Bytes of answers that are sealed into one state. The client sends them back with every round.
 const STATE_BYTES_MAX: usize = 1 << 20;
 
+impl Ticket {
+    /// Seals what another program wants back with the next round of the call, for its client to carry. `None` if that
+    /// is too long, without randomness, and if the ticket is not [bound](crate::mcp::Work::bind).
+    pub fn seal_state(&self, plain: &[u8], state: &dyn StateSeal, now: UnixSeconds) -> Option<String> {
+        state.seal(plain, self.binding()?.as_bytes(), now)
+    }
+
+    /// Opens what the client has brought back; `None` if it is not of this request.
+    pub fn open_state(&self, text: &str, state: &dyn StateSeal, now: UnixSeconds) -> Option<Vec<u8>> {
+        state.open(text, self.binding()?.as_bytes(), now)
+    }
+}
+
 impl Protocol {
     /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: its `unanswered` questions,
     /// and the `answers` it was given.

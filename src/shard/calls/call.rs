@@ -14,6 +14,7 @@ use crate::workers::JobHandle;
 use super::super::service::LocalService;
 use super::asker_key::AskerKey;
 use super::call_waker::Awaits;
+use super::rounds::Rounds;
 
 /// The state of a leased handler.
 pub struct Call {
@@ -33,6 +34,8 @@ pub struct Call {
     pub(in crate::shard) asker: Option<AskerKey>,
     /// It runs as a task.
     pub(in crate::shard) task: Option<Box<TaskId>>,
+    /// A child may ask its client, and it is made again then.
+    pub(in crate::shard) rounds: Option<Box<Rounds>>,
 }
 
 pub(in crate::shard) enum Run {

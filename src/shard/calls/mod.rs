@@ -31,6 +31,7 @@ mod call_waker;
 mod elsewhere;
 mod links;
 mod places;
+mod rounds;
 mod shelf;
 
 use std::collections::VecDeque;
@@ -53,6 +54,7 @@ pub use call_waker::Awaits;
 pub(super) use call_waker::CallWaker;
 use links::Links;
 use places::Places;
+pub(super) use rounds::{RoundQuestion, Rounds};
 
 /// The calls of one shard.
 pub(super) struct Calls {

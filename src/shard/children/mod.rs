@@ -13,7 +13,9 @@ mod clients;
 mod mail;
 mod owning;
 mod questions;
+mod rounds;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +51,8 @@ pub(super) struct Children<S> {
     kept: Vec<(ServerIndex, Kept)>,
     /// Questions that legacy clients were asked.
     asked: Vec<AskedQuestion>,
+    /// Calls whose clients are asked what a child asks by its answer, and until when.
+    rounds: HashMap<HandlerKey, Instant>,
     /// Pipes that are in the table.
     pipes: usize,
     mesh: Arc<ChildMesh>,
@@ -105,6 +109,7 @@ impl<S> Children<S> {
             touched: Vec::new(),
             kept: Vec::new(),
             asked: Vec::new(),
+            rounds: HashMap::new(),
             pipes: 0,
             mesh,
             supervisor,

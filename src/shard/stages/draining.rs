@@ -26,6 +26,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_subscriptions();
         self.fail_all_questions();
         self.refuse_child_questions();
+        self.fail_rounds();
         self.drain_channels();
         let deadline = now + self.drain.close_linger();
         for key in self

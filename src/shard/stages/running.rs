@@ -52,6 +52,7 @@ impl<R: ShardRing> Shard<R> {
             stream: None,
             asker: None,
             task: None,
+            rounds: None,
         };
         let Some((handler, state)) = self.calls.lease(key, held, call) else {
             debug_assert!(false, "a permit without a handler");

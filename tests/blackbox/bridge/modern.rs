@@ -312,3 +312,107 @@ fn clients_hear_that_a_list_of_a_modern_child_has_changed() {
         assert_eq!(client.text_of("new", json!({})), "new");
     }
 }
+
+fn elicitation() -> Value {
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+    json!({"method": "elicitation/create", "params": {"mode": "form", "message": "who?", "requestedSchema": schema}})
+}
+
+/// Steps that ask by their result, with a state that the child wants back.
+fn asking(requests: Value) -> Value {
+    act([json!(["round", requests, "the child's own"])])
+}
+
+#[test]
+fn a_legacy_client_answers_what_a_modern_child_asks_by_its_result() {
+    let front = modern();
+    let mut client = front.legacy();
+    let requests = json!({"a\"b": elicitation(), "roots": {"method": "roots/list"}});
+    let id = client.call("act", asking(requests));
+    let (roots, name) = (
+        json!({"roots": []}),
+        json!({"action": "accept", "content": {"name": "Ada"}}),
+    );
+    for _ in 0..2 {
+        let asked = client.message();
+        let answer = match asked["method"].as_str() {
+            Some("elicitation/create") => &name,
+            Some("roots/list") => &roots,
+            _ => panic!("{asked}"),
+        };
+        client.respond(&asked["id"], answer);
+    }
+    let again: Value = serde_json::from_str(text_of(&client.result(&id))).unwrap();
+    let params = &again["params"];
+    assert_eq!(params["inputResponses"], json!({"a\"b": name, "roots": roots}));
+    assert_eq!(params["requestState"], "the child's own");
+    assert_eq!(params["name"], "act");
+    let capabilities = meta(params, "clientCapabilities");
+    assert!(capabilities["elicitation"].is_object(), "{capabilities}");
+    client.finish();
+}
+
+#[test]
+fn a_legacy_client_that_cannot_be_asked_is_told_what_it_lacks() {
+    let front = modern();
+    let dialect = Dialect::legacy(Revision::NEWEST_LEGACY).able(json!({"roots": {}}));
+    let mut client = front.connect(dialect);
+    client.initialize();
+    let id = client.call("act", asking(json!({"name": elicitation()})));
+    let error = client.error(&id, -32603);
+    assert!(
+        error["message"].as_str().unwrap().contains("elicitation"),
+        "{error}"
+    );
+    // It refuses.
+    let id = client.call("act", asking(json!({"roots": {"method": "roots/list"}})));
+    let asked = client.message();
+    let refusal = json!({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -1, "message": "no"}});
+    client.send_unanswered(refusal.to_string());
+    client.error(&id, -32603);
+    client.finish();
+}
+
+#[test]
+fn a_child_that_asks_without_end_is_stopped() {
+    let front = modern();
+    let mut client = front.legacy();
+    let result = json!({"resultType": "input_required", "requestState": "s"}).to_string();
+    let id = client.call("act", act([json!(["answer", result])]));
+    client.error(&id, -32603);
+    client.finish();
+}
+
+#[test]
+fn the_state_of_a_modern_child_is_sealed_for_its_modern_client() {
+    let front = modern();
+    let mut client = front.modern();
+    let arguments = asking(json!({"name": elicitation()}));
+    let call = json!({"name": "act", "arguments": arguments});
+    let asked = client.ask("tools/call", call.clone());
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    assert_eq!(asked["inputRequests"], json!({"name": elicitation()}));
+    let sealed = asked["requestState"].as_str().unwrap().to_owned();
+    assert_ne!(sealed, "the child's own");
+    let with = |state: &str, call: &Value| {
+        let mut call = call.clone();
+        call["inputResponses"] = json!({"name": {"action": "accept", "content": {"name": "Ada"}}});
+        call["requestState"] = json!(state);
+        call
+    };
+    let result = client.ask("tools/call", with(&sealed, &call));
+    let again: Value = serde_json::from_str(text_of(&result)).unwrap();
+    assert_eq!(again["params"]["requestState"], "the child's own");
+    let answered = &again["params"]["inputResponses"]["name"];
+    assert_eq!(answered["content"]["name"], "Ada");
+    // It is of this call alone, and nobody else's word counts.
+    let other = json!({"name": "act", "arguments": {"steps": []}});
+    for call in [
+        with("the child's own", &call),
+        with(&sealed, &other),
+        with("", &call),
+    ] {
+        let id = client.send("tools/call", call);
+        client.error(&id, -32602);
+    }
+}

@@ -122,7 +122,8 @@ impl Act {
         let mut keys = values[0].as_object().unwrap().keys();
         let is_asking = keys.any(|key| !self.responses.contains_key(key));
         if is_asking {
-            let mut result = json!({"resultType": "input_required", "inputRequests": values[0]});
+            let mut result = self.server.result(&json!({"inputRequests": values[0]}));
+            result["resultType"] = json!("input_required");
             if let Some(state) = values.get(1) {
                 result["requestState"] = state.clone();
             }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, Message, write_progress};
-use crate::mcp::ServerFault;
+use crate::mcp::{Era, ServerFault};
 use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
@@ -161,7 +161,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A child has answered a call of this shard.
-    fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>) {
+    pub(super) fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>) {
+        if answer.era == Era::Modern && answer.message.asks(answer.line) {
+            return self.settle_asking(call, answer);
+        }
+        self.settle_answered(call, answer);
+    }
+
+    /// A call of this shard is over with this answer.
+    pub(super) fn settle_answered(&mut self, call: HandlerKey, answer: &Answer<'_>) {
         let ended = self.clock.begin_step();
         let Some(Forwarding { server, .. }) = self.end_forwarding(call) else {
             return;

@@ -141,7 +141,7 @@ impl<R: ShardRing> Shard<R> {
                 };
                 self.answer_child(name, answer.as_deref());
             }
-            ChildAsker::Call(call) => self.handle_call_answer(handler_of(call), number, answer),
+            ChildAsker::Call(call) => self.take_round_answer(handler_of(call), number, answer.as_deref()),
         }
     }
 
@@ -209,11 +209,10 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Asks the legacy client of a call something in its child's name; the answer comes to
-    /// [`Shard::handle_call_answer`] under the same number.
+    /// [`Shard::take_round_answer`] under the same number.
     ///
     /// # Errors
     /// See [`NotAsked`].
-    #[allow(dead_code, reason = "children that ask by their answers will ask through it")]
     pub(in crate::shard) fn ask_client(
         &mut self,
         call: HandlerKey,
@@ -247,11 +246,6 @@ impl<R: ShardRing> Shard<R> {
         }
         live.forget_child_questions(session, place, Some(number));
         Err(NotAsked::Unheard)
-    }
-
-    /// The client of a call has answered a question of [`Shard::ask_client`]: its whole answer as it wrote it.
-    fn handle_call_answer(&mut self, _: HandlerKey, _: u32, _: Result<Box<[u8]>, AnswerError>) {
-        // Nothing asks so yet.
     }
 }
 

@@ -241,6 +241,7 @@ impl<R: ShardRing> Shard<R> {
             self.children.tell_clients(server, self.clock.now());
         }
         self.forget_child_questions();
+        self.expire_rounds(self.clock.now());
     }
 
     /// Lets children end once no shard has clients any more.

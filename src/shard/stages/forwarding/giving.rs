@@ -1,9 +1,10 @@
 //! From a request to a child: an entry for the call, and the way to a child here or elsewhere.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::children::{LocalRefusal, Message, Taken, Unreadable};
+use crate::children::{LocalRefusal, Message, Taken};
 use crate::mcp::{OverloadReason, ServerFault, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
@@ -31,7 +32,7 @@ impl<R: ShardRing> Shard<R> {
         claim: Claim,
     ) {
         let Within { service, heads } = within;
-        let ticket = work.ticket();
+        let mut ticket = work.ticket();
         if claim != Claim::New {
             // It has waited for a handler when what it names was not a child's.
             match self.decide(key, claim) {
@@ -42,7 +43,19 @@ impl<R: ShardRing> Shard<R> {
         }
         let (text, message) = match for_child(service, work.message()) {
             Ok(renamed) => renamed,
-            Err(why) => return self.answer_unforwardable(key, &ticket, why, out, decoded),
+            Err(why) => {
+                let error = ToolError::InvalidArguments(why.to_string());
+                return self.answer_unforwardable(key, &ticket, error, out, decoded);
+            }
+        };
+        let reopened = self.reopen_state((service, server), work, (&text, &message), &mut ticket);
+        let (text, message) = match reopened {
+            Ok(None) => (text, message),
+            Ok(Some((text, message))) => (Cow::Owned(text), message),
+            Err(why) => {
+                let error = ToolError::InvalidAnswer(why.to_owned());
+                return self.answer_unforwardable(key, &ticket, error, out, decoded);
+            }
         };
         if self.writer.heap().charge(text.len()).is_err() {
             return self.refuse_work(key, &ticket, out, OverloadReason::Memory);
@@ -93,13 +106,12 @@ impl<R: ShardRing> Shard<R> {
         &mut self,
         key: ConnectionKey,
         ticket: &Ticket,
-        why: Unreadable,
+        error: ToolError,
         mut out: Vec<u8>,
         decoded: Instant,
     ) {
         let service = self.view_of(key);
-        let outcome = Err(ToolError::InvalidArguments(why.to_string()));
-        let reply = service.protocol.answer(ticket, &outcome, &mut out);
+        let reply = service.protocol.answer(ticket, &Err(error), &mut out);
         let elapsed = self.clock.read().saturating_duration_since(decoded);
         self.metrics
             .on_reply(service.label(ticket.operation()), &reply, elapsed);
@@ -128,6 +140,7 @@ impl<R: ShardRing> Shard<R> {
             stream: None,
             asker: None,
             task: None,
+            rounds: None,
         };
         let handler = self.calls.begin_without_handler(key, call);
         debug_assert!(handler.is_some(), "calls cannot be numbered any more");
@@ -162,6 +175,9 @@ impl<R: ShardRing> Shard<R> {
             Some((text, message)) => (&text[..], message),
             None => (text, message),
         };
+        if modern.is_some() {
+            self.keep_for_rounds(call, text);
+        }
         let terms = self.terms_of(call, server);
         let caller = Caller {
             terms,
@@ -240,6 +256,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(forwarding) = self.end_forwarding(call) else {
             return;
         };
+        self.forget_round(call);
         let caller = self.children.caller(call);
         let server = forwarding.server;
         if forwarding.shard == self.metrics.shard.0 {

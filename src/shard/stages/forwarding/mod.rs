@@ -16,6 +16,8 @@
 //! | `asking` | what children ask → the client, and its answer → the child |
 //! | `modern` | what children of 2026-07-28 need and say |
 //! | `renaming` | names, where several servers are served together |
+//! | `rounds` | what they ask by their answers, of legacy clients |
+//! | `states` | what they want back from modern clients |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
 mod answering;
@@ -24,5 +26,7 @@ mod driving;
 mod giving;
 mod modern;
 mod renaming;
+mod rounds;
+mod states;
 
 pub(super) use renaming::for_child;

@@ -4,13 +4,38 @@
 use crate::children::{Answer, EnvelopeTerms, Message, level_of, write_as_modern, write_without_breaks};
 use crate::mcp::Era;
 use crate::pool::HandlerKey;
-use crate::registry::{ClientCapabilities, ServerIndex};
+use crate::registry::{Asking, ClientCapabilities, ForeignServer, ServerIndex};
 
-use crate::shard::calls::Run;
+use crate::shard::calls::{Call, Rounds, Run};
 use crate::shard::children::{Caller, ChildWord};
+use crate::shard::service::Service;
 use crate::shard::{Shard, ShardRing};
 
+/// What a server has, if it speaks the modern era.
+fn modern_server(service: &Service, server: ServerIndex) -> Option<&ForeignServer> {
+    let servers = service.protocol.registry().foreign_servers().iter();
+    let mut known = servers.filter(|known| known.server == server && known.is_modern);
+    known.next().map(|server| &**server)
+}
+
+/// Whether a server speaks the modern era.
+pub(super) fn speaks_modern(service: &Service, server: ServerIndex) -> bool {
+    modern_server(service, server).is_some()
+}
+
+/// Whether the client of a call can be asked what a modern child asks by its answer.
+fn may_be_asked(call: &Call) -> bool {
+    call.ticket.asking() == Asking::OnStream && call.batch.is_none()
+}
+
 impl<R: ShardRing> Shard<R> {
+    /// Keeps a legacy client's request as it was given to a modern server, if it may have to be made again.
+    pub(super) fn keep_for_rounds(&mut self, call: HandlerKey, text: &[u8]) {
+        if let Some(call) = self.calls.at(call).filter(|call| may_be_asked(call)) {
+            call.rounds = Some(Box::new(Rounds::new(text)));
+        }
+    }
+
     /// The request of a legacy client as a modern server is to have it; `None` if it can stay as it is.
     pub(super) fn as_modern(
         &mut self,
@@ -23,13 +48,16 @@ impl<R: ShardRing> Shard<R> {
         if call.ticket.revision().era() == Era::Modern || message.has_envelope {
             return None;
         }
-        let mut servers = call.service.protocol.registry().foreign_servers().iter();
-        let server = servers.find(|known| known.server == server && known.is_modern)?;
+        let server = modern_server(&call.service, server)?;
         let Run::Forwarded(forwarding) = call.run else {
             return None;
         };
         let terms = EnvelopeTerms {
-            capabilities: ClientCapabilities::NONE,
+            capabilities: if may_be_asked(call) {
+                call.ticket.capabilities()
+            } else {
+                ClientCapabilities::NONE
+            },
             log_level: forwarding.log_level.filter(|_| server.features.logging),
         };
         let mut modern = Vec::with_capacity(text.len() + 512);
