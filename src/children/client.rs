@@ -1,5 +1,8 @@
 //! The client that a child belongs to, where children are not everybody's.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::mcp::{ClientCapabilities, Era, Principal, Revision, SessionToken};
 
 /// A client, or what counts as one: a child serves it and nobody else.
@@ -11,8 +14,13 @@ pub enum ClientKey {
     Channel(SessionToken),
     /// Whoever has this principal.
     Principal(Principal),
-    /// Whoever sends what has this digest.
-    Values([u8; 16]),
+    /// Whoever sends what has this digest; if it is a session's, of that session.
+    Values {
+        /// The session.
+        session: Option<SessionToken>,
+        /// Half of a SHA-256.
+        digest: [u8; 16],
+    },
     /// Everybody who is none of these.
     Everybody,
     /// One call of somebody who is none of these.
@@ -28,6 +36,15 @@ impl ClientKey {
     /// Whether it is over with its first call.
     pub fn is_single(&self) -> bool {
         matches!(self, ClientKey::Call { .. })
+    }
+
+    /// The session with which it is over, if there is one.
+    pub fn session(&self) -> Option<SessionToken> {
+        match self {
+            ClientKey::Session(session) => Some(*session),
+            ClientKey::Values { session, .. } => *session,
+            _ => None,
+        }
     }
 }
 
@@ -66,11 +83,45 @@ pub struct Client {
     pub key: ClientKey,
     /// What it is told.
     pub profile: ClientProfile,
+    /// Whether its child is started with [values](ClientValues) of its own.
+    pub has_values: bool,
+}
+
+/// Variables that the requests of a client set for its child, and their values. They may be secrets, and are shown to
+/// nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientValues(Arc<[(String, Vec<u8>)]>);
+
+impl ClientValues {
+    /// These, by name.
+    pub fn new(values: Vec<(String, Vec<u8>)>) -> ClientValues {
+        ClientValues(values.into())
+    }
+
+    /// Their names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+}
+
+impl fmt::Debug for ClientValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_shown_to_nobody() {
+        let values = ClientValues::new(vec![("TOKEN".to_owned(), b"s3cret".to_vec())]);
+        assert_eq!(format!("{values:?}"), r#"["TOKEN"]"#);
+        assert_eq!(values.iter().next(), Some(("TOKEN", &b"s3cret"[..])));
+    }
 
     #[test]
     fn a_profile_has_what_a_legacy_child_can_know() {

@@ -15,7 +15,7 @@ use crate::mcp::Announcement;
 use crate::registry::ServerIndex;
 
 use super::child::{ChildFailure, ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction};
-use super::client::{Client, ClientKey};
+use super::client::{Client, ClientKey, ClientValues};
 use super::local::{LocalLimits, LocalRefusal};
 use super::mesh::ChildMesh;
 use super::piped::PipeSockets;
@@ -171,7 +171,12 @@ pub enum ChildNewsEvent {
         last_errors: Vec<String>,
     },
     /// Calls of a client wait on the shard, which knows no child of its.
-    Wanted(Client),
+    Wanted {
+        /// The client.
+        client: Client,
+        /// What its child is to be started with, if that is its own.
+        values: Option<ClientValues>,
+    },
     /// No call of a client waits there any more.
     WantedNoMore(ClientKey),
     /// A client is gone for good.
@@ -219,6 +224,8 @@ pub struct ClientRules {
     pub are_strangers_one: bool,
     /// The header of HTTP whose value tells clients apart, in lower case.
     pub key_header: Option<String>,
+    /// Variables that requests set for the child of their client: their names, and the headers, in lower case.
+    pub env_from: Vec<(String, String)>,
 }
 
 /// What every shard is given about children.

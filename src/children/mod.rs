@@ -74,7 +74,7 @@ pub use child::{
     Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX,
     Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, ServerCapabilities,
 };
-pub use client::{Client, ClientKey, ClientProfile};
+pub use client::{Client, ClientKey, ClientProfile, ClientValues};
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,

@@ -25,7 +25,7 @@ pub enum LocalRefusal {
     #[error("it is about to end")]
     Draining,
     /// The client's child is gone, and it gets no other.
-    #[error("the session's child is gone; begin a new session")]
+    #[error("the client's child is gone; begin anew")]
     SessionOver,
 }
 

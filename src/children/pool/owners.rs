@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::children::client::{Client, ClientKey, ClientProfile};
+use crate::children::client::{Client, ClientKey, ClientProfile, ClientValues};
 
 use super::growth::age;
 use super::members::MemberKey;
@@ -50,6 +50,8 @@ struct OwnedChild {
 #[derive(Debug)]
 struct Wish {
     client: Client,
+    /// What its child is to be started with, if that is its own.
+    values: Option<ClientValues>,
     /// The shards on which its calls wait.
     shards: Vec<u16>,
 }
@@ -70,12 +72,25 @@ pub struct Given {
 }
 
 /// What the next child is started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartPlan {
     /// What it is told; nothing yet, if that depends on who comes.
     pub profile: Option<ClientProfile>,
     /// Whose it is from the beginning.
     pub owner: Option<ClientKey>,
+    /// What it is started with, besides what all are.
+    pub values: Option<ClientValues>,
+}
+
+impl StartPlan {
+    /// A child that is nobody's, and is told this of its client; nothing yet, if that depends on who comes.
+    pub fn idle(profile: Option<ClientProfile>) -> StartPlan {
+        StartPlan {
+            profile,
+            owner: None,
+            values: None,
+        }
+    }
 }
 
 impl Owners {
@@ -94,7 +109,7 @@ impl Owners {
 
     /// Calls of a client wait on this shard, which knows no child of its. The shard that has it, if there is one;
     /// otherwise it is given one as soon as there is.
-    pub fn want(&mut self, client: Client, shard: u16) -> Option<u16> {
+    pub fn want(&mut self, client: Client, values: Option<ClientValues>, shard: u16) -> Option<u16> {
         if let Some(child) = self.child_of(client.key) {
             return Some(child.shard);
         }
@@ -103,8 +118,11 @@ impl Owners {
             Some(wish) => wish.shards.push(shard),
             None => {
                 self.shares.add(client.profile);
-                let shards = vec![shard];
-                self.wishes.push(Wish { client, shards });
+                self.wishes.push(Wish {
+                    client,
+                    values,
+                    shards: vec![shard],
+                });
             }
         }
         None
@@ -120,14 +138,18 @@ impl Owners {
         });
     }
 
-    /// A client is gone for good: its child, if it has one.
-    pub fn leave(&mut self, client: ClientKey) -> Option<MemberKey> {
-        self.wishes.retain(|wish| wish.client.key != client);
-        self.by_client.get(&client).copied()
+    /// A client is gone for good, or a session with all clients in it: the children that they have.
+    pub fn leave(&mut self, client: ClientKey) -> Vec<MemberKey> {
+        let is_gone = |key: &ClientKey| {
+            *key == client || client.session().is_some() && key.session() == client.session()
+        };
+        self.wishes.retain(|wish| !is_gone(&wish.client.key));
+        let gone = self.by_client.iter().filter(|(key, _)| is_gone(key));
+        gone.map(|(_, member)| *member).collect()
     }
 
     /// A child was started on this shard as planned; whose calls may go there, if it is somebody's.
-    pub fn begin(&mut self, member: MemberKey, shard: u16, plan: StartPlan, now: Instant) -> Option<Given> {
+    pub fn begin(&mut self, member: MemberKey, shard: u16, plan: &StartPlan, now: Instant) -> Option<Given> {
         let child = OwnedChild {
             shard,
             profile: plan.profile,
@@ -184,7 +206,9 @@ impl Owners {
     /// Gives a child that is nobody's to the first client for which there is one.
     pub fn next_given(&mut self, now: Instant) -> Option<Given> {
         let found = self.wishes.iter().enumerate().find_map(|(at, wish)| {
-            let member = self.best_for(wish.client.profile)?;
+            // What it is started with cannot be told to one that runs already.
+            let profile = wish.values.is_none().then_some(wish.client.profile)?;
+            let member = self.best_for(profile)?;
             Some((at, member))
         });
         let (at, member) = found?;
@@ -202,15 +226,13 @@ impl Owners {
             Some(wish) => StartPlan {
                 profile: Some(wish.client.profile),
                 owner: Some(wish.client.key),
+                values: wish.values.clone(),
             },
-            None => StartPlan {
-                profile: match self.missing_idle().first() {
-                    Some(missing) => *missing,
-                    // Nobody needs it but for what it says of itself.
-                    None => self.shares.ready_for(1).first().copied(),
-                },
-                owner: None,
-            },
+            None => StartPlan::idle(match self.missing_idle().first() {
+                Some(missing) => *missing,
+                // Nobody needs it but for what it says of itself.
+                None => self.shares.ready_for(1).first().copied(),
+            }),
         }
     }
 
@@ -262,7 +284,7 @@ impl Owners {
 
     fn give(&mut self, at: usize, member: MemberKey, now: Instant) -> Option<Given> {
         let child = self.children.get_mut(&member)?;
-        let Wish { client, shards } = self.wishes.remove(at);
+        let Wish { client, shards, .. } = self.wishes.remove(at);
         let greeting = child.profile.is_none().then_some(client.profile);
         child.profile = Some(client.profile);
         child.owner = Some(client.key);

@@ -22,7 +22,6 @@ fn refusals(pool: &PoolSettings) -> Vec<String> {
             pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
         ),
         ("warmup", pool.warmup.is_some()),
-        ("env_from", !pool.env_from.is_empty()),
         ("retry", pool.retry != RetryPolicy::Off),
         ("read", pool.read.is_some()),
         ("write", pool.write.is_some()),

@@ -46,7 +46,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::children::{ChildMesh, ChildrenParts, ClientRules, LocalLimits, ServerParts, Supervisor};
-use crate::config::{AnonymousClients, ChildServer, ListenAddress, PoolMode, PoolSettings, Settings};
+use crate::config::{
+    AnonymousClients, ChildServer, EnvSource, ListenAddress, PoolMode, PoolSettings, Settings,
+};
 use crate::launcher::{ChildEvents, ChildSpec, Launcher, User};
 use crate::registry::ServerIndex;
 use crate::ring::Socket;
@@ -184,6 +186,11 @@ fn client_rules(pool: &PoolSettings, listen: &[ListenAddress]) -> Option<ClientR
         is_by_call: pool.mode == PoolMode::Call,
         are_strangers_one,
         key_header: pool.key_header.clone(),
+        env_from: pool
+            .env_from
+            .iter()
+            .map(|(name, EnvSource::Header(header))| (name.clone(), header.clone()))
+            .collect(),
     })
 }
 

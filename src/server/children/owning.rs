@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::children::{Assignment, ChildOrder, Client, ClientKey, Given, MemberKey};
+use crate::children::{Assignment, ChildOrder, Client, ClientKey, ClientValues, Given, MemberKey};
 use crate::config::LossPolicy;
 use crate::mcp::SessionToken;
 
@@ -11,11 +11,9 @@ use super::supervising::Supervising;
 
 impl<O: Outside> Supervising<O> {
     /// Calls of a client wait on a shard that knows no child of its.
-    pub(super) fn on_wanted(&mut self, at: usize, client: Client, shard: u16) {
-        let is_over = match client.key {
-            ClientKey::Session(session) => self.outside.is_over(session),
-            _ => false,
-        };
+    pub(super) fn on_wanted(&mut self, at: usize, client: Client, values: Option<ClientValues>, shard: u16) {
+        let session = client.key.session();
+        let is_over = session.is_some_and(|session| self.outside.is_over(session));
         let server = &mut self.servers[at];
         let index = server.index;
         if is_over {
@@ -32,7 +30,7 @@ impl<O: Outside> Supervising<O> {
         let Some(owners) = &mut server.owners else {
             return;
         };
-        if let Some(place) = owners.want(client, shard) {
+        if let Some(place) = owners.want(client, values, shard) {
             let order = ChildOrder::Placed {
                 server: index,
                 client: client.key,
@@ -45,7 +43,7 @@ impl<O: Outside> Supervising<O> {
     /// A client is gone for good: nobody needs its child.
     pub(super) fn on_left(&mut self, at: usize, client: ClientKey) {
         let owners = self.servers[at].owners.as_mut();
-        if let Some(member) = owners.and_then(|owners| owners.leave(client)) {
+        for member in owners.map(|owners| owners.leave(client)).unwrap_or_default() {
             self.retire_owned(at, member);
         }
     }
@@ -108,17 +106,17 @@ impl<O: Outside> Supervising<O> {
             return;
         };
         let (index, on_loss) = (server.index, server.on_loss);
-        let is_over = match client {
-            ClientKey::Session(session) if on_loss == LossPolicy::NotFound => {
-                if !self.outside.is_over(session) {
-                    self.outside.end_session(session);
-                }
-                true
-            }
+        if client.is_single() {
             // Only the shard that numbered it knows of it.
-            ClientKey::Call { .. } => return,
-            _ => false,
-        };
+            return;
+        }
+        let session = client.session().filter(|_| on_loss == LossPolicy::NotFound);
+        if let Some(session) = session
+            && !self.outside.is_over(session)
+        {
+            self.outside.end_session(session);
+        }
+        let is_over = session.is_some();
         for shard in 0..self.shards {
             let order = ChildOrder::Lost {
                 server: index,

@@ -168,7 +168,7 @@ impl ServerChildren {
             _ => return,
         };
         if !std::mem::replace(&mut self.has_met_strangers, true) {
-            tracing::warn!(server = %self.name, "some clients cannot be told apart: {what}; `anonymous` says otherwise");
+            tracing::info!(server = %self.name, "some clients cannot be told apart: {what}; `anonymous` says otherwise");
         }
     }
 
@@ -176,10 +176,7 @@ impl ServerChildren {
     pub(super) fn plan(&self) -> StartPlan {
         match &self.owners {
             Some(owners) => owners.plan(),
-            None => StartPlan {
-                profile: Some(ClientProfile::NOBODY),
-                owner: None,
-            },
+            None => StartPlan::idle(Some(ClientProfile::NOBODY)),
         }
     }
 
@@ -187,7 +184,8 @@ impl ServerChildren {
     /// asked for; but a client does not wait for that.
     pub(super) fn wants_lists(&self, plan: &StartPlan) -> bool {
         let is_known = |profile| self.known.iter().any(|said| said.profile == profile);
-        plan.owner.is_none() || !plan.profile.is_some_and(is_known)
+        // What a child has that was started for one client may be that client's.
+        plan.values.is_none() && (plan.owner.is_none() || !plan.profile.is_some_and(is_known))
     }
 
     /// No call of a client waits on this shard any more.

@@ -9,14 +9,17 @@
 //! children, step by step; this does to processes what they ask for, and tells them what became of processes.
 //! Invariant: a shard that was told to adopt a child is told once that its process is gone.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, EndingStep, LocalRefusal, MemberKey,
-    PoolStatus, PoolStep,
+    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, ClientValues, EndingStep, LocalRefusal,
+    MemberKey, PoolStatus, PoolStep,
 };
-use crate::launcher::{ChildId, Exit, Pid};
+use crate::launcher::{ChildId, ChildSpec, Exit, Pid};
 use crate::metrics::{ChildDeath, ChildServerFigures};
 use crate::registry::ServerIndex;
 
@@ -175,15 +178,16 @@ impl<O: Outside> Supervising<O> {
     fn start(&mut self, at: usize, key: MemberKey, timeout: Duration, now: Instant) {
         let server = &mut self.servers[at];
         server.on_start();
+        let plan = server.plan();
         let (spec, is_unwrapped) = server.starts.next();
-        match self.outside.spawn(spec) {
+        match self.outside.spawn(&spec_with(spec, plan.values.as_ref())) {
             Ok(Begun {
                 process,
                 sockets,
                 pipes,
             }) => {
                 let shard = server.next_shard();
-                let (era, plan) = (server.era.next(), server.plan());
+                let era = server.era.next();
                 server.members.push(Member {
                     is_spare: plan.profile.is_none(),
                     ..Member::new(key, (process, pipes), is_unwrapped, era, shard, now)
@@ -199,7 +203,7 @@ impl<O: Outside> Supervising<O> {
                     wants_lists: server.wants_lists(&plan),
                 };
                 let owners = server.owners.as_mut();
-                let given = owners.and_then(|owners| owners.begin(key, shard, plan, now));
+                let given = owners.and_then(|owners| owners.begin(key, shard, &plan, now));
                 self.outside.order(shard, ChildOrder::Adopt(Box::new(adoption)));
                 if let Some(given) = given {
                     self.tell_placed(at, &given);
@@ -239,7 +243,7 @@ impl<O: Outside> Supervising<O> {
                 }
             }
             ChildNewsEvent::Changed { member, what: _ } => of.on_changed_at(member, shard, now),
-            ChildNewsEvent::Wanted(client) => self.on_wanted(at, client, shard),
+            ChildNewsEvent::Wanted { client, values } => self.on_wanted(at, client, values, shard),
             ChildNewsEvent::WantedNoMore(client) => of.want_no_more(client, shard),
             ChildNewsEvent::Left(client) => self.on_left(at, client),
             ChildNewsEvent::Disowned(member) => self.disown(at, member),
@@ -439,6 +443,16 @@ impl<O: Outside> Supervising<O> {
 }
 
 /// Whether a child's death is no failure, since it may have died of the question for its era.
+/// What is started, with the values of its client.
+fn spec_with<'s>(spec: &'s ChildSpec, values: Option<&ClientValues>) -> Cow<'s, ChildSpec> {
+    let mut spec = Cow::Borrowed(spec);
+    for (name, value) in values.into_iter().flat_map(ClientValues::iter) {
+        let value = OsString::from_vec(value.to_vec());
+        spec.to_mut().env.push((name.into(), value));
+    }
+    spec
+}
+
 fn is_excused(era: &mut SpokenEra, member: &Member, reason: ChildDeath) -> bool {
     let may_be_answer = matches!(
         reason,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::children::{Client, ClientKey, ClientProfile, ClientRules};
+use crate::children::{Client, ClientKey, ClientProfile, ClientRules, ClientValues};
 use crate::mcp::{Principal, RequestContext, Ticket};
 
 /// What a shard knows of the child of a client, if that is not here.
@@ -21,6 +21,8 @@ enum Place {
 pub(super) struct Clients {
     rules: ClientRules,
     places: HashMap<ClientKey, Place>,
+    /// What the children of clients are to be started with that are about to be asked for.
+    values: HashMap<ClientKey, ClientValues>,
     /// Calls that are clients of their own.
     calls: u64,
 }
@@ -30,6 +32,7 @@ impl Clients {
         Clients {
             rules,
             places: HashMap::new(),
+            values: HashMap::new(),
             calls: 0,
         }
     }
@@ -49,8 +52,44 @@ impl Clients {
                 number: self.calls,
             }
         });
-        let profile = ClientProfile::new(ticket.revision(), ticket.capabilities());
-        Client { key, profile }
+        let values = self.values_of(heads);
+        let client = Client {
+            key: values.as_ref().map_or(key, |values| with_values(key, values)),
+            profile: ClientProfile::new(ticket.revision(), ticket.capabilities()),
+            has_values: values.is_some(),
+        };
+        if let Some(values) = values
+            && !self.places.contains_key(&client.key)
+        {
+            self.values.insert(client.key, values);
+        }
+        client
+    }
+
+    /// What the heads of a request say its client's child is to be started with.
+    fn values_of(&self, heads: Option<&RequestContext<'_>>) -> Option<ClientValues> {
+        if self.rules.env_from.is_empty() {
+            return None;
+        }
+        let heads = heads?;
+        let sent = self.rules.env_from.iter().filter_map(|(name, header)| {
+            let value = heads.header(header)?.value()?;
+            Some((name.clone(), value.to_vec()))
+        });
+        let sent: Vec<_> = sent.collect();
+        (!sent.is_empty()).then(|| ClientValues::new(sent))
+    }
+
+    /// What the child of a client is to be started with is not needed any more: it is there, or not wanted.
+    pub(super) fn drop_values(&mut self, client: Client) {
+        if client.has_values {
+            self.values.remove(&client.key);
+        }
+    }
+
+    /// Whether the child of a client cannot be asked for, since nobody knows any more what it is to be started with.
+    pub(super) fn lacks_values(&self, client: Client) -> bool {
+        client.has_values && !self.values.contains_key(&client.key) && !self.places.contains_key(&client.key)
     }
 
     fn lasting_key_of(&self, ticket: &Ticket, heads: Option<&RequestContext<'_>>) -> Option<ClientKey> {
@@ -60,7 +99,10 @@ impl Clients {
         let named = self.rules.key_header.as_deref();
         let value = named.and_then(|name| heads?.header(name)?.value());
         if let Some(value) = value {
-            return Some(ClientKey::Values(digest(value)));
+            return Some(ClientKey::Values {
+                session: None,
+                digest: digest([value]),
+            });
         }
         if let Some(token) = ticket.conversation() {
             return Some(if ticket.is_on_channel() {
@@ -83,9 +125,11 @@ impl Clients {
         }
     }
 
-    /// The child of a client is to be asked for. False if it was already.
-    pub(super) fn ask(&mut self, client: ClientKey) -> bool {
-        self.places.insert(client, Place::Asked) != Some(Place::Asked)
+    /// The child of a client is to be asked for, unless it was already; with what it is to be started with.
+    pub(super) fn ask(&mut self, client: ClientKey) -> Option<Option<ClientValues>> {
+        let values = self.values.remove(&client);
+        let is_new = self.places.insert(client, Place::Asked) != Some(Place::Asked);
+        is_new.then_some(values)
     }
 
     /// The child of a client is on this other shard.
@@ -117,8 +161,30 @@ impl Clients {
     }
 }
 
-/// Half of a SHA-256. The value may be a secret, and is kept nowhere.
-fn digest(value: &[u8]) -> [u8; 16] {
-    let whole: [u8; 32] = Sha256::digest(value).into();
+/// A client that is told apart by values besides what it is told apart by anyway. A single call stays what it is.
+fn with_values(key: ClientKey, values: &ClientValues) -> ClientKey {
+    let (kind, own): (u8, &[u8]) = match &key {
+        ClientKey::Call { .. } => return key,
+        ClientKey::Session(token) => (0, &token.0),
+        ClientKey::Channel(token) => (1, &token.0),
+        ClientKey::Principal(principal) => (2, &principal.0),
+        ClientKey::Values { digest, .. } => (3, digest),
+        ClientKey::Everybody => (4, &[]),
+    };
+    let parts = values.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+    ClientKey::Values {
+        session: key.session(),
+        digest: digest([&[kind][..], own].into_iter().chain(parts)),
+    }
+}
+
+/// Half of a SHA-256 over parts, each with its length. They may be secrets, and are kept nowhere.
+fn digest<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let whole: [u8; 32] = digest.finalize().into();
     *whole.first_chunk().unwrap_or(&[0; 16])
 }

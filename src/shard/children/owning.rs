@@ -123,11 +123,22 @@ impl<S> Children<S> {
         {
             return Ok(Given::There(shard));
         }
+        if is_here {
+            clients.drop_values(client);
+        } else if clients.lacks_values(client) {
+            return Err(LocalRefusal::SessionOver);
+        }
         let taken = children.submit(text, message, caller, SubmitTerms::of(client.key, due), now);
-        let is_asked = taken.is_ok() && !is_here && clients.ask(client.key);
+        let asked = match taken {
+            Ok(()) if !is_here => clients.ask(client.key),
+            _ => None,
+        };
+        if taken.is_err() {
+            clients.drop_values(client);
+        }
         self.touch(server);
-        if is_asked {
-            self.tell(server, ChildNewsEvent::Wanted(client));
+        if let Some(values) = asked {
+            self.tell(server, ChildNewsEvent::Wanted { client, values });
         }
         taken.map(|()| Given::Here).map_err(|(_, refusal)| refusal)
     }

@@ -269,7 +269,7 @@ impl Nursery {
                     self.answered += answered;
                     self.waiting = waiting;
                 }
-                ChildNewsEvent::Wanted(client) => self.wanted.push((client, news.shard)),
+                ChildNewsEvent::Wanted { client, .. } => self.wanted.push((client, news.shard)),
                 ChildNewsEvent::Left(client) => self.left.push(client),
                 ChildNewsEvent::WantedNoMore(client) => {
                     self.wanted.retain(|(wanted, _)| wanted.key != client);

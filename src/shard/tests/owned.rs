@@ -20,6 +20,7 @@ fn rig(are_strangers_one: bool, shards: &[usize]) -> (Rig, Nursery) {
         is_by_call: false,
         are_strangers_one,
         key_header: None,
+        env_from: Vec::new(),
     };
     let (mut rig, mut nursery) = nursery::owned(1, TWO_SHARDS, 2, 4, rules);
     for (number, shard) in (1..).zip(shards) {

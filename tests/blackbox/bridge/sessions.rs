@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::front::{Front, legacy};
 use super::lives::kill;
 use super::sinner::act;
-use crate::harness::{Dialect, Request, Server, WebSocket, case, eventually};
+use crate::harness::{Dialect, Process, Request, Scratch, Server, WebSocket, case, eventually};
 
 /// A server on two shards whose children belong to sessions.
 fn sessions(pool: &str) -> Front {
@@ -276,4 +276,62 @@ fn a_drain_leaves_no_child_of_a_session() {
     front.weir().signal(rustix::process::Signal::TERM);
     assert!(front.weir().wait().success());
     assert!(front.processes().is_empty());
+}
+
+#[test]
+fn values_of_a_clients_requests_are_for_its_child_alone() {
+    let scratch = Scratch::new("env-from");
+    let child = crate::harness::example("misbehave");
+    let mark = format!("env-from-{}", std::process::id());
+    let servers = json!({"mcpServers": {"vault": {
+        "command": child,
+        "args": [mark, "mcp"],
+        "pool": {"env_from": {"SECRET": "header:X-Secret"}},
+    }}});
+    let file = scratch.path().join("servers.json");
+    std::fs::write(&file, servers.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let flags = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--shards",
+        "2",
+    ];
+    let arguments: Vec<&str> = flags.into_iter().chain(["--mcp-json", file]).collect();
+    let server = Server::over(Process::start(&arguments));
+    let session = server.open_session(&legacy());
+    let secret = || act([json!(["variable", "SECRET"])]);
+    let ask = |client: &Dialect, value: Option<&str>, what: Value| {
+        let request = client.tool(1, "act", what);
+        let request = match value {
+            Some(value) => request.plus("X-Secret", value),
+            None => request,
+        };
+        server.ask(&request).tool_text().to_owned()
+    };
+    let modern = Dialect::modern();
+    let mut children = Vec::new();
+    for client in [&session, &modern] {
+        for value in [Some("ada-7f3"), Some("bob-9c1"), None] {
+            let _case = case(format!("{value:?}"));
+            for _ in 0..4 {
+                assert_eq!(ask(client, value, secret()), value.unwrap_or("unset"));
+            }
+            let child = ask(client, value, act(["pid"]));
+            assert!(!children.contains(&child));
+            assert_eq!(ask(client, value, act(["pid"])), child);
+            children.push(child);
+        }
+    }
+    let told = server.stderr()
+        + &String::from_utf8(server.ask_admin(&Request::new("GET", "/metrics")).body).unwrap();
+    assert!(!told.contains("ada-7f3") && !told.contains("bob-9c1"));
+    // All children of the session end with it.
+    delete(&server, &session);
+    let is_there = |child: &String| std::path::Path::new(&format!("/proc/{child}")).exists();
+    eventually("they end", || !children[..3].iter().any(is_there));
+    assert!(children[3..].iter().all(is_there));
 }

@@ -11,6 +11,7 @@
 //! | `count` | answers with how often it was told to count |
 //! | `counted` | answers with the same number, without counting |
 //! | `pid` | answers with its process id |
+//! | `variable NAME` | answers with the value of a variable, or `unset` |
 //! | `progress N` | reports so many times, under the token of the call |
 //! | `notify METHOD PARAMS` | notifies |
 //! | `add NAME` | adds a tool, and says that the list has changed |
@@ -101,6 +102,7 @@ impl Act {
             }
             "counted" => self.text = self.server.counted.load(Ordering::Relaxed).to_string(),
             "pid" => self.text = process::id().to_string(),
+            "variable" => self.text = std::env::var(text()).unwrap_or_else(|_| "unset".to_owned()),
             "progress" => self.report(values[0].as_u64().unwrap()),
             "notify" => self.server.notify(&text(), &values[1]),
             "add" => {

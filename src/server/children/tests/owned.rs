@@ -7,7 +7,13 @@ fn single(number: u64) -> Client {
     Client {
         key: ClientKey::Call { shard: 0, number },
         profile: ClientProfile::NOBODY,
+        has_values: false,
     }
+}
+
+fn wants(client: Client) -> ChildNewsEvent {
+    let values = None;
+    ChildNewsEvent::Wanted { client, values }
 }
 
 #[test]
@@ -21,7 +27,7 @@ fn children_of_one_call_are_followed_by_others_at_once() {
     rig.acts();
     rig.ready(0, 1, 1);
     rig.acts();
-    rig.news(0, 0, ChildNewsEvent::Wanted(single(1)));
+    rig.news(0, 0, wants(single(1)));
     let acts = rig.acts();
     assert_eq!(spawns(&acts), 1, "one is to be warm: {acts:?}");
     assert_eq!(acts[..2], [assign(0, 1), Act::Placed { shard: 0, place: 0 }]);
@@ -29,7 +35,7 @@ fn children_of_one_call_are_followed_by_others_at_once() {
     let is_used_up = true;
     rig.news(0, 0, ChildNewsEvent::Worn { member, is_used_up });
     assert!(rig.acts().is_empty());
-    (2..7).for_each(|number| rig.news(0, 0, ChildNewsEvent::Wanted(single(number))));
+    (2..7).for_each(|number| rig.news(0, 0, wants(single(number))));
     let acts = rig.pass(Duration::from_secs(1));
     assert_eq!(spawns(&acts), 1, "no more than there may be: {acts:?}");
     rig.exited(1, ExitStatus::Code(0), ExitReason::Itself);
@@ -52,9 +58,10 @@ fn session(number: u8) -> SessionToken {
 }
 
 fn wanted(number: u8) -> ChildNewsEvent {
-    ChildNewsEvent::Wanted(Client {
+    wants(Client {
         key: ClientKey::Session(session(number)),
         profile: ClientProfile::NOBODY,
+        has_values: false,
     })
 }
 
@@ -211,8 +218,9 @@ fn a_client_of_another_profile_has_a_child_greeted_for_it() {
             capabilities: ClientCapabilities::ROOTS,
             ..ClientProfile::NOBODY
         },
+        has_values: false,
     };
-    rig.news(0, 0, ChildNewsEvent::Wanted(client));
+    rig.news(0, 0, wants(client));
     let acts = rig.acts();
     let greeted = Act::Assign {
         shard: 1,
