@@ -137,3 +137,27 @@ fn a_modern_child_that_refuses_to_be_listened_to_is_left_alone() {
     assert!(!rig.read().contains("subscriptions/listen"));
     assert_eq!(rig.told(), ["ready"]);
 }
+
+#[test]
+fn a_log_message_is_about_the_only_call_or_the_oldest_of_the_only_client() {
+    const SAID: &str = "{\"method\":\"notifications/message\",\"params\":{\"level\":\"info\"}}\n";
+    for ask_timeout in [None, Some(Duration::from_secs(60))] {
+        let mut rig = Rig::probing();
+        rig.child.limits.ask_timeout = ask_timeout;
+        rig.say(&format!("{{\"id\":1,\"result\":{DISCOVERED}}}\n{SAID}"));
+        assert_eq!(rig.told(), ["ready", "logged"]);
+        let first = rig.call("a");
+        rig.say(SAID);
+        assert_eq!(rig.told(), ["logged for a"]);
+        rig.call("b");
+        rig.say(SAID);
+        rig.child.cancel(first, "enough", rig.now);
+        rig.say(SAID);
+        // The child may still be busy with what was cancelled.
+        let expected = match ask_timeout {
+            None => ["logged", "logged"],
+            Some(_) => ["logged for a", "logged for b"],
+        };
+        assert_eq!(rig.told(), expected);
+    }
+}

@@ -499,8 +499,7 @@ impl<C> Child<C> {
                 return;
             }
             "notifications/message" => {
-                // Nothing in it says which request has asked for it.
-                let caller = self.in_flight.sole().filter(|_| self.era == Era::Modern);
+                let caller = self.logged_for();
                 return tell(ChildEvent::Logged { caller, said });
             }
             "notifications/tools/list_changed" => Announcement::ToolsChanged,
@@ -513,6 +512,17 @@ impl<C> Child<C> {
             }
         };
         tell(ChildEvent::Changed(changed));
+    }
+
+    /// Whose call a modern child's log message is about. Nothing in it says which request has asked for it: with one
+    /// client the oldest call is as good as any, and with several there has to be no other.
+    fn logged_for(&self) -> Option<&C> {
+        let call = match (self.era, self.limits.ask_timeout) {
+            (Era::Legacy, _) => return None,
+            (Era::Modern, None) => return self.in_flight.sole(),
+            (Era::Modern, Some(_)) => self.in_flight.oldest()?,
+        };
+        self.in_flight.caller(call)
     }
 
     /// An answer to a request of ours.
