@@ -595,3 +595,35 @@ fn each_client_has_a_child_of_each_server() {
     pids.dedup();
     assert_eq!((pids.len(), all), (5, 5), "{pids:?}");
 }
+
+/// A child of each era under one endpoint: what one asks there by its result comes back under its own name.
+#[test]
+fn servers_of_both_eras_are_served_together() {
+    let servers: [(&str, &[&str]); 2] = [("alpha", &["mcp"]), ("beta", &["mcp:[modern]"])];
+    let several = Several::start("eras", &servers, &[]);
+    let server = &several.server;
+    let able = json!({"elicitation": {}, "roots": {}});
+    let mut old = at(server, "/mcp", legacy());
+    old.initialize();
+    let modern = at(server, "/mcp", Dialect::modern().able(able));
+    for client in [&mut old, &mut { modern }] {
+        for name in ["alpha", "beta"] {
+            assert_eq!(
+                client.text_of(&format!("{name}__echo"), json!({"message": "x"})),
+                "x"
+            );
+            let uri = format!("{name}+child://one");
+            let read = client.ask("resources/read", json!({"uri": uri}));
+            assert_eq!(read["contents"][0]["uri"], uri);
+        }
+    }
+    let roots = json!({"r": {"method": "roots/list"}});
+    let steps = act([json!(["round", roots, "the child's own"])]);
+    let id = old.call("beta__act", steps);
+    let asked = old.message();
+    assert_eq!(asked["method"], "roots/list", "{asked}");
+    old.respond(&asked["id"], &json!({"roots": []}));
+    let again: Value = serde_json::from_str(text_of(&old.result(&id))).unwrap();
+    assert_eq!(again["params"]["name"], "act", "{again}");
+    assert_eq!(again["params"]["requestState"], "the child's own");
+}
