@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mcp::Announcement;
+use crate::metrics::ChildRefusal;
 use crate::registry::ServerIndex;
 
-use super::child::{ChildFailure, ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction};
+use super::child::{ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction, WarmupCall};
 use super::client::{Client, ClientKey, ClientValues};
-use super::local::{LocalLimits, LocalRefusal};
+use super::local::{ChildEnd, LocalLimits, LocalRefusal};
 use super::mesh::ChildMesh;
 use super::piped::PipeSockets;
 use super::pool::MemberKey;
@@ -91,6 +92,8 @@ pub struct Adoption<S> {
     pub owner: Option<ClientKey>,
     /// Whether it is asked for the server's lists.
     pub wants_lists: bool,
+    /// The call that it is to answer before it takes others.
+    pub warmup: Option<Arc<WarmupCall>>,
 }
 
 /// A child that is a client's from now on.
@@ -154,6 +157,11 @@ pub enum ChildNewsEvent {
         /// Whether it gets no more already.
         is_used_up: bool,
     },
+    /// A child has had no calls for so long that it may be one too many.
+    Resting {
+        /// Which one.
+        member: MemberKey,
+    },
     /// This step of a child's end is due.
     Step {
         /// Which one.
@@ -165,10 +173,8 @@ pub enum ChildNewsEvent {
     Gone {
         /// Which one.
         member: MemberKey,
-        /// Why it was of no more use; `None` if it was ended on purpose.
-        failure: Option<ChildFailure>,
-        /// The last lines of its stderr, oldest first.
-        last_errors: Vec<String>,
+        /// How it ended.
+        end: Box<ChildEnd>,
     },
     /// Calls of a client wait on the shard, which knows no child of its.
     Wanted {
@@ -185,15 +191,34 @@ pub enum ChildNewsEvent {
     Disowned(MemberKey),
     /// The clients of these children have made calls since this was last told.
     Active(Vec<MemberKey>),
+    /// No client is left on any shard, and none will come: the server's children are ended, and no more are wanted.
+    Deserted,
     /// What the children of the server have to do; told when it has changed, and not with every call.
     Load {
         /// Calls that wait for a child on this shard.
         waiting: usize,
-        /// Calls that were answered since this was last told.
+        /// Calls that children of this shard have.
+        in_flight: u32,
+        /// Calls that were answered by children of this shard since this was last told.
         answered: u32,
         /// The time that children had those calls, in all.
         busy: Duration,
+        /// What became of the calls of this shard's clients since then.
+        settled: Box<Settled>,
     },
+}
+
+/// What became of calls of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Calls that were answered.
+    pub calls: u32,
+    /// The time that children had them.
+    pub with_children: Duration,
+    /// The rest of their time: on the way, and waiting for a child.
+    pub elsewhere: Duration,
+    /// Calls that were refused, by reason.
+    pub refused: [u32; ChildRefusal::COUNT],
 }
 
 /// Where shards send their news. It must not block.

@@ -72,7 +72,7 @@ pub use child::{
     Abandoned, Answer, Asked, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
     ChildLimits, ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired,
     Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX,
-    Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, ServerCapabilities,
+    Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape, WarmupCall,
 };
 pub use client::{Client, ClientKey, ClientProfile, ClientValues};
 pub use foreign::foreign_server;
@@ -84,10 +84,12 @@ pub use line::{
     write_progress, write_question, write_question_answer, write_request, write_request_of,
     write_without_breaks,
 };
-pub use local::{CallFailure, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken};
+pub use local::{
+    CallFailure, ChildEnd, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,
+};
 pub use mail::{
     Adoption, Assignment, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ClientRules, ServerParts,
-    Supervisor,
+    Settled, Supervisor,
 };
 pub use mesh::ChildMesh;
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};

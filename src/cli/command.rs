@@ -3,7 +3,7 @@
 use std::env;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
 use crate::config::{
     CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
@@ -54,6 +54,7 @@ pub(super) fn command() -> Command {
                 .args(CHILDREN.into_iter().filter_map(Options::spec).map(argument))
                 .arg(words()),
         )
+        .subcommand(probe())
         .subcommand(
             Command::new("size")
                 .about(
@@ -141,6 +142,21 @@ fn stdio() -> Command {
 
 /// The value of `--transport` for which `stdio` stands.
 pub(super) const STDIO: &str = "stdio";
+
+/// The name of the command that finds out what a program is like.
+pub(super) const PROBE: &str = "probe";
+
+fn probe() -> Command {
+    let named = CHILDREN.into_iter().filter(|name| *name != "pool").chain([WORDS]);
+    Command::new(PROBE)
+        .about(
+            "Start a program a few times and tell what it is like as an MCP server on stdio: what it speaks and has, \
+             how long it takes, how it ends, and the command that serves it",
+        )
+        .args(CHILDREN.into_iter().filter_map(Options::spec).map(argument))
+        .arg(words())
+        .group(ArgGroup::new("program").args(named.collect::<Vec<_>>()).required(true).multiple(true))
+}
 
 fn size_argument(option: &'static SizeOption) -> Arg {
     let help = match option.fallback {
@@ -314,13 +330,15 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_a_status_of_its_own() {
-        let cases: [(&[&str], i32); 8] = [
+        let cases: [(&[&str], i32); 10] = [
             (&["weir"], 2),
             (&["weir", "sevre"], 2),
             (&["weir", "serve", "--poolsize", "8"], 2),
             (&["weir", "serve", "--pool-size", "8", "--pool-size", "9"], 2),
             (&["weir", "check"], 2),
             (&["weir", "size"], 2),
+            (&["weir", "probe"], 2),
+            (&["weir", "probe", "--pool", "max=1"], 2),
             (&["weir", "--version"], 0),
             (&["weir", "serve", "--help"], 0),
         ];

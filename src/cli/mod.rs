@@ -1,9 +1,9 @@
-//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir size`.
+//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir probe`, `weir size`.
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
-//! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `size`, help) to
-//! stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run here, and 2 if it
-//! was used wrongly.
+//! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `probe`, `size`,
+//! help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run here,
+//! and 2 if it was used wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 mod allocator;
@@ -11,6 +11,8 @@ mod command;
 mod given;
 mod log_queue;
 mod logging;
+mod probe;
+mod programs;
 mod serve;
 mod show;
 mod size;
@@ -45,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("doctor", given)) => start::doctor(inputs(given)),
         Some(("size", given)) => size::run(given),
         Some(("check", given)) => show::check(given),
+        Some((command::PROBE, given)) => probe::run(given),
         _ => ExitCode::from(EXIT_USAGE),
     }
 }

@@ -7,7 +7,7 @@ use super::given::read_file;
 use super::terminal::{print_error, print_line, refuse};
 use crate::config::{
     Around, ChildServer, ChildSettings, Host, Inputs, Needs, Resolved, Settings, Source, TransportKind,
-    display_cpu_list, name_prefix, raise_soft_limits, resolve, uri_prefix,
+    display_cpu_list, joined, name_prefix, raise_soft_limits, resolve, uri_prefix,
 };
 use crate::units::{ByteSize, CpuId};
 
@@ -123,7 +123,14 @@ fn merged_line(server: &ChildServer) -> String {
 /// What would be started for one server. Values of variables may be secrets, so only their names are shown.
 fn child_line(server: &ChildServer, children: &ChildSettings) -> String {
     let words = std::iter::once(&server.command).chain(&server.args);
-    let command: Vec<String> = words.map(|word| word.escape_debug().to_string()).collect();
+    let words: Vec<String> = words.cloned().collect();
+    // A file's words may have a NUL, and any control character.
+    let command = joined(&words).unwrap_or_else(|_| words.join(" "));
+    let command = command.chars().map(|c| match c {
+        c if c.is_control() => c.escape_debug().to_string(),
+        c => c.to_string(),
+    });
+    let command: String = command.collect();
     let variables: Vec<&str> = server.env.keys().map(String::as_str).collect();
     let with = if variables.is_empty() {
         String::new()
@@ -133,9 +140,8 @@ fn child_line(server: &ChildServer, children: &ChildSettings) -> String {
     let directory = server.cwd.as_ref();
     let directory = directory.map_or_else(String::new, |cwd| format!(", in {}", cwd.display()));
     format!(
-        "server {}: {}{with}{directory}; {} to {} of them, {} calls at a time each, {}",
+        "server {}: {command}{with}{directory}; {} to {} of them, {} calls at a time each, {}",
         server.name,
-        command.join(" "),
         server.pool.min_idle,
         server.pool.max(children.cpu_count),
         server.pool.in_flight_max(),
@@ -197,6 +203,24 @@ mod tests {
         );
         is_told("locked memory: 2 x 456 KiB", "");
         is_told("note: listen = 0.0.0.0:80 is reachable from outside", "");
+    }
+
+    #[test]
+    fn a_program_is_told_as_a_shell_would_take_it() {
+        let mut inputs = Inputs::new();
+        let line = "npx -y 'a b' \"it's\" 'c\td'";
+        inputs.insert("stdio", vec![line.to_owned()], crate::config::Source::Flag);
+        inputs.insert(
+            "pool",
+            vec!["mode=shared".to_owned()],
+            crate::config::Source::Flag,
+        );
+        let told = lines(&resolve(&inputs, &host(), &Around::nothing()).unwrap());
+        let told = told.iter().find(|line| line.starts_with("server ")).unwrap();
+        assert!(
+            told.starts_with(r#"server a-b: npx -y 'a b' "it's" 'c\td'; "#),
+            "{told}"
+        );
     }
 
     #[test]

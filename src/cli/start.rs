@@ -12,7 +12,7 @@ use rustix::fs::{FileType, fstat};
 use crate::ring::{self, ProbeError};
 
 use super::terminal::{print_error, print_line, refuse};
-use super::{allocator, logging, serve, toolsets};
+use super::{allocator, logging, programs, serve, toolsets};
 use crate::config::{
     AdminSettings, Around, ConfigError, Findings, Host, HostError, Inputs, Line, ListenAddress, LogLevel,
     Needs, ReportStream, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, UnixName,
@@ -106,7 +106,9 @@ pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         Err(problem) => return problem.print_error(),
     };
     inspection.try_start();
-    let lines = inspection.lines();
+    let mut lines = inspection.lines();
+    // One that is missing keeps no server from starting: others may be served.
+    lines.extend(programs::lines(&inspection.resolved.settings));
     lines.iter().for_each(|line| print_line(&line.to_string()));
     for note in &inspection.resolved.notes {
         print_line(&format!("{:<8} settings: {note}", Verdict::Warning));

@@ -5,6 +5,8 @@
 //! leaves open; what follows from the machine as well has a group beside them. Invariant: a value that exists is within
 //! its bounds, and all of them fit together (the memory plan adds up, every shard has a CPU).
 
+use std::path::PathBuf;
+
 use super::children::ChildServer;
 use super::memory::MemoryPlan;
 use super::placement::ShardPlace;
@@ -98,6 +100,8 @@ pub struct ChildSettings {
     pub cpus: Vec<CpuId>,
     /// The number of CPUs that they may use.
     pub cpu_count: u32,
+    /// Where to keep the last words of children that died.
+    pub flight_recorder: Option<PathBuf>,
 }
 
 /// The stream that the report goes to.

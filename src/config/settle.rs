@@ -280,6 +280,7 @@ fn assemble(
             servers: children,
             cpus: counts.child_cpus,
             cpu_count: counts.child_cpu_count,
+            flight_recorder: options.children.flight_recorder.clone(),
         },
         output: options.output,
         report_stream: if is_stdio {

@@ -51,6 +51,11 @@ impl Launcher {
         })
     }
 
+    /// Whether [`pids_max`](super::Limits::pids_max) is kept, which only cgroups can.
+    pub fn keeps_process_limits(&self) -> bool {
+        self.link.has_pids()
+    }
+
     /// Asks for a child, and gives the server's ends of its pipes, which can be used at once.
     ///
     /// It makes three pipes and sends a datagram, which takes some 20 µs; it neither forks nor waits. Whether the child
@@ -122,7 +127,7 @@ impl fmt::Debug for Launcher {
 
 /// The request, in a file if it is long.
 fn spawn_request(child: u64, spec: &ChildSpec, mut descriptors: Vec<OwnedFd>) -> io::Result<Datagram> {
-    let spec = spec.clone();
+    let spec = Box::new(spec.clone());
     let mut bytes = Request::Spawn { child, spec }.encode();
     if bytes.len() > DATAGRAM_BYTES_MAX {
         descriptors.push(file_of(&bytes)?);
@@ -199,6 +204,12 @@ mod tests {
         let mut datagram = spawn_request(7, &spec, Vec::new()).unwrap();
         assert_eq!(Request::decode(&datagram.bytes), Some(Request::SpawnFromFile));
         let bytes = crate::launcher::socket::bytes_of(datagram.descriptors.remove(0)).unwrap();
-        assert_eq!(Request::decode(&bytes), Some(Request::Spawn { child: 7, spec }));
+        assert_eq!(
+            Request::decode(&bytes),
+            Some(Request::Spawn {
+                child: 7,
+                spec: Box::new(spec)
+            })
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,8 @@ pub(super) struct Link {
     waker: OwnedFd,
     events: Arc<dyn ChildEvents>,
     options: LauncherOptions,
+    /// Whether the first launcher keeps limits of processes; a later one has what that had.
+    has_pids: OnceLock<bool>,
 }
 
 impl Link {
@@ -92,8 +94,10 @@ impl Link {
             waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             events,
             options,
+            has_pids: OnceLock::new(),
         });
         let processes = Processes::start(&link.options)?;
+        link.has_pids.get_or_init(|| processes.has_pids);
         let of_thread = link.clone();
         let thread = thread::Builder::new()
             .name("weir-launcher".to_owned())
@@ -121,6 +125,11 @@ impl Link {
         drop(state);
         self.wake();
         Ok(())
+    }
+
+    /// Whether limits of processes are kept.
+    pub(super) fn has_pids(&self) -> bool {
+        self.has_pids.get().copied().unwrap_or(false)
     }
 
     /// Ends the thread, the launcher, and all children.
@@ -173,6 +182,7 @@ impl Link {
             guard,
             socket,
             cgroup,
+            has_pids,
         } = processes;
         let socket = Arc::new(socket);
         self.state().socket = Some(socket.clone());
@@ -186,6 +196,7 @@ impl Link {
             guard,
             socket,
             cgroup,
+            has_pids,
         }
         .wait();
         if !is_stopping {

@@ -6,13 +6,13 @@ use super::codec::{Reader, Writer};
 use super::outcome::{
     Exit, ExitReason, ExitStatus, ProcessUsage, ResourceUse, SpawnError, SpawnStage, TreeUsage,
 };
-use super::spec::{ChildSpec, Limits, ResourceLimit, User, resource_at, resource_index};
+use super::spec::{Access, ChildSpec, Limits, ResourceLimit, User, resource_at, resource_index};
 
 /// What the server asks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// Start this, with the descriptors that come along: stdin, stdout and stderr.
-    Spawn { child: u64, spec: ChildSpec },
+    Spawn { child: u64, spec: Box<ChildSpec> },
     /// The same, for a request that is longer than a datagram should be: it is in a file, the fourth descriptor.
     SpawnFromFile,
     /// SIGTERM to its group.
@@ -29,6 +29,8 @@ pub(super) enum Report {
     /// It has begun.
     Ready {
         cgroup: Option<PathBuf>,
+        /// Whether limits of processes are kept.
+        has_pids: bool,
     },
     Spawned {
         child: u64,
@@ -75,7 +77,7 @@ impl Request {
         let request = match from.byte()? {
             0 => Request::Spawn {
                 child: from.number()?,
-                spec: read_spec(&mut from)?,
+                spec: Box::new(read_spec(&mut from)?),
             },
             1 => Request::SpawnFromFile,
             2 => Request::Terminate {
@@ -114,6 +116,7 @@ fn write_spec(to: &mut Writer, spec: &ChildSpec) {
         rss_max,
         pids_max,
         user,
+        access,
         cpus,
     } = limits;
     to.option(*umask, |to, umask| to.number(umask.into()));
@@ -127,6 +130,15 @@ fn write_spec(to: &mut Writer, spec: &ChildSpec) {
     to.option(*user, |to, user| {
         to.number(user.uid.into());
         to.number(user.gid.into());
+    });
+    let Access { read, write, tcp } = access;
+    for paths in [read, write] {
+        to.option(paths.as_ref(), |to, paths| {
+            to.list(paths, |to, path| to.text(path))
+        });
+    }
+    to.option(tcp.as_ref(), |to, ports| {
+        to.list(ports, |to, port| to.number((*port).into()))
     });
     to.list(cpus, |to, cpu| to.number((*cpu).into()));
 }
@@ -157,8 +169,20 @@ fn read_spec(from: &mut Reader<'_>) -> Option<ChildSpec> {
                     gid: short(from)?,
                 })
             })?,
+            access: read_access(from)?,
             cpus: from.list(short)?,
         },
+    })
+}
+
+fn read_access(from: &mut Reader<'_>) -> Option<Access> {
+    fn paths(from: &mut Reader<'_>) -> Option<Vec<PathBuf>> {
+        from.list(|from| from.text().map(PathBuf::from))
+    }
+    Some(Access {
+        read: from.option(paths)?,
+        write: from.option(paths)?,
+        tcp: from.option(|from| from.list(|from| u16::try_from(from.number()?).ok()))?,
     })
 }
 
@@ -166,9 +190,10 @@ impl Report {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
         match self {
-            Report::Ready { cgroup } => {
+            Report::Ready { cgroup, has_pids } => {
                 to.byte(0);
                 to.option(cgroup.as_ref(), |to, path| to.text(path));
+                to.byte((*has_pids).into());
             }
             Report::Spawned {
                 child,
@@ -206,6 +231,7 @@ impl Report {
         let report = match from.byte()? {
             0 => Report::Ready {
                 cgroup: from.option(Reader::text)?.map(PathBuf::from),
+                has_pids: from.byte()? != 0,
             },
             1 => Report::Spawned {
                 child: from.number()?,
@@ -329,6 +355,11 @@ mod tests {
                 rss_max: Some(u64::MAX),
                 pids_max: Some(0),
                 user: Some(User { uid: 1, gid: 2 }),
+                access: Access {
+                    read: Some(vec!["/a".into()]),
+                    write: Some(Vec::new()),
+                    tcp: Some(vec![443, 80]),
+                },
                 cpus: vec![0, 9],
             },
         }
@@ -338,11 +369,11 @@ mod tests {
         vec![
             Request::Spawn {
                 child: u64::MAX,
-                spec: spec(),
+                spec: Box::new(spec()),
             },
             Request::Spawn {
                 child: 0,
-                spec: ChildSpec::default(),
+                spec: Box::default(),
             },
             Request::SpawnFromFile,
             Request::Terminate { child: 1 },
@@ -378,9 +409,13 @@ mod tests {
             processes: vec![process; 2],
         };
         vec![
-            Report::Ready { cgroup: None },
+            Report::Ready {
+                cgroup: None,
+                has_pids: false,
+            },
             Report::Ready {
                 cgroup: Some("/sys/fs/cgroup/weir".into()),
+                has_pids: true,
             },
             Report::Spawned {
                 child: 1,

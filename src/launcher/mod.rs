@@ -20,7 +20,9 @@
 //! | file | its part |
 //! |---|---|
 //! | `spec` | what to start: program, environment, limits, and the ends of its pipes |
+//! | `access` | what it may read, write and connect to |
 //! | `outcome` | what became of it: spawn errors, exits, use of a tree |
+//! | `lookup` | the file that a name starts |
 //! | `message`, `codec` | requests and reports as datagrams |
 //! | `socket` | datagrams with descriptors |
 //! | `handle` | the server's side, called by anybody: it makes pipes and sends a datagram |
@@ -37,10 +39,12 @@
     reason = "it crosses threads and processes; no shard waits for it"
 )]
 
+mod access;
 mod behind;
 mod codec;
 mod handle;
 mod link;
+mod lookup;
 mod message;
 mod outcome;
 mod process;
@@ -59,7 +63,8 @@ pub use outcome::{
 };
 pub use rustix::process::{Pid, Resource};
 pub use spec::{
-    CgroupUse, ChildId, ChildPipes, ChildSpec, LauncherOptions, Limits, ResourceLimit, User, resource_named,
+    Access, CgroupUse, ChildId, ChildPipes, ChildSpec, LauncherOptions, Limits, ResourceLimit, User,
+    resource_named,
 };
 
 /// Makes this process the launcher of children if a server of this program started it as that; returns otherwise.

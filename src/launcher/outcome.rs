@@ -121,6 +121,8 @@ stages! {
     User = "cannot become the user",
     /// The directory it is to start in.
     Directory = "cannot enter the directory",
+    /// What it may read, write and connect to.
+    Access = "cannot bound what it may read, write or connect to",
     /// `no_new_privs`, the parent-death signal, or the closing of descriptors.
     Confinement = "cannot confine the process",
     /// The process itself, or the program: not found, not executable, or the arguments are too long.

@@ -41,8 +41,21 @@ pub struct Limits {
     pub pids_max: Option<u64>,
     /// Whom it runs as; `None` is who the server is.
     pub user: Option<User>,
+    /// What it may read, write and connect to.
+    pub access: Access,
     /// The numbers of the CPUs it may use; none means all that the server could use when it started.
     pub cpus: Vec<u32>,
+}
+
+/// What a child may read, write and connect to, with all that it starts; `None` is no bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Access {
+    /// Files and directories to read and to execute, besides those that every program needs.
+    pub read: Option<Vec<PathBuf>>,
+    /// Files and directories to write, and to read.
+    pub write: Option<Vec<PathBuf>>,
+    /// Ports to connect to over TCP.
+    pub tcp: Option<Vec<u16>>,
 }
 
 /// One resource limit of a process.

@@ -38,6 +38,8 @@ pub(super) struct Processes {
     pub(super) socket: Socket,
     /// The cgroup under which children get theirs.
     pub(super) cgroup: Option<PathBuf>,
+    /// Whether limits of processes are kept.
+    pub(super) has_pids: bool,
 }
 
 impl Processes {
@@ -49,10 +51,11 @@ impl Processes {
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start the launcher: {error}")))?;
         match wait_until_ready(&socket) {
-            Ok(cgroup) => Ok(Processes {
+            Ok((cgroup, has_pids)) => Ok(Processes {
                 guard,
                 socket,
                 cgroup,
+                has_pids,
             }),
             Err(error) => {
                 drop(socket);
@@ -119,13 +122,14 @@ pub(super) fn cgroup_use(argument: &OsStr) -> CgroupUse {
     }
 }
 
-fn wait_until_ready(socket: &Socket) -> io::Result<Option<PathBuf>> {
+/// What the launcher says of its cgroups.
+fn wait_until_ready(socket: &Socket) -> io::Result<(Option<PathBuf>, bool)> {
     let timeout = Timespec::try_from(READY_TIMEOUT).map_err(io::Error::other)?;
     let mut waited = [PollFd::new(socket, PollFlags::IN)];
     rustix::io::retry_on_intr(|| poll(&mut waited, Some(&timeout)))?;
     match socket.receive() {
         Received::Datagram(datagram) => match Report::decode(&datagram.bytes) {
-            Some(Report::Ready { cgroup }) => Ok(cgroup),
+            Some(Report::Ready { cgroup, has_pids }) => Ok((cgroup, has_pids)),
             _ => Err(io::Error::other("what was started as launcher is none")),
         },
         Received::Nothing => Err(io::Error::new(

@@ -77,6 +77,22 @@ labels! {
 }
 
 labels! {
+    /// Why a call of a server was refused before a child had it.
+    ChildRefusal {
+        /// As many calls waited as may.
+        QueueFull => "queue_full",
+        /// It had waited for as long as it may.
+        QueueTimeout => "queue_timeout",
+        /// The server's children failed too often.
+        Quarantined => "quarantined",
+        /// The server was about to end.
+        Draining => "draining",
+        /// The child of the session was gone.
+        SessionOver => "session_over",
+    }
+}
+
+labels! {
     /// Why a child died that nobody had ended.
     ChildDeath {
         /// It could not be started.

@@ -34,8 +34,8 @@ pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
 pub use histogram::{Latency, ShardHistograms};
 pub use labels::{
-    ChildDeath, ChildState, Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason,
-    RequestClass, Stage, ToolLabels, ToolRow, WaitEnd,
+    ChildDeath, ChildRefusal, ChildState, Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome,
+    OverloadReason, RequestClass, Stage, ToolLabels, ToolRow, WaitEnd,
 };
 pub use log_records::on_log_record_dropped;
 pub use process::{ProcessFigures, ProcessUse, ProcessorTime};

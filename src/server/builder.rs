@@ -236,18 +236,28 @@ impl ServerBuilder {
         self
     }
 
-    /// The resulting settings on this machine. Raises the process's soft limits of descriptors and locked memory as far
-    /// as they go. Notes on settings that may surprise go to the log.
+    #[cfg(test)]
+    pub(super) fn settings(&self) -> Result<Settings, ServeError> {
+        self.settings_of(true)
+    }
+
+    /// The resulting settings on this machine, for a program that `has_own` things to serve, or has nothing but other
+    /// programs. Raises the process's soft limits of descriptors and locked memory as far as they go. Notes on settings
+    /// that may surprise go to the log.
     ///
     /// # Errors
     /// [`ServeError::Settings`] and [`ServeError::Host`].
-    pub(super) fn settings(&self) -> Result<Settings, ServeError> {
+    fn settings_of(&self, has_own: bool) -> Result<Settings, ServeError> {
         raise_soft_limits();
         let host = Host::read().map_err(|error| ServeError::Host(Cause::new(error)))?;
         let children = Around::this_process(|around| named_servers(&self.options.children, &around));
         let children = children.map_err(ServeError::Settings)?;
-        let (settings, notes) =
-            settle_program(&self.options, children, &host).map_err(ServeError::Settings)?;
+        let mut options = self.options.clone();
+        if !has_own {
+            // As for the command, whose toolsets these are.
+            options.toolsets.names.clear();
+        }
+        let (settings, notes) = settle_program(&options, children, &host).map_err(ServeError::Settings)?;
         for note in &notes {
             tracing::warn!("{note}");
         }
@@ -262,7 +272,7 @@ impl ServerBuilder {
     /// # Errors
     /// Fails with [`ServeError::Settings`], [`ServeError::Host`] and [`ServeError::Start`].
     pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
-        let settings = self.settings()?;
+        let settings = self.settings_of(registry.has_own())?;
         Ok(Server::start_as(
             &self.identity,
             &settings,
@@ -297,7 +307,7 @@ impl ServerBuilder {
         registry: Registry,
         on_start: impl FnOnce(&Server),
     ) -> Result<Report, ServeError> {
-        let settings = self.settings()?;
+        let settings = self.settings_of(registry.has_own())?;
         // Signals are listened to before anybody can know that the server runs, and so tell it to stop.
         let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
         let wake_on_drop = Some(signals.wake_on_drop());
@@ -346,6 +356,17 @@ mod tests {
         assert_eq!(settings.access.hosts, AllowList::Only(hosts));
         assert_eq!(settings.endpoints.paths, ["/", "/api/mcp"]);
         assert_eq!(settings.queue.agent_timeout(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn children_get_the_cpus_of_a_program_that_serves_nothing_else() {
+        let builder = Server::builder("test", "1").configure(|options| {
+            options.children.stdio = Some("thing".to_owned());
+            options.children.pool = Some("mode=shared".to_owned());
+        });
+        let shards = |has_own| builder.settings_of(has_own).unwrap().shards.len();
+        let all = shards(true);
+        assert_eq!(shards(false), (all / 4).max(1));
     }
 
     #[test]

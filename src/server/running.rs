@@ -359,6 +359,7 @@ impl Server {
 
     fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
         let labels = Arc::clone(&self.labels);
+        let children = self.children.as_ref().map(|children| children.status().figures());
         Report::new(
             labels,
             self.started.elapsed(),
@@ -366,6 +367,7 @@ impl Server {
             Some(workers.figures()),
             self.watchdog.contention(),
         )
+        .with_children(children.unwrap_or_default())
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use rustix::process::{Resource, geteuid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use weir::internals::launcher::{ChildSpec, Limits, ResourceLimit, User};
+use weir::internals::launcher::{Access, ChildSpec, Limits, ResourceLimit, User};
 
 use super::harness::{Server, Starter, mark, marked, misbehave, program, sinner};
 
@@ -246,4 +246,77 @@ fn the_pipes_are_its_own() {
     File::from(error.pipes.stderr).read_to_string(&mut text).unwrap();
     assert_eq!(text, "complaint\n");
     drop(other);
+}
+
+/// What a shell prints under these bounds.
+fn bounded(access: Access, script: &str) -> String {
+    let mut spec = program("/bin/sh", &["-c", script]);
+    spec.limits.access = access;
+    Starter::new().output(&spec)
+}
+
+#[test]
+fn it_reads_and_writes_as_far_as_it_may() {
+    let scratch = std::env::temp_dir().join(format!("weir-bounds-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).unwrap();
+    let path = scratch.to_str().unwrap();
+    std::fs::write(scratch.join("file"), "inside").unwrap();
+    let tries = format!(
+        "ls /etc/passwd; cat /etc/shadow 2>/dev/null | wc -c; cat {path}/file 2>/dev/null; echo x 2>/dev/null >{path}/new && echo written; \
+         echo x >/dev/null && echo null"
+    );
+    let everything = Access::default();
+    assert!(everything.check().is_ok());
+    let free = bounded(everything, &tries);
+    assert!(free.contains("inside") && free.contains("written"), "{free}");
+    std::fs::remove_file(scratch.join("new")).unwrap();
+    let reads = |paths: &[&str]| Some(paths.iter().map(Into::into).collect());
+    let nothing_more = Access {
+        read: reads(&[]),
+        write: reads(&[]),
+        tcp: Some(Vec::new()),
+    };
+    if let Err(why) = nothing_more.check() {
+        // It is said before anybody is started, and tried no further.
+        assert!(why.contains("Landlock"), "{why}");
+        return;
+    }
+    let told = bounded(nothing_more.clone(), &tries);
+    assert_eq!(told, "/etc/passwd\n0\nnull\n");
+    let inside = Access {
+        read: reads(&[path]),
+        ..nothing_more.clone()
+    };
+    assert_eq!(bounded(inside, &tries), "/etc/passwd\n0\ninsidenull\n");
+    let writing = Access {
+        write: reads(&[path]),
+        ..nothing_more
+    };
+    assert_eq!(bounded(writing, &tries), "/etc/passwd\n0\ninsidewritten\nnull\n");
+    std::fs::remove_dir_all(&scratch).unwrap();
+}
+
+#[test]
+fn it_connects_to_the_ports_that_it_may() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("exec 2>/dev/null; (exec 3<>/dev/tcp/127.0.0.1/{port}) && echo connected; true");
+    let with = |tcp: Option<Vec<u16>>| {
+        let access = Access {
+            tcp,
+            ..Access::default()
+        };
+        let mut spec = program("/bin/bash", &["-c", &script]);
+        spec.limits.access = access;
+        Starter::new().output(&spec)
+    };
+    assert_eq!(with(None), "connected\n");
+    let others = Access {
+        tcp: Some(vec![1]),
+        ..Access::default()
+    };
+    if others.check().is_ok() {
+        assert_eq!(with(Some(vec![1])), "");
+        assert_eq!(with(Some(vec![1, port])), "connected\n");
+    }
 }

@@ -94,6 +94,7 @@ impl PlayedChild {
             profile: Some(ChildProfile::shared()),
             owner: None,
             wants_lists: false,
+            warmup: None,
         };
         let child = PlayedChild {
             stdin,

@@ -329,7 +329,7 @@ fn write_list_request(out: &mut Vec<u8>, id: u64, name: ListName, cursor: Option
 }
 
 /// The message of an error, of a bounded length.
-fn message_of(error: &[u8]) -> String {
+pub(super) fn message_of(error: &[u8]) -> String {
     const BYTES_MAX: usize = 200;
     let message = members(error).find(|member| member.name(error) == "message");
     let text = message.and_then(|member| serde_json::from_slice::<String>(member.value.of(error)).ok());

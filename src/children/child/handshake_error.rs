@@ -6,6 +6,9 @@ pub enum HandshakeError {
     /// It answered the request of this method with an error.
     #[error("it refused `{0}`: {1}")]
     Refused(&'static str, String),
+    /// The call that was to make it warm has failed.
+    #[error("its call for warmth failed: the tool says that it has an error")]
+    Warmup,
     /// It speaks no revision that is spoken here.
     #[error("it speaks revision {0:?}, which is not supported")]
     Revision(String),

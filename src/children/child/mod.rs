@@ -16,7 +16,9 @@ mod items;
 mod listening;
 mod outgoing;
 mod questions;
+mod recording;
 mod serving;
+mod warming;
 
 pub use calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
 pub use ending::{Ending, EndingStep};
@@ -28,4 +30,6 @@ pub use introduction::{Introduction, ServerCapabilities};
 pub use items::{ChildLists, ItemList, ListName};
 pub use outgoing::{Outgoing, PipeWrite};
 pub use questions::QuestionRefusal;
+pub use recording::{Recording, Tape};
 pub use serving::{Child, ChildCounters, ChildLimits, QuestionAnswer};
+pub use warming::WarmupCall;

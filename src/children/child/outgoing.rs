@@ -96,6 +96,17 @@ impl Outgoing {
         Some(next)
     }
 
+    /// The bytes of a write that is over, of which the pipe took so many.
+    pub fn taken<'b>(&self, buffer: &'b [u8], count: usize) -> &'b [u8] {
+        match &self.write {
+            Write::UnderWay(range) => {
+                let end = range.end.min(range.start.saturating_add(count));
+                buffer.get(range.start..end).unwrap_or_default()
+            }
+            Write::None | Write::Rest(_) => &[],
+        }
+    }
+
     /// A write is over: its buffer comes back, of which the pipe took so many bytes. After an error nothing more is
     /// written.
     pub fn on_written(&mut self, buffer: Vec<u8>, result: io::Result<usize>, now: Instant) {

@@ -4,13 +4,14 @@ mod asking;
 mod listening;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::children::line::{
     Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_modern_request, write_request,
 };
 use crate::children::rate::RateLimit;
-use crate::config::PoolSettings;
+use crate::config::{PoolMode, PoolSettings};
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
 use crate::mcp::{Announcement, Era};
 
@@ -18,11 +19,15 @@ use super::calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
 use super::ending::{Ending, EndingStep};
 use super::error_lines::{ErrorLine, ErrorLines};
 use super::event::{Abandoned, Answer, ChildEvent, ChildFailure};
-use super::handshake::{ChildProfile, Handshake, HandshakeStep, write_discover};
+use super::handshake::{ChildProfile, Handshake, HandshakeStep, message_of, write_discover};
+use super::handshake_error::HandshakeError;
 use super::introduction::Introduction;
+use super::items::ChildLists;
 use super::listening::Listening;
 use super::outgoing::{Outgoing, PipeWrite};
 use super::questions::{OpenQuestions, QuestionRefusal};
+use super::recording::Recording;
+use super::warming::{self, WarmupCall};
 
 pub use asking::QuestionAnswer;
 
@@ -71,6 +76,10 @@ pub struct ChildLimits {
     pub ping_interval: Duration,
     /// Between the steps of its end.
     pub stop_grace: Duration,
+    /// Without calls, after which it is told to be idle.
+    pub idle_timeout: Option<Duration>,
+    /// Whether the last that went each way is kept.
+    pub is_recorded: bool,
 }
 
 impl ChildLimits {
@@ -89,6 +98,11 @@ impl ChildLimits {
             write_timeout,
             ping_interval: PING_INTERVAL,
             stop_grace: settings.stop_grace,
+            // Children of sessions are another matter: their clients come back.
+            idle_timeout: settings
+                .idle_timeout()
+                .filter(|_| settings.mode == PoolMode::Shared),
+            is_recorded: false,
         }
     }
 }
@@ -136,6 +150,11 @@ pub struct Child<C> {
     pinged_at: Option<Instant>,
     /// When it last said something, or was given something.
     active_at: Instant,
+    /// When it was last given a call, or answered one.
+    called_at: Instant,
+    recording: Option<Box<Recording>>,
+    /// The call that makes it warm.
+    warmup: Option<Arc<WarmupCall>>,
     counters: ChildCounters,
     has_failed: bool,
 }
@@ -147,6 +166,8 @@ enum Phase {
         wants_lists: bool,
     },
     Starting(Box<Handshake>),
+    /// The handshake is over; the call that makes it warm is not.
+    Warming(Box<(Introduction, Option<ChildLists>)>),
     Serving,
     /// It finishes what it has, and gets nothing new.
     Retiring,
@@ -186,6 +207,9 @@ impl<C> Child<C> {
             limits,
             pinged_at: None,
             active_at: now,
+            called_at: now,
+            recording: limits.is_recorded.then(Box::default),
+            warmup: None,
             counters: ChildCounters::default(),
             has_failed: false,
         };
@@ -213,6 +237,12 @@ impl<C> Child<C> {
     /// Calls that it was given so far.
     pub fn calls_begun(&self) -> u32 {
         self.calls_begun
+    }
+
+    /// The same child, which is to answer this call before it takes others.
+    pub fn with_warmup(mut self, warmup: Option<Arc<WarmupCall>>) -> Child<C> {
+        self.warmup = warmup;
+        self
     }
 
     /// The calls that it would take now.
@@ -253,7 +283,11 @@ impl<C> Child<C> {
 
     /// Memory that it holds besides its table of calls.
     pub fn held_bytes(&self) -> usize {
-        self.reader.held_bytes() + self.outgoing.held_bytes() + self.questions.held_bytes()
+        let recorded = self
+            .recording
+            .as_ref()
+            .map_or(0, |recording| recording.held_bytes());
+        self.reader.held_bytes() + self.outgoing.held_bytes() + self.questions.held_bytes() + recorded
     }
 
     /// The last lines of its stderr, oldest first.
@@ -275,7 +309,7 @@ impl<C> Child<C> {
             Era::Legacy => write_request(line, text, message, key.wire_id()),
             Era::Modern => write_modern_request(line, text, message, key.wire_id()),
         }
-        self.active_at = now;
+        (self.active_at, self.called_at) = (now, now);
         self.calls_begun = self.calls_begun.saturating_add(1);
         Ok(key)
     }
@@ -320,6 +354,9 @@ impl<C> Child<C> {
         now: Instant,
         mut tell: impl FnMut(ChildEvent<'_, C>),
     ) {
+        if let (Some(recording), Ok(count)) = (&mut self.recording, &result) {
+            recording.to_child.add(self.outgoing.taken(&buffer, *count));
+        }
         self.outgoing.on_written(buffer, result, now);
         if self.outgoing.is_broken() {
             self.fail(ChildFailure::InputBroken, &mut tell);
@@ -329,6 +366,9 @@ impl<C> Child<C> {
     /// Takes what it said.
     pub fn on_output(&mut self, bytes: &[u8], now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
         self.active_at = now;
+        if let Some(recording) = &mut self.recording {
+            recording.from_child.add(bytes);
+        }
         // It is put back below; nothing in between looks at it.
         let mut reader = std::mem::replace(&mut self.reader, LineReader::new(0));
         reader.feed(bytes, |line| self.take_line(line, now, &mut tell));
@@ -368,7 +408,7 @@ impl<C> Child<C> {
             return self.fail(ChildFailure::InputStuck, &mut tell);
         }
         match self.phase {
-            Phase::Starting(_) if is_over(self.began, self.limits.start_timeout) => {
+            Phase::Starting(_) | Phase::Warming(_) if is_over(self.began, self.limits.start_timeout) => {
                 self.fail(ChildFailure::StartTimeout, &mut tell);
             }
             Phase::Starting(ref mut handshake)
@@ -405,6 +445,26 @@ impl<C> Child<C> {
         if !matches!(self.phase, Phase::Ending(_)) {
             self.phase = Phase::Retiring;
         }
+    }
+
+    /// Whether it serves, and has had nothing to do for so long that it may be one too many.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        let idle_for = now.saturating_duration_since(self.called_at);
+        let is_long = self
+            .limits
+            .idle_timeout
+            .is_some_and(|timeout| idle_for >= timeout);
+        is_long && matches!(self.phase, Phase::Serving) && self.in_flight.taken() == 0
+    }
+
+    /// Whether it is told when it is [resting](Self::is_resting).
+    pub fn may_rest(&self) -> bool {
+        self.limits.idle_timeout.is_some()
+    }
+
+    /// Takes out what was recorded of it.
+    pub fn take_recording(&mut self) -> Option<Box<Recording>> {
+        self.recording.take()
     }
 
     /// Whether it has nothing to do that somebody waits for.
@@ -463,6 +523,7 @@ impl<C> Child<C> {
                 Some(id) => match self.in_flight.end(id) {
                     Ended::Call { caller, began } => {
                         self.end_questions(id, now);
+                        self.called_at = now;
                         tell(ChildEvent::Answered {
                             caller,
                             answer: said,
@@ -533,6 +594,9 @@ impl<C> Child<C> {
         now: Instant,
         tell: &mut impl FnMut(ChildEvent<'_, C>),
     ) {
+        if matches!(self.phase, Phase::Warming(_)) {
+            return self.take_warmup(id, said, now, tell);
+        }
         let Phase::Starting(handshake) = &mut self.phase else {
             if self.end_listening(id, said.message.kind, now) {
                 return;
@@ -552,19 +616,56 @@ impl<C> Child<C> {
         match step {
             Ok(HandshakeStep::Waiting) => {}
             Ok(HandshakeStep::Done(done)) => {
-                let (introduction, lists) = *done;
-                self.phase = Phase::Serving;
-                self.era = introduction.revision.era();
-                self.introduction = Some(Box::new(introduction.clone()));
-                self.listen(now);
-                tell(ChildEvent::Ready {
-                    introduction,
-                    lists,
-                    took: now.saturating_duration_since(self.began),
-                });
+                self.era = done.0.revision.era();
+                let Some(warmup) = self.warmup.take() else {
+                    return self.begin_serving(*done, now, tell);
+                };
+                self.own_id += 1;
+                warmup.write(self.outgoing.line(now), self.era, self.own_id);
+                self.phase = Phase::Warming(done);
             }
             Err(error) => self.fail(error.into(), tell),
         }
+    }
+
+    /// An answer while it is made warm.
+    fn take_warmup(
+        &mut self,
+        id: u64,
+        said: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        if id != self.own_id {
+            return;
+        }
+        let outcome = said.message.outcome.map_or(&b""[..], |span| span.of(said.line));
+        if said.message.kind == Kind::Error {
+            let error = HandshakeError::Refused("tools/call", message_of(outcome));
+            return self.fail(error.into(), tell);
+        }
+        if warming::is_failure(outcome) {
+            return self.fail(HandshakeError::Warmup.into(), tell);
+        }
+        if let Phase::Warming(done) = std::mem::replace(&mut self.phase, Phase::Serving) {
+            self.begin_serving(*done, now, tell);
+        }
+    }
+
+    fn begin_serving(
+        &mut self,
+        (introduction, lists): (Introduction, Option<ChildLists>),
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        self.phase = Phase::Serving;
+        self.introduction = Some(Box::new(introduction.clone()));
+        self.listen(now);
+        tell(ChildEvent::Ready {
+            introduction,
+            lists,
+            took: now.saturating_duration_since(self.began),
+        });
     }
 
     /// An answer while its lists are read once more.

@@ -597,3 +597,67 @@ fn a_call_that_ends_takes_its_questions_with_it() {
     assert!(!rig.child.has_question(1));
     assert!(rig.read().contains("\"id\":\"q\",\"error\""));
 }
+
+/// A child whose handshake is over, and which is to be made warm.
+fn to_be_warmed() -> Rig {
+    let warmup = crate::config::Warmup {
+        tool: "prime".to_owned(),
+        arguments: serde_json::Map::new(),
+    };
+    let mut rig = Rig::new(limits_by_default());
+    let child = Child::new(limits_by_default(), Some(&ChildProfile::shared()), false, rig.now);
+    rig.child = child.with_warmup(Some(Arc::new(WarmupCall::new(&warmup))));
+    rig.read();
+    rig.say(&format!("{{\"id\":1,\"result\":{INTRODUCTION}}}\n"));
+    assert!(rig.told().is_empty());
+    assert!(rig.read().ends_with(
+        "\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{\"name\":\"prime\",\"arguments\":{}}}\n"
+    ));
+    assert_eq!(rig.child.room(), 0);
+    rig
+}
+
+#[test]
+fn a_child_is_ready_when_its_call_for_warmth_is_answered() {
+    let mut rig = to_be_warmed();
+    // Answers to others change nothing.
+    rig.say("{\"id\":1,\"result\":{}}\n{\"id\":99,\"error\":{\"code\":1,\"message\":\"\"}}\n");
+    assert!(rig.told().is_empty());
+    rig.say("{\"id\":2,\"result\":{\"content\":[]}}\n");
+    assert_eq!(rig.told(), ["ready"]);
+    assert!(rig.child.room() > 0);
+    for answer in [
+        "\"error\":{\"code\":-32602,\"message\":\"no such tool\"}",
+        "\"result\":{\"content\":[],\"isError\":true}",
+    ] {
+        let mut rig = to_be_warmed();
+        rig.say(&format!("{{\"id\":2,{answer}}}\n"));
+        let told = rig.told();
+        assert!(told.len() == 1 && told[0].starts_with("failed: "), "{told:?}");
+    }
+    let mut rig = to_be_warmed();
+    rig.pass(30);
+    assert_eq!(rig.told(), ["failed: it was not ready in time"]);
+}
+
+#[test]
+fn what_went_each_way_is_recorded_if_that_is_asked_for() {
+    let mut rig = Rig::ready(ChildLimits {
+        is_recorded: true,
+        ..limits_by_default()
+    });
+    let id = rig.call("a").wire_id();
+    rig.read();
+    // What the pipe has not taken has not gone.
+    rig.call("b");
+    let write = rig.child.next_write().unwrap();
+    rig.written(write, Ok(5));
+    rig.say(&format!("{{\"id\":{id},\"result\":{{}}}}\nno message"));
+    let recording = rig.child.take_recording().unwrap();
+    let text = |tape: &crate::children::child::Tape| String::from_utf8(tape.pieces().concat()).unwrap();
+    let to_child = text(&recording.to_child);
+    assert!(to_child.starts_with("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\""));
+    assert!(to_child.ends_with("}\n{\"id\""), "{to_child}");
+    assert!(text(&recording.from_child).ends_with("\"result\":{}}\nno message"));
+    assert!(Rig::ready(limits_by_default()).child.take_recording().is_none());
+}

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::children::child::{
-    Answer, Asked, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction,
+    Answer, Asked, ChildEvent, ChildFailure, ChildLists, EndingStep, ErrorLine, Introduction, Recording,
 };
 use crate::children::line::Unreadable;
 use crate::children::pool::MemberKey;
 use crate::mcp::Announcement;
+use crate::metrics::ChildRefusal;
 
 /// Why a call is not taken in, or waits no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -27,6 +28,19 @@ pub enum LocalRefusal {
     /// The client's child is gone, and it gets no other.
     #[error("the client's child is gone; begin anew")]
     SessionOver,
+}
+
+impl LocalRefusal {
+    /// Its name in metrics.
+    pub fn label(self) -> ChildRefusal {
+        match self {
+            LocalRefusal::QueueFull => ChildRefusal::QueueFull,
+            LocalRefusal::QueueTimeout => ChildRefusal::QueueTimeout,
+            LocalRefusal::Quarantined => ChildRefusal::Quarantined,
+            LocalRefusal::Draining => ChildRefusal::Draining,
+            LocalRefusal::SessionOver => ChildRefusal::SessionOver,
+        }
+    }
 }
 
 /// Why a call that was taken in has no answer.
@@ -55,6 +69,19 @@ impl From<LocalRefusal> for CallFailure {
 
 /// A call that is taken out to wait elsewhere: its text, who waits for it, and when its time is over.
 pub type Taken<C> = (Vec<u8>, C, Option<Instant>);
+
+/// The end of a child, of which nothing is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChildEnd {
+    /// Why it was of no more use; `None` if it was ended on purpose.
+    pub failure: Option<ChildFailure>,
+    /// Calls that it took along.
+    pub calls_lost: u32,
+    /// The last lines of its stderr, oldest first.
+    pub last_errors: Vec<String>,
+    /// The last that went each way, if that was kept and it was not ended on purpose.
+    pub recording: Option<Box<Recording>>,
+}
 
 /// Something that concerns others.
 #[derive(Debug)]
@@ -167,6 +194,11 @@ pub enum LocalEvent<'e, C> {
         /// Whether it gets no more already.
         is_used_up: bool,
     },
+    /// A child has had no calls for so long that it may be one too many.
+    Resting {
+        /// Which one.
+        member: MemberKey,
+    },
     /// A child's process is to be ended: its group gets this signal.
     Step {
         /// Which one.
@@ -178,10 +210,8 @@ pub enum LocalEvent<'e, C> {
     Gone {
         /// Which one.
         member: MemberKey,
-        /// Why it was of no more use; `None` if it was ended on purpose.
-        failure: Option<ChildFailure>,
-        /// The last lines of its stderr, oldest first.
-        last_errors: Vec<String>,
+        /// How it ended.
+        end: ChildEnd,
     },
 }
 

@@ -7,7 +7,7 @@ use crate::children::client::ClientKey;
 use crate::children::piped::PipedChild;
 use crate::children::pool::{Load, MemberKey};
 
-use super::event::LocalEvent;
+use super::event::{ChildEnd, LocalEvent};
 
 /// How long what a process has said is read after its end, if somebody else holds its pipes open.
 const READ_AFTER_EXIT: Duration = Duration::from_millis(500);
@@ -28,8 +28,11 @@ pub(super) struct Member<C, S> {
     is_disowned: bool,
     /// The calls that it had got when its activity was last told.
     calls_told: u32,
+    /// Calls that it took along.
+    pub(super) calls_lost: u32,
     is_retired: bool,
     is_told_worn: bool,
+    is_told_resting: bool,
     is_ending: bool,
     is_abandoned: bool,
 }
@@ -46,8 +49,10 @@ impl<C, S> Member<C, S> {
             has_waiting: false,
             is_disowned: false,
             calls_told: 0,
+            calls_lost: 0,
             is_retired: false,
             is_told_worn: false,
+            is_told_resting: false,
             is_ending: false,
             is_abandoned: false,
         }
@@ -117,6 +122,15 @@ impl<C, S> Member<C, S> {
         Some(LocalEvent::Worn { member, is_used_up })
     }
 
+    /// What is to be told of one that has had no calls for long, once each time.
+    pub(super) fn rest<'e>(&mut self, now: Instant) -> Option<LocalEvent<'e, C>> {
+        let is_resting = !self.is_retired && self.piped.child().is_resting(now);
+        let is_news = is_resting && !self.is_told_resting;
+        self.is_told_resting = is_resting;
+        let member = self.key;
+        is_news.then_some(LocalEvent::Resting { member })
+    }
+
     /// It is of no more use, if it failed: its pipes are closed, and its calls will be taken from it. One that is
     /// being ended fails no more, but its calls are over when its process is.
     pub(super) fn fail(&mut self, failure: Option<ChildFailure>, now: Instant) {
@@ -176,10 +190,16 @@ impl<C, S> Member<C, S> {
 
     /// What is told of one of which nothing is left.
     pub(super) fn take_gone<'e>(&mut self) -> LocalEvent<'e, C> {
+        let failure = self.failure.take();
+        let recording = self.piped.child_mut().take_recording();
         LocalEvent::Gone {
             member: self.key,
-            failure: self.failure.take(),
-            last_errors: self.piped.child().last_errors().map(str::to_owned).collect(),
+            end: ChildEnd {
+                recording: recording.filter(|_| failure.is_some()),
+                failure,
+                calls_lost: self.calls_lost,
+                last_errors: self.piped.child().last_errors().map(str::to_owned).collect(),
+            },
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::children::piped::{PipeKeys, PipeSockets, PipedChild};
 use crate::children::pool::{Load, MemberKey, least_loaded};
 use crate::ring::{ConnectionKey, DataRing, Received};
 
-pub use event::{CallFailure, LocalEvent, LocalRefusal, Taken};
+pub use event::{CallFailure, ChildEnd, LocalEvent, LocalRefusal, Taken};
 use member::Member;
 use waiting::Waiting;
 
@@ -77,6 +77,8 @@ pub struct LocalChildren<C, S> {
     /// Whose turn it is among equals.
     turn: usize,
     loads: Vec<Load>,
+    /// Whether the first of equals gets a call, so that others can be idle.
+    is_packing: bool,
     refusal: Option<LocalRefusal>,
 }
 
@@ -88,12 +90,14 @@ impl<C, S> LocalChildren<C, S> {
             waiting: Waiting::new(limits.queue_depth_max, limits.queue_timeout),
             turn: 0,
             loads: Vec::new(),
+            is_packing: false,
             refusal: None,
         }
     }
 
     /// Takes a child in whose process was just started.
     pub fn adopt(&mut self, key: MemberKey, child: Child<C>, sockets: PipeSockets<S>, keys: PipeKeys) {
+        self.is_packing |= child.may_rest();
         self.members
             .push(Member::new(key, PipedChild::new(child, sockets, keys)));
     }
@@ -229,6 +233,14 @@ impl<C, S> LocalChildren<C, S> {
             .map(|member| member.piped.child().room())
             .sum();
         room.saturating_sub(self.waiting.len() as u32)
+    }
+
+    /// Calls that children have, and that somebody waits for.
+    pub fn in_flight(&self) -> u32 {
+        let members = self.members.iter();
+        members
+            .map(|member| member.piped.child().in_flight().running())
+            .sum()
     }
 
     /// Calls that wait for a child.
@@ -405,6 +417,9 @@ impl<C, S> LocalChildren<C, S> {
             if let Some(step) = member.step(now) {
                 tell(LocalEvent::Step { member: key, step });
             }
+            if let Some(resting) = member.rest(now) {
+                tell(resting);
+            }
         }
     }
 
@@ -424,7 +439,9 @@ impl<C, S> LocalChildren<C, S> {
         let Some(member) = chosen.and_then(|at| self.members.get_mut(at)) else {
             return Err(caller);
         };
-        self.turn = self.turn.wrapping_add(1);
+        if !self.is_packing {
+            self.turn = self.turn.wrapping_add(1);
+        }
         let placed = member.piped.child_mut().submit(text, message, caller, now);
         placed.map(|_| ())
     }
@@ -511,13 +528,16 @@ impl<C, S> LocalChildren<C, S> {
                         });
                     }
                     Abandoned::Unsent { caller, line } => self.waiting.push_front(line, caller),
-                    Abandoned::Sent { caller } => tell(LocalEvent::Failed {
-                        caller,
-                        failure: CallFailure::ChildLost {
-                            member: key,
-                            reason: reason.clone(),
-                        },
-                    }),
+                    Abandoned::Sent { caller } => {
+                        member.calls_lost += 1;
+                        tell(LocalEvent::Failed {
+                            caller,
+                            failure: CallFailure::ChildLost {
+                                member: key,
+                                reason: reason.clone(),
+                            },
+                        });
+                    }
                 }
             }
         }

@@ -140,7 +140,7 @@ impl Rig {
             }
             LocalEvent::Failed { caller, .. } => failed.push(caller),
             LocalEvent::ErrorLine { .. } => *lines += 1,
-            LocalEvent::Gone { member, failure, .. } => gone.push((member.0, failure.is_some())),
+            LocalEvent::Gone { member, end } => gone.push((member.0, end.failure.is_some())),
             LocalEvent::Ready { .. } | LocalEvent::Rubbish { .. } => {}
             other => panic!("{other:?}"),
         };

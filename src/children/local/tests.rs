@@ -1,5 +1,7 @@
 //! The children of one server on a shard's simulated ring, whose processes a test plays.
 
+mod resting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
@@ -56,9 +58,12 @@ impl Told {
             LocalEvent::Progress { .. } | LocalEvent::ErrorLine { .. } | LocalEvent::Rubbish { .. } => return,
             LocalEvent::Ready { member, .. } => format!("{} is ready", member.0),
             LocalEvent::Worn { member, is_used_up } => format!("{} is worn, used up: {is_used_up}", member.0),
+            LocalEvent::Resting { member } => format!("{} is resting", member.0),
             LocalEvent::Step { member, step } => format!("{}: {step:?}", member.0),
-            LocalEvent::Gone { member, failure, .. } => {
-                let why = failure.map_or("as it should".to_owned(), |failure| failure.to_string());
+            LocalEvent::Gone { member, end } => {
+                let why = end
+                    .failure
+                    .map_or("as it should".to_owned(), |failure| failure.to_string());
                 format!("{} is gone: {why}", member.0)
             }
             LocalEvent::Listed { lists, .. } => {
@@ -94,6 +99,7 @@ struct Rig {
     in_flight_max: u32,
     calls_max: Option<u32>,
     worn_after: Option<u32>,
+    idle_timeout: Option<Duration>,
     now: Instant,
     told: Told,
 }
@@ -111,6 +117,7 @@ impl Rig {
             in_flight_max,
             calls_max: None,
             worn_after: None,
+            idle_timeout: None,
             now: Instant::now(),
             told: Told::default(),
         }
@@ -169,6 +176,11 @@ impl Rig {
             in_flight_max: self.in_flight_max,
             calls_max: self.calls_max,
             worn_after: self.worn_after,
+            idle_timeout: self.idle_timeout,
+            // A child that rests is looked at later.
+            ping_interval: limits_by_default()
+                .ping_interval
+                .max(self.idle_timeout.unwrap_or_default() * 100),
             ..limits_by_default()
         };
         let child = Child::new(limits, profile, false, self.now);

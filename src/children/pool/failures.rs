@@ -23,6 +23,9 @@ const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 /// The time between two tries in quarantine.
 const TRIED_EVERY: Duration = Duration::from_secs(60);
 
+/// A child that leaves by itself is followed by another at once, if it has lived this long.
+const LEFT_AFTER: Duration = Duration::from_secs(10);
+
 /// The record of a server's failures.
 #[derive(Debug, Default)]
 pub struct Failures {
@@ -62,6 +65,18 @@ impl Failures {
             self.not_before = Some(now + TRIED_EVERY);
             return;
         }
+        self.wait_longer(now);
+    }
+
+    /// A child that was ready for this long has left by itself, with nothing to do. That is no failure; but one that
+    /// does so at once is waited for longer every time.
+    pub fn on_left(&mut self, lived: Duration, now: Instant) {
+        if lived < LEFT_AFTER && self.state == State::Normal {
+            self.wait_longer(now);
+        }
+    }
+
+    fn wait_longer(&mut self, now: Instant) {
         let wait = self.wait.map_or(WAIT_MIN, |wait| (wait * 2).min(WAIT_MAX));
         self.wait = Some(wait);
         self.not_before = Some(now + wait);

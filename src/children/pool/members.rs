@@ -28,8 +28,10 @@ pub struct MemberKey(pub u64);
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberEnd {
-    /// It was ended, or left of its own with nothing to do: that is no failure.
+    /// It was ended: that is no failure.
     Wanted,
+    /// It left by itself when it had served and had nothing to do: that is none, either.
+    Left,
     /// It died, could not be used, or never started.
     Failed,
 }
@@ -179,6 +181,17 @@ impl Pool {
         }
     }
 
+    /// A child has had no calls for long. Says whether it is to be retired: there are more than there should be.
+    pub fn on_resting(&mut self, key: MemberKey) -> bool {
+        let serves =
+            |member: &Member| member.key == key && matches!(member.state, MemberState::Serving { .. });
+        let is_spare = self.members.iter().any(serves) && self.serving() > self.sizes.min_idle;
+        if is_spare {
+            self.on_retired(key);
+        }
+        is_spare
+    }
+
     /// A child gets no more calls, and will end.
     pub fn on_retired(&mut self, key: MemberKey) {
         if let Some(member) = self.members.iter_mut().find(|member| member.key == key) {
@@ -198,8 +211,10 @@ impl Pool {
             // It was to end, however it did.
             MemberState::Stopping => return,
         };
-        if end == MemberEnd::Failed {
-            self.failures.on_failure(lived, now);
+        match end {
+            MemberEnd::Wanted => {}
+            MemberEnd::Left => self.failures.on_left(lived, now),
+            MemberEnd::Failed => self.failures.on_failure(lived, now),
         }
     }
 

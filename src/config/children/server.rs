@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::pool::{PoolSettings, Rlimit};
-use crate::launcher::{ChildSpec, Limits, ResourceLimit, User, resource_named};
+use crate::launcher::{Access, ChildSpec, Limits, ResourceLimit, User, resource_named};
 
 /// Variables that a child gets of the server's own: those of the official clients, and what says how to write.
 const INHERITED: [&str; 9] = [
@@ -99,6 +99,11 @@ impl ChildServer {
                 rss_max: self.pool.rss_bytes_max,
                 pids_max: self.pool.pids_max,
                 user,
+                access: Access {
+                    read: self.pool.read.clone(),
+                    write: self.pool.write.clone(),
+                    tcp: self.pool.tcp.clone(),
+                },
                 cpus: Vec::new(),
             },
         }

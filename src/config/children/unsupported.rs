@@ -1,6 +1,6 @@
 //! What is known of pools and cannot be served yet: it is refused, because whoever writes it relies on it.
 
-use super::pool::{PoolMode, PoolSettings, RetryPolicy};
+use super::pool::{PoolSettings, RetryPolicy};
 use super::server::ChildServer;
 use crate::config::error::ConfigError;
 
@@ -16,17 +16,7 @@ pub(in crate::config) fn refuse_unsupported(servers: &[ChildServer], errors: &mu
 
 fn refusals(pool: &PoolSettings) -> Vec<String> {
     let mut refusals = Vec::new();
-    let unsupported = [
-        (
-            "idle_timeout",
-            pool.mode == PoolMode::Shared && pool.idle_timeout().is_some(),
-        ),
-        ("warmup", pool.warmup.is_some()),
-        ("retry", pool.retry != RetryPolicy::Off),
-        ("read", pool.read.is_some()),
-        ("write", pool.write.is_some()),
-        ("tcp", pool.tcp.is_some()),
-    ];
+    let unsupported = [("retry", pool.retry != RetryPolicy::Off)];
     let named = unsupported.into_iter().filter(|(_, is_set)| *is_set);
     refusals.extend(named.map(|(key, _)| format!("`{key}` is not supported yet; remove it")));
     refusals
@@ -54,8 +44,8 @@ mod tests {
     fn what_is_served_is_not_refused() {
         let all = "mode=shared,min_idle=2,max=8,max_in_flight=16,queue_depth=100,queue_timeout=10s,list_ttl=1m,start_timeout=5s,\
                    first_start_timeout=10m,call_timeout=1h,cancel_grace=0,stop_grace=500ms,inherit=*,message_max=1MiB,\
-                   idle_timeout=off,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=off,retry=off,on_loss=404,\
-                   era=modern,unwrap=off,user=nobody,interactive=off";
+                   idle_timeout=1m,recycle_calls=9,recycle_age=1h,rss_max=512MiB,pids_max=50,warmup=echo,retry=off,on_loss=404,\
+                   era=modern,unwrap=off,read=/usr,write=/tmp,tcp=443,user=nobody,interactive=off";
         assert!(refused(&[all]).is_empty());
         assert!(refused(&["mode=shared,interactive=on"]).is_empty());
         assert!(refused(&[]).is_empty());
@@ -66,20 +56,10 @@ mod tests {
         for served in ["", "mode=call", "key_header=x-user,on_loss=restart,anonymous=one"] {
             assert!(refused(&[served]).is_empty(), "{served}");
         }
-        for key in [
-            "idle_timeout=1m",
-            "warmup=echo",
-            "retry=read_only",
-            "read=/usr",
-            "write=/tmp",
-            "tcp=443",
-        ] {
-            let refusals = refused(&[&format!("mode=shared,{key}")]);
-            let name = key.split('=').next().unwrap();
-            assert!(
-                refusals.len() == 1 && refusals[0].contains(&format!("`{name}`")),
-                "{refusals:?}"
-            );
-        }
+        let refusals = refused(&["mode=shared,retry=read_only"]);
+        assert!(
+            refusals.len() == 1 && refusals[0].contains("`retry`"),
+            "{refusals:?}"
+        );
     }
 }

@@ -18,5 +18,8 @@ section! {
         /// A file of such programs, as clients have it: `mcpServers`, or `servers`.
         pub mcp_json: Option<PathBuf> = None => option("mcp-json", "FILE", Path,
             "Serve the programs of this file, which has `mcpServers` as clients have it: each at /servers/NAME/mcp, and all at /mcp").derived("none"),
+        /// Where to keep what went last between this and a child that died: files of the owner alone, 64 at most.
+        pub flight_recorder: Option<PathBuf> = None => option("flight-recorder", "DIR", Path,
+            "Keep the last 64 KiB each way of programs that died, in files of this directory").derived("none"),
     }
 }

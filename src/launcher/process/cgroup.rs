@@ -69,6 +69,11 @@ impl Cgroups {
         }
     }
 
+    /// Whether the kernel keeps limits of processes.
+    pub(super) fn has_pids(&self) -> bool {
+        self.has_pids
+    }
+
     pub(super) fn base(&self) -> &Path {
         &self.base
     }

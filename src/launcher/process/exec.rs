@@ -24,6 +24,7 @@ use rustix::thread::{
 
 use super::descriptors::close_on_exec;
 use super::tag;
+use crate::launcher::access;
 use crate::launcher::outcome::{SpawnError, SpawnStage};
 use crate::launcher::spec::{ChildSpec, User};
 
@@ -187,7 +188,8 @@ impl Plan {
             // The launcher died before the signal was set.
             return Err((SpawnStage::Launcher, io::ErrorKind::ConnectionReset.into()));
         }
-        close_on_exec().map_err(|error| (SpawnStage::Confinement, error))
+        close_on_exec().map_err(|error| (SpawnStage::Confinement, error))?;
+        access::apply(&self.spec).map_err(|error| (SpawnStage::Access, error))
     }
 }
 

@@ -79,7 +79,8 @@ struct Serving {
 impl Serving {
     fn serve(&mut self) {
         let cgroup = self.cgroups.as_ref().map(|cgroups| cgroups.base().to_path_buf());
-        self.report(&Report::Ready { cgroup });
+        let has_pids = self.cgroups.as_ref().is_some_and(Cgroups::has_pids);
+        self.report(&Report::Ready { cgroup, has_pids });
         loop {
             if !self.flush() || getppid() != self.guard {
                 return;
@@ -137,7 +138,7 @@ impl Serving {
         }
         match Request::decode(&bytes) {
             Some(Request::Spawn { child, spec }) => {
-                let result = ends(descriptors).and_then(|ends| self.spawn(child, spec, ends));
+                let result = ends(descriptors).and_then(|ends| self.spawn(child, *spec, ends));
                 self.report(&Report::Spawned { child, result });
             }
             Some(Request::Terminate { child }) => self.children.terminate(child),

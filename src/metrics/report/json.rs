@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::advice::{Facts, advise};
 use super::merged::{Report, ShardReport};
+use crate::metrics::children::ChildServerFigures;
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
-use crate::metrics::labels::{Label, RequestClass, Stage, ToolLabels};
+use crate::metrics::labels::{ChildDeath, ChildRefusal, Label, RequestClass, Stage, ToolLabels};
 use crate::metrics::saturating_nanos;
 use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
@@ -28,9 +29,31 @@ pub(super) fn render(report: &Report) -> String {
         "shards": shards,
         "all": all,
         "workers": report.workers.map(workers_object),
+        "children": report.children.iter().map(children_object).collect::<Vec<_>>(),
         "advice": advice_object(report),
     });
     format!("{object}\n")
+}
+
+fn children_object(server: &ChildServerFigures) -> Value {
+    json!({
+        "server": server.server,
+        "starts": server.starts_total,
+        "ready": server.ready_total,
+        "deaths": by_name::<ChildDeath>(&server.deaths_total),
+        "calls": server.calls_total,
+        "refusals": by_name::<ChildRefusal>(&server.refused_total),
+        "with_children_ns": nanos(server.with_children_total),
+        "elsewhere_ns": nanos(server.elsewhere_total),
+        "resident_bytes": server.resident_bytes,
+        "cpu_ns": nanos(server.cpu_total),
+    })
+}
+
+fn by_name<E: Label>(counts: &[u64]) -> Value {
+    let names = E::all().iter().map(|member| member.as_str().to_owned());
+    let counts = counts.iter().map(|count| Value::from(*count));
+    names.zip(counts).collect::<Map<_, _>>().into()
 }
 
 fn advice_object(report: &Report) -> Value {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics::children::ChildServerFigures;
 use crate::metrics::contention::ContentionFigures;
 use crate::metrics::histogram::ShardHistograms;
 use crate::metrics::labels::ToolLabels;
@@ -31,6 +32,7 @@ pub struct Report {
     pub(super) all: ShardSnapshot,
     pub(super) all_histograms: ShardHistograms,
     pub(super) contention: ContentionFigures,
+    pub(super) children: Vec<ChildServerFigures>,
 }
 
 impl Report {
@@ -58,6 +60,13 @@ impl Report {
             all,
             all_histograms,
             contention,
+            children: Vec::new(),
         }
+    }
+
+    /// The same, with the figures of other programs that are served.
+    pub(crate) fn with_children(mut self, children: Vec<ChildServerFigures>) -> Self {
+        self.children = children;
+        self
     }
 }

@@ -1,15 +1,9 @@
 //! Why a child died, and whose doing that was.
 
-use std::time::Duration;
-
-use crate::children::ChildFailure;
+use crate::children::{ChildEnd, ChildFailure};
 use crate::launcher::{Exit, ExitReason, ExitStatus};
 use crate::metrics::ChildDeath;
 use crate::units::ByteSize;
-
-/// A child that ends by itself with 0, and had nothing to do, was not needed any more; unless it does so all the time,
-/// which would be as good as never starting.
-const LIFE_MIN: Duration = Duration::from_secs(10);
 
 /// What is known of the end of a child that nobody had asked to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,20 +20,22 @@ pub(super) struct Ends<'e> {
     pub(super) spawn_error: Option<&'e str>,
     /// How its process ended.
     pub(super) exit: Option<&'e Exit>,
-    /// Why it was of no more use; `None` if it was ended on purpose.
-    pub(super) failure: Option<&'e ChildFailure>,
-    /// For how long it had taken calls; `None` if it never did.
-    pub(super) served: Option<Duration>,
+    /// What its shard says; nothing if it was ended on purpose.
+    pub(super) said: Option<&'e ChildEnd>,
+    /// Whether it had taken calls.
+    pub(super) has_served: bool,
 }
 
 impl Death {
-    /// The death that these ends come to; `None` if it was no death.
+    /// The death that these ends come to; `None` if it was no death. A child that has served and leaves with 0, when
+    /// it has nothing to do, was not needed any more.
     pub(super) fn of(ends: &Ends<'_>) -> Option<Death> {
         let death = |reason, text: String| Some(Death { reason, text });
         if let Some(error) = ends.spawn_error {
             return death(ChildDeath::Spawn, error.to_owned());
         }
-        let failure = ends.failure?;
+        let said = ends.said?;
+        let failure = said.failure.as_ref()?;
         match ends.exit.map(|exit| exit.reason) {
             Some(ExitReason::LauncherEnded) => {
                 return death(
@@ -69,7 +65,7 @@ impl Death {
             ChildFailure::Exited | ChildFailure::OutputEnded | ChildFailure::InputBroken
         );
         match own_exit.map(|exit| exit.status).filter(|_| is_about_pipes) {
-            Some(ExitStatus::Code(0)) if ends.served.is_some_and(|served| served >= LIFE_MIN) => None,
+            Some(ExitStatus::Code(0)) if ends.has_served && said.calls_lost == 0 => None,
             Some(ExitStatus::Code(code)) => death(ChildDeath::Exit, format!("it exited with status {code}")),
             Some(ExitStatus::Signal(signal)) => {
                 death(ChildDeath::Signal, format!("signal {signal} ended it"))
@@ -119,11 +115,25 @@ mod tests {
     }
 
     fn death(exit: &Exit, failure: ChildFailure, served: Option<u64>) -> Option<(ChildDeath, String)> {
+        death_with(exit, failure, served.is_some(), 0)
+    }
+
+    fn death_with(
+        exit: &Exit,
+        failure: ChildFailure,
+        has_served: bool,
+        calls_lost: u32,
+    ) -> Option<(ChildDeath, String)> {
+        let said = ChildEnd {
+            failure: Some(failure),
+            calls_lost,
+            ..ChildEnd::default()
+        };
         let ends = Ends {
             spawn_error: None,
             exit: Some(exit),
-            failure: Some(&failure),
-            served: served.map(Duration::from_secs),
+            said: Some(&said),
+            has_served,
         };
         Death::of(&ends).map(|death| (death.reason, death.text))
     }
@@ -155,10 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_leaves_with_0_after_a_while_has_not_failed() {
+    fn a_child_that_has_served_and_leaves_with_0_has_not_failed_unless_it_takes_calls_along() {
         let left = exit(ExitStatus::Code(0), ExitReason::Itself);
         assert_eq!(death(&left, ChildFailure::OutputEnded, Some(10)), None);
-        assert!(death(&left, ChildFailure::OutputEnded, Some(9)).is_some());
+        assert_eq!(death(&left, ChildFailure::OutputEnded, Some(0)), None);
+        assert!(death_with(&left, ChildFailure::OutputEnded, true, 1).is_some());
         assert!(death(&left, ChildFailure::OutputEnded, None).is_some());
         assert!(death(&left, ChildFailure::Unresponsive, Some(10)).is_some());
         let on_purpose = Ends {

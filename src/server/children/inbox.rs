@@ -5,7 +5,7 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::children::{ChildNews, Supervisor};
-use crate::launcher::{ChildEvents, ChildId, Exit, Pid};
+use crate::launcher::{ChildEvents, ChildId, Exit, Pid, TreeUsage};
 use crate::mcp::SessionToken;
 
 /// A word to the thread.
@@ -19,6 +19,8 @@ pub(super) enum Mail {
     Exited(ChildId, Exit),
     /// A session has ended.
     SessionEnded(SessionToken),
+    /// What a process uses, with all that came of it.
+    Usage(ChildId, TreeUsage),
     /// The server drains: its shards end their children, and none is started any more.
     Drain,
     /// Everything ends now.
@@ -55,5 +57,9 @@ impl ChildEvents for SupervisorInbox {
 
     fn exited(&self, child: ChildId, exit: Exit) {
         self.send(Mail::Exited(child, exit));
+    }
+
+    fn usage(&self, child: ChildId, usage: TreeUsage) {
+        self.send(Mail::Usage(child, usage));
     }
 }

@@ -1,6 +1,6 @@
 //! One child as the thread knows it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::children::MemberKey;
 use crate::launcher::{ChildId, Exit, PipeNumbers};
@@ -29,6 +29,8 @@ pub(super) struct Member {
     pub(super) pid: Option<i32>,
     pub(super) spawn_error: Option<String>,
     pub(super) exit: Option<Exit>,
+    /// Resident bytes, and CPU time, of its tree, when that was last told.
+    pub(super) used: (u64, Duration),
 }
 
 impl Member {
@@ -55,6 +57,7 @@ impl Member {
             pid: None,
             spawn_error: None,
             exit: None,
+            used: (0, Duration::ZERO),
         }
     }
 

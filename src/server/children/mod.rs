@@ -18,6 +18,7 @@
 //! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
 //! | `era` | how children are spoken to |
+//! | `flight` | what is kept of one that died |
 //! | `inbox` | what the thread hears |
 //! | `outside`, `real` | what it does, and to whom |
 //! | `status` | what others may know |
@@ -27,6 +28,7 @@
 
 mod death;
 mod era;
+mod flight;
 mod inbox;
 mod member;
 mod outside;
@@ -58,6 +60,7 @@ use super::accounts::child_user;
 use super::cause::Cause;
 use super::link::Link;
 use super::start_error::StartError;
+use flight::FlightRecorder;
 use inbox::{Mail, SupervisorInbox};
 use outside::Outside;
 use real::Real;
@@ -76,6 +79,7 @@ pub(super) struct Launched {
     inbox: Arc<SupervisorInbox>,
     from: Receiver<Mail>,
     specs: Vec<ChildSpec>,
+    recorder: Option<FlightRecorder>,
 }
 
 impl Launched {
@@ -94,19 +98,29 @@ impl Launched {
                 let user = user_of(server)?;
                 let mut spec = server.spec(std::env::vars_os(), user);
                 spec.limits.cpus.clone_from(&cpus);
+                let checked = spec.limits.access.check();
+                checked
+                    .map_err(|why| failed(io::Error::other(format!("server `{}`: {why}", server.name))))?;
                 Ok(spec)
             })
             .collect();
         let specs = specs?;
+        let recorder = settings.children.flight_recorder.as_deref();
+        let recorder = recorder.map(FlightRecorder::open).transpose().map_err(failed)?;
         let (inbox, from) = SupervisorInbox::new();
         let inbox = Arc::new(inbox);
         let events: Arc<dyn ChildEvents> = Arc::<SupervisorInbox>::clone(&inbox);
         let launcher = Launcher::start(events).map_err(failed)?;
+        let limited = servers.iter().filter(|server| server.pool.pids_max.is_some());
+        for server in limited.filter(|_| !launcher.keeps_process_limits()) {
+            tracing::warn!(server = %server.name, "`pids_max` is not kept: no cgroup is delegated to this server");
+        }
         Ok(Some(Launched {
             launcher,
             inbox,
             from,
             specs,
+            recorder,
         }))
     }
 
@@ -143,6 +157,7 @@ impl Launched {
             cpus: settings.children.cpu_count,
             write_timeout: settings.timeouts.write,
             ask_timeout: settings.timeouts.ask,
+            is_recorded: settings.children.flight_recorder.is_some(),
         };
         let servers = (0..).zip(&settings.children.servers).zip(self.specs);
         let servers = servers.map(|((index, server), spec)| {
@@ -155,6 +170,7 @@ impl Launched {
             launcher: self.launcher,
             inboxes,
             link,
+            recorder: self.recorder,
             opened,
             is_open: false,
         };

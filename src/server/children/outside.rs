@@ -8,6 +8,8 @@ use crate::launcher::{Behind, ChildId, ChildSpec, PipeNumbers};
 use crate::mcp::SessionToken;
 use crate::registry::ServerIndex;
 
+use super::flight::Flight;
+
 /// Who does what the thread decides.
 pub(super) trait Outside {
     /// Our end of a pipe, as the shards' rings have it.
@@ -22,11 +24,17 @@ pub(super) trait Outside {
     /// Looks who holds the pipes of a child whose first process is `leader`, and was started by `spec`.
     fn behind(&mut self, leader: i32, pipes: PipeNumbers, spec: &ChildSpec) -> Behind;
 
+    /// Asks what a process uses, which comes by mail.
+    fn ask_usage(&mut self, process: ChildId);
+
     /// Sends SIGTERM to a process and its group.
     fn terminate(&mut self, process: ChildId);
 
     /// Sends SIGKILL to a process and all that came of it.
     fn kill(&mut self, process: ChildId);
+
+    /// Keeps what was recorded of a child that has died.
+    fn keep(&mut self, flight: &Flight<'_>);
 
     /// Tells a shard what to do.
     fn order(&mut self, shard: u16, order: ChildOrder<Self::Socket>);

@@ -95,7 +95,7 @@ impl<O: Outside> Supervising<O> {
 
     fn retire_owned(&mut self, at: usize, member: MemberKey) {
         self.servers[at].pool.on_retired(member);
-        self.retire(at, member);
+        self.retire(at, member, "a client's child gets no more calls");
     }
 
     /// A child is of no more use to its client, if it has one: who knows where it is forgets that, and a session that

@@ -12,6 +12,7 @@ use crate::ring::Socket;
 use crate::server::link::Link;
 use crate::shard::{Inbox, ShardEvent};
 
+use super::flight::{Flight, FlightRecorder};
 use super::outside::{Begun, Known, Outside};
 
 /// Items that are left out and named in the log, each time lists are published: a list may have thousands.
@@ -23,6 +24,7 @@ pub(super) struct Real {
     /// By the shards' numbers.
     pub(super) inboxes: Vec<Inbox<Socket>>,
     pub(super) link: Arc<Link>,
+    pub(super) recorder: Option<FlightRecorder>,
     /// Hears that clients can come.
     pub(super) opened: SyncSender<()>,
     /// They can.
@@ -48,12 +50,29 @@ impl Outside for Real {
         Pid::from_raw(leader).map_or(Behind::Unknown, |leader| behind(leader, pipes, spec))
     }
 
+    fn ask_usage(&mut self, process: ChildId) {
+        self.launcher.usage(process);
+    }
+
     fn terminate(&mut self, process: ChildId) {
         self.launcher.terminate(process);
     }
 
     fn kill(&mut self, process: ChildId) {
         self.launcher.kill(process);
+    }
+
+    fn keep(&mut self, flight: &Flight<'_>) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        match recorder.write(flight) {
+            Ok(Some(path)) => {
+                tracing::warn!(server = %flight.server, path = %path.display(), "its last words are kept")
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(server = %flight.server, %error, "its last words cannot be kept"),
+        }
     }
 
     fn order(&mut self, shard: u16, order: ChildOrder<Socket>) {

@@ -1,10 +1,11 @@
 //! The children of one server, all shards together: what the pool decides about them, and what is known of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::children::{
     ChildLimits, ChildLists, ChildProfile, Client, ClientKey, ClientProfile, Introduction, MemberEnd,
-    MemberKey, Owners, Pool, PoolSizes, PoolStatus, PoolStep, StartPlan,
+    MemberKey, Owners, Pool, PoolSizes, PoolStatus, PoolStep, Settled, StartPlan, WarmupCall,
 };
 use crate::config::{ChildServer, LossPolicy, PoolMode};
 use crate::launcher::ChildSpec;
@@ -40,11 +41,16 @@ pub(super) struct ServerChildren {
     pub(super) has_met_strangers: bool,
     /// What a child may take, but for the time of its start.
     limits: ChildLimits,
+    /// What a child is to answer before it takes calls.
+    pub(super) warmup: Option<Arc<WarmupCall>>,
     pub(super) members: Vec<Member>,
     /// How the next child is spoken to.
     pub(super) era: SpokenEra,
-    /// Calls that wait for a child, shard by shard.
+    /// Calls that wait for a child, and that children have, shard by shard.
     waiting: Vec<usize>,
+    in_flight: Vec<u32>,
+    /// CPU time of children that are gone.
+    cpu_of_gone: Duration,
     /// The shard that is next among those with as few children.
     turn: usize,
     /// What children have said of themselves and of what they have: the last of each profile.
@@ -88,11 +94,19 @@ impl ServerChildren {
             has_met_strangers: false,
             limits: ChildLimits {
                 ask_timeout: server.pool.is_attributed().then_some(around.ask_timeout),
+                is_recorded: around.is_recorded,
                 ..ChildLimits::of(&server.pool, sizes.start_timeout, around.write_timeout)
             },
+            warmup: server
+                .pool
+                .warmup
+                .as_ref()
+                .map(|warmup| Arc::new(WarmupCall::new(warmup))),
             members: Vec::new(),
             era: SpokenEra::new(server.pool.era),
             waiting: vec![0; usize::from(around.shards)],
+            in_flight: vec![0; usize::from(around.shards)],
+            cpu_of_gone: Duration::ZERO,
             turn: 0,
             known: Vec::new(),
             settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
@@ -309,20 +323,22 @@ impl ServerChildren {
         }
     }
 
-    /// A child is gone that was a member, or that never became one; gives how it died, if it did. `was_try` says that
-    /// another way to start it is left, which is taken at once.
-    pub(super) fn on_end(&mut self, key: MemberKey, death: Option<&Death>, was_try: bool, now: Instant) {
-        // It is not to blame for what happened to all.
-        let is_blamed = death.is_some_and(|death| death.reason != ChildDeath::Launcher);
-        let end = if is_blamed && !was_try {
-            MemberEnd::Failed
-        } else {
-            MemberEnd::Wanted
-        };
-        if is_blamed && was_try {
+    /// What a death says of the server. `was_try` is whether another way to start it is left, which is taken at once.
+    pub(super) fn blame(&mut self, death: &Death, was_try: bool) -> MemberEnd {
+        if death.reason == ChildDeath::Launcher {
+            // It is not to blame for what happened to all.
+            return MemberEnd::Wanted;
+        }
+        if was_try {
             self.starts.on_failed();
             tracing::warn!(server = %self.name, "a start without the wrapper has failed; the next one is with it");
+            return MemberEnd::Wanted;
         }
+        MemberEnd::Failed
+    }
+
+    /// A child is gone that was a member, or that never became one; it may have died.
+    pub(super) fn on_end(&mut self, key: MemberKey, end: MemberEnd, death: Option<&Death>, now: Instant) {
         self.pool.on_end(key, end, now);
         if let Some(death) = death {
             self.is_settled = true;
@@ -331,11 +347,33 @@ impl ServerChildren {
         }
     }
 
-    /// So many calls wait on a shard, and so many were answered in this time together.
-    pub(super) fn on_load(&mut self, shard: u16, waiting: usize, answered: u32, busy: Duration) {
-        if let Some(place) = self.waiting.get_mut(usize::from(shard)) {
-            *place = waiting;
+    /// So many calls wait on a shard, and so many are with its children.
+    pub(super) fn on_load(&mut self, shard: u16, waiting: usize, in_flight: u32) {
+        let shard = usize::from(shard);
+        if let (Some(waits), Some(runs)) = (self.waiting.get_mut(shard), self.in_flight.get_mut(shard)) {
+            (*waits, *runs) = (waiting, in_flight);
         }
+    }
+
+    /// What became of calls of one shard's clients.
+    pub(super) fn on_settled(&mut self, settled: &Settled) {
+        let figures = &mut self.figures;
+        figures.calls_total += u64::from(settled.calls);
+        figures.with_children_total += settled.with_children;
+        figures.elsewhere_total += settled.elsewhere;
+        for (count, more) in figures.refused_total.iter_mut().zip(settled.refused) {
+            *count += u64::from(more);
+        }
+    }
+
+    /// A child is gone that had used so much.
+    pub(super) fn on_used(&mut self, member: &Member) {
+        let by_exit = member.exit.as_ref().map(|exit| exit.used.user + exit.used.system);
+        self.cpu_of_gone += by_exit.unwrap_or_default().max(member.used.1);
+    }
+
+    /// So many calls were answered in this time together.
+    pub(super) fn on_answered(&mut self, answered: u32, busy: Duration) {
         if let Some(each) = busy.checked_div(answered) {
             self.pool.on_answered(each);
         }
@@ -416,6 +454,11 @@ impl ServerChildren {
             };
             figures.children[state.index()] += 1;
         }
+        figures.in_flight = self.in_flight.iter().map(|count| u64::from(*count)).sum();
+        figures.waiting = self.waiting.iter().map(|count| *count as u64).sum();
+        figures.resident_bytes = self.members.iter().map(|member| member.used.0).sum();
+        let cpu: Duration = self.members.iter().map(|member| member.used.1).sum();
+        figures.cpu_total = self.cpu_of_gone + cpu;
         figures.is_quarantined = self.is_quarantined;
         figures
     }
@@ -431,6 +474,8 @@ pub(super) struct PoolSurroundings {
     pub(super) write_timeout: Duration,
     /// How long a client may think about a child's question.
     pub(super) ask_timeout: Duration,
+    /// Whether the last that went each way is kept.
+    pub(super) is_recorded: bool,
 }
 
 /// The time after its first start's within which a child that was not ready is given up and gone.

@@ -16,8 +16,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use crate::children::{
-    Adoption, ChildFailure, ChildNews, ChildNewsEvent, ChildOrder, ClientValues, EndingStep, LocalRefusal,
-    MemberKey, PoolStatus, PoolStep,
+    Adoption, ChildEnd, ChildNews, ChildNewsEvent, ChildOrder, ClientValues, EndingStep, LocalRefusal,
+    MemberEnd, MemberKey, PoolStatus, PoolStep,
 };
 use crate::launcher::{ChildId, ChildSpec, Exit, Pid};
 use crate::metrics::{ChildDeath, ChildServerFigures};
@@ -25,6 +25,7 @@ use crate::registry::ServerIndex;
 
 use super::death::{Death, Ends};
 use super::era::SpokenEra;
+use super::flight::Flight;
 use super::inbox::Mail;
 use super::member::Member;
 use super::outside::{Begun, Known, Outside};
@@ -36,6 +37,8 @@ const STARTS_MAX: usize = 2;
 const START_COUNTS: Duration = Duration::from_secs(30);
 /// Waits between looks while nothing is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How old may be what is known of the memory and CPU time of children.
+const USAGE_EVERY: Duration = Duration::from_secs(5);
 /// Lines of stderr in a record of a death.
 const LAST_ERRORS: usize = 5;
 
@@ -48,6 +51,8 @@ pub(super) struct Supervising<O> {
     processes: BTreeMap<ChildId, (usize, MemberKey)>,
     /// The server that is asked first what it wants.
     turn: usize,
+    /// When to ask next what processes use.
+    usage_at: Option<Instant>,
     is_open: bool,
     is_draining: bool,
 }
@@ -61,6 +66,7 @@ impl<O: Outside> Supervising<O> {
             servers,
             processes: BTreeMap::new(),
             turn: 0,
+            usage_at: None,
             is_open: false,
             is_draining: false,
         }
@@ -74,6 +80,11 @@ impl<O: Outside> Supervising<O> {
             Mail::Spawned(process, Err(error)) => self.on_never_started(process, &error.to_string()),
             Mail::Exited(process, exit) => self.on_exited(process, exit),
             Mail::SessionEnded(session) => self.on_session_ended(session),
+            Mail::Usage(process, usage) => {
+                if let Some(member) = self.member(process) {
+                    member.used = (usage.resident_bytes, usage.cpu);
+                }
+            }
             Mail::Drain | Mail::Stop => {
                 self.is_draining = true;
                 self.servers
@@ -94,6 +105,7 @@ impl<O: Outside> Supervising<O> {
             self.reread(at, now);
             due = self.servers[at].due().map_or(due, |at| due.min(at));
         }
+        self.ask_usage(now);
         let mut is_settled = true;
         for server in &mut self.servers {
             is_settled &= server.is_settled(now);
@@ -124,6 +136,17 @@ impl<O: Outside> Supervising<O> {
         (figures.collect(), not_ready)
     }
 
+    /// Asks what processes use, when it is time to: one reading of `/proc` by the launcher serves all.
+    fn ask_usage(&mut self, now: Instant) {
+        if self.usage_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.usage_at = Some(now + USAGE_EVERY);
+        for process in self.processes.keys() {
+            self.outside.ask_usage(*process);
+        }
+    }
+
     fn server(&mut self, index: ServerIndex) -> Option<(usize, &mut ServerChildren)> {
         let at = self.servers.iter().position(|server| server.index == index)?;
         Some((at, self.servers.get_mut(at)?))
@@ -150,14 +173,14 @@ impl<O: Outside> Supervising<O> {
                 now
             }
             PoolStep::Retire { member } => {
-                self.retire(at, member);
+                self.retire(at, member, "a child is replaced");
                 now
             }
         }
     }
 
     /// Has a child end when it has answered the calls it has.
-    pub(super) fn retire(&mut self, at: usize, key: MemberKey) {
+    pub(super) fn retire(&mut self, at: usize, key: MemberKey, why: &str) {
         let server = &mut self.servers[at];
         let (index, name) = (server.index, server.name.clone());
         if let Some(member) = server.member(key) {
@@ -169,7 +192,7 @@ impl<O: Outside> Supervising<O> {
                     member: key,
                 },
             );
-            tracing::info!(server = %name, member = key.0, "a child gets no more calls");
+            tracing::info!(server = %name, member = key.0, "{why}");
             self.outside.order(shard, order);
         }
         self.disown(at, key);
@@ -201,6 +224,7 @@ impl<O: Outside> Supervising<O> {
                     profile: plan.profile.map(|profile| server.told(profile)),
                     owner: plan.owner,
                     wants_lists: server.wants_lists(&plan),
+                    warmup: server.warmup.clone(),
                 };
                 let owners = server.owners.as_mut();
                 let given = owners.and_then(|owners| owners.begin(key, shard, &plan, now));
@@ -214,7 +238,8 @@ impl<O: Outside> Supervising<O> {
                     reason: ChildDeath::Spawn,
                     text: error.to_string(),
                 };
-                server.on_end(key, Some(&death), is_unwrapped, now);
+                let end = server.blame(&death, is_unwrapped);
+                server.on_end(key, end, Some(&death), now);
                 tell_death(&server.name, None, &death, &[]);
                 self.tell_refusal(at, now);
             }
@@ -264,17 +289,25 @@ impl<O: Outside> Supervising<O> {
                     self.disown(at, member);
                 }
             }
+            ChildNewsEvent::Resting { member } => {
+                if of.pool.on_resting(member) {
+                    self.retire(at, member, "a child has had no calls for long, and ends");
+                }
+            }
             ChildNewsEvent::Step { member, step } => self.take_step(at, member, step),
-            ChildNewsEvent::Gone {
-                member,
-                failure,
-                last_errors,
-            } => self.on_gone(at, member, failure.as_ref(), &last_errors, now),
+            ChildNewsEvent::Gone { member, end } => self.on_gone(at, member, &end, now),
+            ChildNewsEvent::Deserted => of.pool.begin_drain(),
             ChildNewsEvent::Load {
                 waiting,
+                in_flight,
                 answered,
                 busy,
-            } => of.on_load(shard, waiting, answered, busy),
+                settled,
+            } => {
+                of.on_load(shard, waiting, in_flight);
+                of.on_answered(answered, busy);
+                of.on_settled(&settled);
+            }
         }
     }
 
@@ -365,32 +398,32 @@ impl<O: Outside> Supervising<O> {
     }
 
     /// A shard has let go of a child.
-    fn on_gone(
-        &mut self,
-        at: usize,
-        key: MemberKey,
-        failure: Option<&ChildFailure>,
-        last_errors: &[String],
-        now: Instant,
-    ) {
+    fn on_gone(&mut self, at: usize, key: MemberKey, end: &ChildEnd, now: Instant) {
         let server = &mut self.servers[at];
         let Some(place) = server.members.iter().position(|member| member.key == key) else {
             return;
         };
         let member = server.members.swap_remove(place);
         self.processes.remove(&member.process);
+        server.on_used(&member);
         let death = Death::of(&Ends {
             spawn_error: member.spawn_error.as_deref(),
             exit: member.exit.as_ref(),
-            failure,
-            served: member.ready.map(|ready| now.saturating_duration_since(ready)),
+            said: Some(end),
+            has_served: member.ready.is_some(),
         });
+        let last_errors = &end.last_errors;
         let death = death.map(|death| death.with_last_line(last_errors));
         let is_excused = death
             .as_ref()
             .is_some_and(|death| is_excused(&mut server.era, &member, death.reason));
         let counted = death.as_ref().filter(|_| !is_excused);
-        server.on_end(key, counted, member.is_failed_try(), now);
+        let for_pool = match counted {
+            Some(death) => server.blame(death, member.is_failed_try()),
+            None if death.is_none() && end.failure.is_some() => MemberEnd::Left,
+            None => MemberEnd::Wanted,
+        };
+        server.on_end(key, for_pool, counted, now);
         self.disown(at, key);
         let server = &self.servers[at];
         match &death {
@@ -398,7 +431,17 @@ impl<O: Outside> Supervising<O> {
                 let (server, reason) = (&server.name, &death.text);
                 tracing::info!(%server, pid = member.pid, %reason, "a child died when it was asked for its era; the next is not asked");
             }
-            Some(death) => tell_death(&server.name, member.pid, death, last_errors),
+            Some(death) => {
+                tell_death(&server.name, member.pid, death, last_errors);
+                let (server, death) = (&server.name, &death.text);
+                self.outside.keep(&Flight {
+                    server,
+                    member: key.0,
+                    pid: member.pid,
+                    death,
+                    end,
+                });
+            }
             None => tracing::info!(server = %server.name, pid = member.pid, "a child has ended"),
         }
         self.tell_refusal(at, now);

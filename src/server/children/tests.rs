@@ -4,6 +4,7 @@ mod eras;
 
 mod lists;
 mod owned;
+mod upkeep;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,21 +12,22 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::flight::Flight;
 use super::inbox::Mail;
 use super::outside::{Begun, Known, Outside};
 use super::server::{PoolSurroundings, ServerChildren};
 use super::supervising::Supervising;
 use crate::children::{
-    Adoption, Assignment, ChildFailure, ChildLists, ChildNews, ChildNewsEvent, ChildOrder, ChildProfile,
-    Client, ClientKey, ClientProfile, EndingStep, Handshake, HandshakeStep, Introduction, Kind, LocalRefusal,
-    MemberKey, PipeSockets,
+    Adoption, Assignment, ChildEnd, ChildFailure, ChildLists, ChildNews, ChildNewsEvent, ChildOrder,
+    ChildProfile, Client, ClientKey, ClientProfile, EndingStep, Handshake, HandshakeStep, Introduction, Kind,
+    LocalRefusal, MemberKey, PipeSockets, Settled,
 };
 use crate::config::{ChildServer, LossPolicy, PoolMode, PoolSettings};
 use crate::launcher::{
-    Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse,
+    Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse, TreeUsage,
 };
 use crate::mcp::{Announcement, ClientCapabilities, Era, SessionToken};
-use crate::metrics::{ChildDeath, ChildState};
+use crate::metrics::{ChildDeath, ChildRefusal, ChildState};
 use crate::registry::ServerIndex;
 
 /// Something that the thread did.
@@ -88,6 +90,10 @@ struct Played {
     looks: usize,
     /// Sessions that have ended.
     over: Vec<SessionToken>,
+    /// Children that died, and how.
+    kept: Vec<(u64, String)>,
+    /// How often it was asked what a process uses.
+    usages: usize,
 }
 
 impl Default for Played {
@@ -101,6 +107,8 @@ impl Default for Played {
             behind: Behind::Unknown,
             looks: 0,
             over: Vec::new(),
+            kept: Vec::new(),
+            usages: 0,
         }
     }
 }
@@ -138,6 +146,10 @@ impl Outside for Outsiders {
         played.behind.clone()
     }
 
+    fn ask_usage(&mut self, _: ChildId) {
+        self.0.borrow_mut().usages += 1;
+    }
+
     fn terminate(&mut self, process: ChildId) {
         self.0
             .borrow_mut()
@@ -147,6 +159,13 @@ impl Outside for Outsiders {
 
     fn kill(&mut self, process: ChildId) {
         self.0.borrow_mut().acts.push_back(Act::Kill(process.number()));
+    }
+
+    fn keep(&mut self, flight: &Flight<'_>) {
+        self.0
+            .borrow_mut()
+            .kept
+            .push((flight.member, flight.death.to_owned()));
     }
 
     fn order(&mut self, shard: u16, order: ChildOrder<()>) {
@@ -242,6 +261,7 @@ impl Rig {
             cpus: 4,
             write_timeout: Duration::from_secs(30),
             ask_timeout: Duration::from_secs(300),
+            is_recorded: true,
         };
         let server = |index| {
             let server = ChildServer {
@@ -313,11 +333,14 @@ impl Rig {
     }
 
     fn gone(&mut self, server: u16, member: u64, failure: Option<ChildFailure>) {
-        let event = ChildNewsEvent::Gone {
-            member: MemberKey(member),
+        let end = ChildEnd {
             failure,
+            calls_lost: 0,
+            recording: None,
             last_errors: vec!["Error: no\tkey".to_owned(), String::new()],
         };
+        let (member, end) = (MemberKey(member), Box::new(end));
+        let event = ChildNewsEvent::Gone { member, end };
         self.news(0, server, event);
     }
 
@@ -447,8 +470,10 @@ fn a_pool_grows_when_its_shards_say_that_calls_wait_too_long() {
     rig.acts();
     let load = |waiting| ChildNewsEvent::Load {
         waiting,
+        in_flight: 0,
         answered: 10,
         busy: Duration::from_secs(1),
+        settled: Box::default(),
     };
     rig.news(0, 0, load(320));
     assert_eq!(spawns(&rig.acts()), 0, "half a second of work, one to start");
@@ -659,8 +684,10 @@ fn a_drain_starts_nobody_and_is_over_with_the_last_child() {
     assert!(!rig.supervising.is_over());
     let load = ChildNewsEvent::Load {
         waiting: 1_000_000,
+        in_flight: 0,
         answered: 1,
         busy: Duration::from_secs(1),
+        settled: Box::default(),
     };
     rig.news(0, 0, load);
     assert_eq!(spawns(&rig.pass(Duration::from_secs(60))), 0);
@@ -679,93 +706,4 @@ fn a_child_that_starts_during_a_drain_does_not_outlive_it() {
     assert_eq!(rig.acts(), [Act::Exited { shard: 0, member: 1 }]);
     rig.gone(0, 1, None);
     assert!(rig.supervising.is_over());
-}
-
-impl Rig {
-    fn runs(&mut self, member: u64) {
-        let pid = Pid::from_raw(i32::try_from(member).unwrap());
-        let spawned = Mail::Spawned(ChildId::made_up(member), Ok(pid.unwrap()));
-        self.supervising.handle(spawned, self.now);
-    }
-
-    fn serves(&mut self, member: u64) {
-        self.runs(member);
-        self.ready(0, member, 1);
-    }
-
-    fn programs(&self) -> Vec<String> {
-        let played = self.outsiders.0.borrow();
-        let program = |spec: &ChildSpec| spec.program.to_str().unwrap().to_owned();
-        played.specs.iter().map(program).collect()
-    }
-
-    fn is_behind(&mut self, program: &str) {
-        let spec = ChildSpec {
-            program: program.into(),
-            ..ChildSpec::default()
-        };
-        self.outsiders.0.borrow_mut().behind = Behind::Wrapper(Box::new(spec));
-    }
-}
-
-#[test]
-fn what_a_wrapper_starts_is_started_without_it_from_then_on() {
-    let mut rig = Rig::one(1);
-    rig.is_behind("node");
-    rig.acts();
-    // The shard may know first.
-    rig.ready(0, 1, 1);
-    assert_eq!(rig.outsiders.0.borrow().looks, 0);
-    rig.runs(1);
-    for member in 1..4 {
-        rig.dies(0, member);
-        rig.pass(Duration::from_secs(9));
-        rig.serves(member + 1);
-    }
-    assert_eq!(rig.programs()[1..], ["node"; 3]);
-    assert_eq!(rig.outsiders.0.borrow().looks, 1);
-}
-
-#[test]
-fn a_start_without_the_wrapper_that_fails_is_followed_by_one_with_it_at_once() {
-    let mut rig = Rig::one(1);
-    let named = Some("thing".to_owned());
-    rig.is_behind("node");
-    rig.acts();
-    let mut member = 1;
-    for _ in 0..3 {
-        rig.serves(member);
-        rig.exited(member, ExitStatus::Code(0), ExitReason::Itself);
-        rig.gone(0, member, None);
-        rig.acts();
-        assert_eq!(rig.programs().pop().unwrap(), "node");
-        assert!(rig.pass(Duration::from_millis(1)).is_empty());
-        rig.dies(0, member + 1);
-        assert_eq!(spawns(&rig.acts()), 1);
-        assert_eq!(rig.programs().pop(), named);
-        member += 2;
-    }
-    // It is not tried for ever.
-    rig.serves(member);
-    rig.exited(member, ExitStatus::Code(0), ExitReason::Itself);
-    rig.gone(0, member, None);
-    rig.acts();
-    assert_eq!(rig.programs().pop(), named);
-    assert_eq!(rig.outsiders.0.borrow().looks, 3);
-    let figures = &rig.supervising.status(rig.now).0[0];
-    assert!(!figures.is_quarantined);
-    assert_eq!(figures.deaths_total[ChildDeath::Exit.index()], 3);
-}
-
-#[test]
-fn a_server_that_is_not_to_be_unwrapped_is_not_looked_at() {
-    let pool = PoolSettings {
-        unwrap: false,
-        ..shared()
-    };
-    let mut rig = Rig::new(1, 1, &pool);
-    rig.is_behind("node");
-    rig.acts();
-    rig.serves(1);
-    assert_eq!(rig.outsiders.0.borrow().looks, 0);
 }

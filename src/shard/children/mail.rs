@@ -1,6 +1,6 @@
 //! Calls on their way to the children of another shard, and what comes of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::children::{CallFailure, Client, Message};
 use crate::mcp::Era;
@@ -44,6 +44,8 @@ pub enum ChildWord {
         message: Message,
         /// The era in which the child speaks.
         era: Era,
+        /// The time the child had it.
+        took: Duration,
     },
     /// It is over without an answer.
     Failed(CallFailure),

@@ -10,6 +10,7 @@
 mod asked;
 mod caller;
 mod clients;
+mod load;
 mod mail;
 mod owning;
 mod questions;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::children::{
     ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, Client, LocalChildren, LocalRefusal, Message,
-    QuestionRefusal, ServerParts, SubmitTerms, Supervisor, Taken,
+    QuestionRefusal, ServerParts, Settled, SubmitTerms, Supervisor, Taken,
 };
 use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
@@ -58,6 +59,7 @@ pub(super) struct Children<S> {
     mesh: Arc<ChildMesh>,
     supervisor: Option<Arc<dyn Supervisor>>,
     has_left: bool,
+    is_over: bool,
 }
 
 struct Server<S> {
@@ -74,9 +76,11 @@ struct Server<S> {
     /// What the supervisor has not been told.
     answered: u32,
     busy: Duration,
+    settled: Settled,
     waiting_told: usize,
     /// When the activity of clients was last told.
     active_told: Instant,
+    in_flight_told: u32,
 }
 
 /// Something to be done when children are back.
@@ -114,6 +118,7 @@ impl<S> Children<S> {
             mesh,
             supervisor,
             has_left: false,
+            is_over: false,
         }
     }
 
@@ -397,24 +402,6 @@ impl<S> Children<S> {
         }
     }
 
-    /// Tells the supervisor what the children of a server have to do, if that is news.
-    pub(super) fn tell_load(&mut self, server: ServerIndex) {
-        let Some(entry) = self.servers.get_mut(server.as_usize()) else {
-            return;
-        };
-        let waiting = entry.children.as_ref().map_or(0, |children| children.waiting());
-        if entry.answered == 0 && waiting == entry.waiting_told {
-            return;
-        }
-        entry.waiting_told = waiting;
-        let event = ChildNewsEvent::Load {
-            waiting,
-            answered: std::mem::take(&mut entry.answered),
-            busy: std::mem::take(&mut entry.busy),
-        };
-        self.tell(server, event);
-    }
-
     // The end.
 
     /// The clients of this shard are gone, and no call of theirs goes on. True once that is so of all shards: then
@@ -426,8 +413,9 @@ impl<S> Children<S> {
         self.mesh.is_deserted()
     }
 
-    /// Children end when they have answered the calls they have.
+    /// Children end when they have answered the calls they have, and the supervisor starts no more.
     pub(super) fn begin_drain(&mut self) {
+        let was_over = std::mem::replace(&mut self.is_over, true);
         for server in self.servers() {
             if let Some(children) = self
                 .servers
@@ -435,6 +423,9 @@ impl<S> Children<S> {
                 .and_then(|entry| entry.children.as_mut())
             {
                 children.begin_drain();
+            }
+            if !was_over {
+                self.tell(server, ChildNewsEvent::Deserted);
             }
             self.touch(server);
         }
@@ -466,8 +457,10 @@ impl<S> Server<S> {
             charged: 0,
             answered: 0,
             busy: Duration::ZERO,
+            settled: Settled::default(),
             waiting_told: 0,
             active_told: now,
+            in_flight_told: 0,
         }
     }
 }

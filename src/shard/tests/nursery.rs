@@ -203,6 +203,7 @@ impl Nursery {
             profile: Some(ChildProfile::shared()),
             owner: None,
             wants_lists: false,
+            warmup: None,
         };
         let order = ChildOrder::Adopt(Box::new(adoption));
         rig.drivers[shard].inbox.post(ShardEvent::Children(order));
@@ -258,7 +259,8 @@ impl Nursery {
                     }
                 }
                 ChildNewsEvent::Step { member, .. } => self.kill(rig, member.0),
-                ChildNewsEvent::Gone { member, failure, .. } => {
+                ChildNewsEvent::Gone { member, end } => {
+                    let failure = end.failure;
                     self.kill(rig, member.0);
                     self.wards.remove(&member.0);
                     self.gone.push((member.0, failure));
@@ -278,6 +280,8 @@ impl Nursery {
                 ChildNewsEvent::Worn { .. }
                 | ChildNewsEvent::Changed { .. }
                 | ChildNewsEvent::Listed { .. }
+                | ChildNewsEvent::Resting { .. }
+                | ChildNewsEvent::Deserted
                 | ChildNewsEvent::Active(_) => {}
             }
         }

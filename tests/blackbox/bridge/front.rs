@@ -135,7 +135,7 @@ fn abilities() -> Value {
 }
 
 /// The line by which a shell would start it.
-fn command_line(command: &Command) -> String {
+pub(super) fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words
         .map(|word| format!("'{}'", word.to_str().unwrap()))

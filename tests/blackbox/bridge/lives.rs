@@ -1,11 +1,13 @@
 //! How children begin and end: deaths at every point, starts that fail, and that nothing is left of them.
 
+use std::process::Command;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::front::{Front, names_of, told};
-use super::sinner::act;
-use crate::harness::{Conversation, Request, Scratch, case, eventually, text_of};
+use super::front::{Front, command_line, legacy, names_of, told};
+use super::sinner::{act, misbehaving};
+use crate::harness::{Conversation, Request, Revision, Scratch, Stdio, WEIR, case, eventually, text_of};
 
 #[track_caller]
 fn assert_echoes(client: &mut Conversation) {
@@ -236,4 +238,62 @@ fn a_successor_is_as_good_as_the_first_child() {
     let id = client.call_with("act", act([json!(["progress", 1])]), meta);
     client.notification("notifications/progress");
     client.result(&id);
+}
+
+#[test]
+fn a_child_with_too_much_memory_is_replaced() {
+    let mut front = Front::of(
+        &["child:[allocate:200,hang]", "mcp"],
+        "max=1,rss_max=64MiB,pids_max=50",
+    );
+    eventually("it is killed", || {
+        front.weir().stderr().contains("more than `rss_max`")
+    });
+    let mut front = Front::of(
+        &["child:[allocate:1,hang]", "mcp"],
+        "max=1,rss_max=512MiB,pids_max=50",
+    );
+    assert_echoes(&mut front.legacy());
+    let log = front.weir().stderr();
+    // Only cgroups keep a number of processes.
+    assert!(
+        log.contains("`pids_max` is not kept") != log.contains("children get cgroups"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_child_that_leaves_with_0_is_no_failure() {
+    let mut front = Front::of(&["mcp"], "max=1");
+    let mut client = front.modern();
+    for ended in 1..3 {
+        let steps = act([json!(["answer", "{\"content\":[]}"]), json!(["exit", 0])]);
+        let id = client.call("act", steps);
+        client.result(&id);
+        // A call that came before would be lost.
+        eventually("it is gone", || {
+            front.weir().stderr().matches("a child has ended").count() == ended
+        });
+        assert_echoes(&mut client);
+    }
+    assert!(
+        !front.weir().stderr().contains("has died"),
+        "{}",
+        front.weir().stderr()
+    );
+}
+
+#[test]
+fn one_client_has_one_child_and_leaves_nobody() {
+    let scratch = Scratch::new("bridge-one-client");
+    let note = format!("note:{}", scratch.text("starts"));
+    let child = command_line(&misbehaving("one-client", &[&note, "mcp"]));
+    let mut command = Command::new(WEIR);
+    command.args(["stdio", "--stdio", &child, "--pool", "mode=shared,max=1"]);
+    let mut client = Conversation::new(Box::new(Stdio::start(command, Revision::NEWEST_LEGACY)), legacy());
+    client.initialize();
+    assert_echoes(&mut client);
+    client.finish();
+    let text = std::fs::read_to_string(scratch.path().join("starts")).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
 }

@@ -10,6 +10,9 @@
 //! | `sins` | what children do wrong while they serve |
 //! | `sessions` | children that belong to clients |
 //! | `lives` | how they begin and end |
+//! | `probe` | what is said of programs before they are served |
+//! | `storm` | all children killed at once |
+//! | `upkeep` | children that are made warm, let go, and remembered |
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
 //! | `several` | several servers: an endpoint for each, and one for all |
@@ -28,9 +31,12 @@ mod front;
 mod lives;
 mod modern;
 mod peer;
+mod probe;
 mod sessions;
 mod several;
 mod sinner;
 mod sins;
+mod storm;
 mod table;
+mod upkeep;
 mod wrappers;

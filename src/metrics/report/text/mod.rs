@@ -17,6 +17,7 @@ use numbers::{queue_table, shard_table};
 use super::advice::{Facts, advise};
 use super::merged::Report;
 use super::table::{COLUMNS, line, wrap};
+use crate::metrics::children::ChildServerFigures;
 use crate::metrics::counter::Counts;
 use crate::metrics::labels::{Label, Stage};
 use crate::metrics::workers::WorkerFigures;
@@ -50,6 +51,9 @@ pub(super) fn render(report: &Report) -> String {
     }
     if let Some(workers) = report.workers {
         write_workers(&mut text, workers);
+    }
+    for server in &report.children {
+        write_children(&mut text, server);
     }
     let facts = Facts::of(report);
     wrap(&mut text, "Sizing: ", &advise(&facts).line(&facts), COLUMNS);
@@ -132,6 +136,29 @@ fn write_workers(text: &mut String, workers: WorkerFigures) {
         &format!("{threads}; calls {}", said.join(", ")),
         COLUMNS,
     );
+}
+
+/// The children of one server.
+fn write_children(text: &mut String, server: &ChildServerFigures) {
+    let each = |time: Duration| time.as_secs_f64() * 1000.0 / server.calls_total.max(1) as f64;
+    let (deaths, refused) = (
+        server.deaths_total.iter().sum(),
+        server.refused_total.iter().sum::<u64>(),
+    );
+    let said = format!(
+        "{} of {}, of which {}; {}, {:.2} ms each and {:.2} ms besides; {refused} refused; {:.1} s of CPU",
+        plural(server.starts_total, "start"),
+        printable(&server.server),
+        match deaths {
+            0 => "none died".to_owned(),
+            deaths => format!("{deaths} died"),
+        },
+        plural(server.calls_total, "call"),
+        each(server.with_children_total),
+        each(server.elsewhere_total),
+        server.cpu_total.as_secs_f64()
+    );
+    wrap(text, "Children: ", &said, COLUMNS);
 }
 
 fn plural(count: u64, what: &str) -> String {

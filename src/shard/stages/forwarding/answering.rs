@@ -1,6 +1,7 @@
 //! From what a child says to the client: answers, progress, and calls that come to nothing.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, Message, write_progress};
 use crate::mcp::{Era, ServerFault};
@@ -27,10 +28,16 @@ impl<R: ShardRing> Shard<R> {
             LocalEvent::Answered { caller, answer, took } => {
                 self.children.on_answered(server, took);
                 if self.children.is_own(caller) {
-                    self.settle_forwarded(caller.call, &answer);
+                    self.settle_forwarded(caller.call, &answer, took);
                 } else {
                     let (line, message, era) = (answer.line.to_vec(), answer.message, answer.era);
-                    self.say_to(caller, ChildWord::Answered { line, message, era });
+                    let word = ChildWord::Answered {
+                        line,
+                        message,
+                        era,
+                        took,
+                    };
+                    self.say_to(caller, word);
                 }
             }
             LocalEvent::Failed { caller, failure } => {
@@ -120,20 +127,13 @@ impl<R: ShardRing> Shard<R> {
                 self.children
                     .tell(server, ChildNewsEvent::Worn { member, is_used_up });
             }
+            LocalEvent::Resting { member } => self.children.tell(server, ChildNewsEvent::Resting { member }),
             LocalEvent::Step { member, step } => {
                 self.children.tell(server, ChildNewsEvent::Step { member, step });
             }
-            LocalEvent::Gone {
-                member,
-                failure,
-                last_errors,
-            } => {
-                let event = ChildNewsEvent::Gone {
-                    member,
-                    failure,
-                    last_errors,
-                };
-                self.children.tell(server, event);
+            LocalEvent::Gone { member, end } => {
+                let end = Box::new(end);
+                self.children.tell(server, ChildNewsEvent::Gone { member, end });
             }
         }
     }
@@ -142,9 +142,14 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn handle_forwarded_word(&mut self, said: ForwardedWord) {
         let ForwardedWord { call, word } = said;
         match word {
-            ChildWord::Answered { line, message, era } => {
+            ChildWord::Answered {
+                line,
+                message,
+                era,
+                took,
+            } => {
                 let line = &line;
-                self.settle_forwarded(call, &Answer { line, message, era });
+                self.settle_forwarded(call, &Answer { line, message, era }, took);
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
             ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
@@ -161,11 +166,22 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A child has answered a call of this shard.
-    pub(super) fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>) {
+    pub(super) fn settle_forwarded(&mut self, call: HandlerKey, answer: &Answer<'_>, took: Duration) {
         if answer.era == Era::Modern && answer.message.asks(answer.line) {
             return self.settle_asking(call, answer);
         }
+        self.note_settled(call, took);
         self.settle_answered(call, answer);
+    }
+
+    /// Counts a call that a child had for so long.
+    fn note_settled(&mut self, call: HandlerKey, took: Duration) {
+        let now = self.clock.now();
+        let Some(entry) = self.calls.at(call) else { return };
+        if let Run::Forwarded(Forwarding { server, .. }) = entry.run {
+            let elapsed = now.saturating_duration_since(entry.began);
+            self.children.on_settled(server, elapsed, took);
+        }
     }
 
     /// A call of this shard is over with this answer.

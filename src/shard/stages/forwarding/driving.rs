@@ -210,6 +210,7 @@ impl<R: ShardRing> Shard<R> {
             profile,
             owner,
             wants_lists,
+            warmup,
         } = adoption;
         let pipe = Pipe { server, member };
         let keys = PipeKeys {
@@ -219,6 +220,7 @@ impl<R: ShardRing> Shard<R> {
         };
         self.children.on_pipes_opened(3);
         let child = Child::new(limits, profile.as_ref(), wants_lists, self.clock.now());
+        let child = child.with_warmup(warmup);
         let is_aborted = self.drain.is_aborted();
         self.drive(server, |children, now, _| {
             children.adopt(member, child, sockets, keys);

@@ -300,6 +300,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call is not taken in by its server's children.
     pub(super) fn refuse_forwarded(&mut self, call: HandlerKey, server: ServerIndex, refusal: LocalRefusal) {
+        self.children.on_refused(server, refusal);
         self.end_forwarding(call);
         let reason = match refusal {
             LocalRefusal::Draining => return self.refuse_call(call, OverloadReason::Draining),

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Kills all children of a pool at once while calls run, and looks at what comes of it; and how long a shard stands still
+while a large server starts children.
+
+    scripts/deaths.py [--build DIR] [--children N] [--clients N] [--ballast MIB]
+
+DIR has `weir` and `examples/echo_child`; both are built by `cargo build --release --examples --bins`. Prints a line for
+each rule and ends with 1 if one is broken: every call is answered once, and with its own words or an error; those that
+children had at the moment of the kill within a second; no zombie stays; the server has as many descriptors and threads as
+before, and as many children once it is let out of quarantine, a minute later. With a ballast, the server has that much
+memory resident. Prints how long requests took while children were started, and otherwise: a shard starts nobody.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import echo_request as echo
+
+LIMIT = 1.0
+# As many as a ring may have.
+BALLAST_BUFFERS = 32768
+EVERY = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+def stat(pid):
+    """State, parent and command of a process."""
+    with open(f"/proc/{pid}/stat") as file:
+        text = file.read()
+    rest = text[text.rindex(")") + 2 :].split()
+    return rest[0], int(rest[1]), text[text.index("(") + 1 : text.rindex(")")]
+
+
+def descendants(root):
+    """Processes below another one, with their states and commands."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                state, parent, command = stat(name)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents.setdefault(parent, []).append((int(name), state, command))
+    found, todo = [], [root]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += [pid for pid, _, _ in below]
+    return found
+
+
+class Server:
+    def __init__(self, build, children, ballast):
+        child = os.path.join(build, "examples", "echo_child")
+        pool = f"mode=shared,min_idle={children},max={children},max_in_flight=4,queue_timeout=30s"
+        line = [os.path.join(build, "weir"), "serve", "--listen", "127.0.0.1:0", "--admin", "off"]
+        line += ["--shards", "1", "--report", "none", "--stdio", child, "--pool", pool]
+        if ballast:
+            line += ["--memory-max", f"{2 * ballast}MiB", "--prefault", "on"]
+            line += ["--ring-buffers", str(BALLAST_BUFFERS), "--buffer-size", str((ballast << 20) // BALLAST_BUFFERS)]
+        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+        self.log = []
+        self.address = None
+        self.is_serving = threading.Event()
+        threading.Thread(target=self.read, daemon=True).start()
+        if not self.is_serving.wait(60):
+            raise SystemExit("\n".join(self.log))
+
+    def read(self):
+        for line in self.process.stderr:
+            self.log.append(line.rstrip())
+            found = re.search(r"serving url=http://([^/]+)/mcp", line)
+            if found:
+                self.address = found.group(1)
+                self.is_serving.set()
+
+    def children(self):
+        return [pid for pid, state, command in descendants(self.process.pid) if command == "echo_child" and state != "Z"]
+
+    def zombies(self):
+        return [pid for pid, state, _ in descendants(self.process.pid) if state == "Z"]
+
+    def wait_for(self, children, patience):
+        deadline = time.monotonic() + patience
+        while len(self.children()) != children and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return len(self.children())
+
+    def size(self):
+        pid = self.process.pid
+        return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+
+    def resident_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return int(next(line.split()[1] for line in file if line.startswith("VmRSS"))) >> 10
+
+
+class Pings(threading.Thread):
+    """Asks the server for something that no child is needed for, all the time."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.times, self.stop = server, [], threading.Event()
+        self.start()
+
+    def run(self):
+        connection = http.client.HTTPConnection(self.server.address, timeout=10)
+        request = json.loads(echo.call("modern", "", {}))
+        request["method"] = "tools/list"
+        for name in ("name", "arguments"):
+            del request["params"][name]
+        headers = EVERY | {"mcp-protocol-version": echo.MODERN_REVISION, "mcp-method": "tools/list"}
+        while not self.stop.is_set():
+            begun = time.perf_counter()
+            connection.request("POST", echo.PATH, json.dumps(request), headers)
+            connection.getresponse().read()
+            self.times.append(time.perf_counter() - begun)
+
+    def end(self):
+        self.stop.set()
+        self.join()
+        return sorted(self.times)
+
+
+def shown(times):
+    """Quantiles, in ms."""
+    if not times:
+        return "nothing"
+    places = (("P50", 0.5), ("P99", 0.99), ("P99.9", 0.999))
+    parts = [f"{name} {times[int(len(times) * share)] * 1000:.2f}" for name, share in places]
+    return ", ".join([*parts, f"max {times[-1] * 1000:.2f} ms"])
+
+
+class Client(threading.Thread):
+    """Calls over one connection, one after the other."""
+
+    def __init__(self, server, number, stop):
+        super().__init__(daemon=True)
+        self.server, self.number, self.stop = server, number, stop
+        self.calls, self.wrong = [], []
+
+    def run(self):
+        connection = http.client.HTTPConnection(self.server.address, timeout=40)
+        count = 0
+        while not self.stop.is_set():
+            count += 1
+            words = f"{self.number}-{count}"
+            tool, arguments, said = "echo", {"message": words}, words
+            if count % 2:
+                tool, arguments, said = "sleep", {"ms": 300}, "slept"
+            begun = time.monotonic()
+            connection.request("POST", echo.PATH, echo.call("modern", tool, arguments), EVERY | echo.headers("modern", tool))
+            response = connection.getresponse()
+            body = response.read()
+            self.calls.append((begun, time.monotonic(), response.status))
+            answers = [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]
+            answers = answers or [json.loads(body)]
+            final = [answer for answer in answers if "method" not in answer]
+            is_error = len(final) == 1 and "error" in final[0]
+            is_said = len(final) == 1 and final[0].get("result", {}).get("content") == [{"type": "text", "text": said}]
+            if not is_error and not is_said:
+                self.wrong.append((words, body[:200]))
+            if response.status == 503:
+                time.sleep(0.05)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="target/release")
+    parser.add_argument("--children", type=int, default=500)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--ballast", type=int, default=0)
+    given = parser.parse_args()
+    broken = []
+
+    def rule(text, is_kept):
+        print(f"{'ok' if is_kept else 'BROKEN':<6} {text}", flush=True)
+        if not is_kept:
+            broken.append(text)
+
+    server = Server(given.build, given.children, given.ballast)
+    begun = time.monotonic()
+    starting = Pings(server)
+    there = server.wait_for(given.children, 240)
+    took = time.monotonic() - begun
+    rule(f"{there} of {given.children} children run, {took:.1f} s after the first", there == given.children)
+    while_starting = starting.end()
+    resting = Pings(server)
+    time.sleep(took)
+    print(f"       {server.resident_mib()} MiB resident; a request of the server's own took")
+    print(f"       {shown(while_starting)} while children were started, {shown(resting.end())} otherwise")
+    stop = threading.Event()
+    clients = [Client(server, number, stop) for number in range(given.clients)]
+    [client.start() for client in clients]
+    time.sleep(1)
+    before = server.size()
+    killed_at = time.monotonic()
+    for pid in server.children():
+        os.kill(pid, signal.SIGKILL)
+    kill_took = time.monotonic() - killed_at
+    time.sleep(3)
+    stop.set()
+    [client.join() for client in clients]
+    calls = [call for client in clients for call in client.calls]
+    wrong = [words for client in clients for words in client.wrong]
+    pending = [ended - killed_at for begun, ended, _ in calls if begun < killed_at < ended]
+    late = max(pending, default=0) - kill_took
+    rule(f"{len(calls)} calls, {len(wrong)} with another answer than their own or an error {wrong[:1]}", not wrong)
+    rule(f"{len(pending)} calls ran; the last was over after {late:.3f} s", 0 < len(pending) and late < LIMIT)
+    rule(f"{len(server.zombies())} zombies", not server.zombies())
+    there = server.wait_for(given.children, 240)
+    rule(f"{there} children run again", there == given.children)
+    after = server.size()
+    spare = given.clients
+    rule(f"descriptors {before[0]} before, {after[0]} after, threads {before[1]} and {after[1]}",
+         after[0] <= before[0] and after[0] >= before[0] - spare and after[1] == before[1])  # fmt: skip
+    server.process.send_signal(signal.SIGTERM)
+    status = server.process.wait(30)
+    left = [pid for pid in descendants(os.getpid()) if pid[2] == "echo_child"]
+    rule(f"the server ends with {status}, and leaves {len(left)}", status == 0 and not left)
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
