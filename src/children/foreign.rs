@@ -26,8 +26,8 @@ pub fn foreign_server(
             prompts: said.prompts,
             resources: said.resources,
             completions: said.completions,
-            // Only then it is told which messages its clients want.
-            logging: said.logging && introduction.revision.era() == Era::Modern,
+            logging: said.logging,
+            subscriptions: said.subscribe,
         },
         tools: items(lists, ListName::Tools, "name"),
         prompts: items(lists, ListName::Prompts, "name"),
@@ -93,6 +93,7 @@ mod tests {
             resources: true,
             completions: true,
             logging: false,
+            subscriptions: false,
         };
         assert_eq!(server.features, features);
         assert_eq!(&*server.server_info, br#"{"name":"n", "version":"1"}"#);

@@ -61,6 +61,17 @@ pub enum ChildOrder<S> {
         /// Whether it gets no other.
         is_over: bool,
     },
+    /// Have a child tell when the resource at a URI is updated, or no longer.
+    Subscribe {
+        /// The child's server.
+        server: ServerIndex,
+        /// The child.
+        member: MemberKey,
+        /// The resource, as the child knows it.
+        uri: String,
+        /// Whether somebody listens.
+        is_wanted: bool,
+    },
     /// Ask a child of a server for its lists once more.
     Reread {
         /// The server.

@@ -23,12 +23,21 @@ const UNHEARD_MAX: u32 = 1024;
 #[derive(Debug)]
 pub struct ChildMesh<W = AtomicU32> {
     shards: usize,
+    /// Tells this process from those before it.
+    instance: u64,
     /// One for each server and shard, the shards of a server side by side.
     lines: Box<[Line<W>]>,
     /// One for each shard.
     unheard: Box<[Padded<W>]>,
     /// Shards whose clients are gone for good.
     left: W,
+}
+
+/// A number that hardly any other process has; without randomness, one that some have.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_be_bytes(bytes)
 }
 
 /// Lines of different shards share no cache line.
@@ -46,6 +55,11 @@ struct Line<W> {
 struct Padded<W>(W);
 
 impl<W: Word> ChildMesh<W> {
+    /// A number that tells this process from those before it.
+    pub fn instance(&self) -> u64 {
+        self.instance
+    }
+
     /// Of so many servers and shards; nobody has room, and nobody waits.
     pub fn new(servers: usize, shards: usize) -> Arc<ChildMesh<W>> {
         let line = |_| Line {
@@ -54,6 +68,7 @@ impl<W: Word> ChildMesh<W> {
         };
         Arc::new(ChildMesh {
             shards,
+            instance: random(),
             lines: (0..servers * shards).map(line).collect(),
             unheard: (0..shards).map(|_| Padded(W::new(0))).collect(),
             left: W::new(0),

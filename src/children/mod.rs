@@ -71,8 +71,9 @@ mod rate;
 pub use child::{
     Abandoned, Answer, Asked, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
     ChildLimits, ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired,
-    Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, OWN_IDS_MAX,
-    Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape, WarmupCall,
+    Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, LogWish,
+    OWN_IDS_MAX, Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape,
+    WarmupCall,
 };
 pub use client::{Client, ClientKey, ClientProfile, ClientValues};
 pub use foreign::foreign_server;
@@ -80,8 +81,8 @@ pub use line::{
     EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,
     ResultParts, Unreadable, capability_needed, level_of, outcome_of, params_of, place_of_state,
     renamed_answer, renamed_request, sole_member, with_state, write_answer, write_as_modern, write_cancelled,
-    write_legacy_answer, write_modern_answer, write_modern_request, write_next_round, write_own_meta,
-    write_progress, write_question, write_question_answer, write_request, write_request_of,
+    write_legacy_answer, write_modern_answer, write_modern_question, write_modern_request, write_next_round,
+    write_own_meta, write_progress, write_question, write_question_answer, write_request, write_request_of,
     write_without_breaks,
 };
 pub use local::{

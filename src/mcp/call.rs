@@ -63,14 +63,42 @@ pub(super) struct Requester<'s> {
 pub(super) struct Call<'s> {
     pub(super) requester: Requester<'s>,
     pub(super) operation: Operation,
-    /// The client's answers to questions of earlier rounds.
-    pub(super) answers: Option<Answers>,
+    /// What the client has brought back from earlier rounds.
+    pub(super) brought: Option<Box<Brought>>,
     /// Set if the call is to run as a task.
     pub(super) task: Option<TaskTerms>,
 }
 
+/// What a client has brought back with a request that it repeats.
+#[derive(Debug)]
+pub(super) enum Brought {
+    /// All answers by the key of their question.
+    Answers(Answers),
+    /// What names a call that another program has.
+    Resumed(Resumed),
+}
+
+/// What a client has brought back that its request was given to carry, while another program has the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// What was sealed.
+    Known(Box<[u8]>),
+    /// It is not of this request, was changed or is too old.
+    Unknown,
+}
+
+impl Call<'_> {
+    /// The client's answers to questions of earlier rounds.
+    pub(super) fn answers(&self) -> Option<&Answers> {
+        match self.brought.as_deref() {
+            Some(Brought::Answers(answers)) => Some(answers),
+            _ => None,
+        }
+    }
+}
+
 /// Answers by the key of their question.
-pub(super) type Answers = Box<serde_json::Map<String, serde_json::Value>>;
+pub(super) type Answers = serde_json::Map<String, serde_json::Value>;
 
 /// An operation whose request passed all checks of envelope and headers, and which has not been started yet.
 #[must_use = "dropped work leaves its request without an answer"]
@@ -108,6 +136,14 @@ impl<'s> Work<'s> {
     #[cfg(any(test, feature = "internals"))]
     pub fn capabilities(&self) -> ClientCapabilities {
         self.call.requester.capabilities
+    }
+
+    /// What the client has brought back, if the request goes on with a call of another program.
+    pub fn resumed(&self) -> Option<&Resumed> {
+        match self.call.brought.as_deref() {
+            Some(Brought::Resumed(resumed)) => Some(resumed),
+            _ => None,
+        }
     }
 
     /// The terms of the task, if the call is to run as one.
@@ -163,7 +199,7 @@ impl<'s> Work<'s> {
             wants_progress: is_heard && requester.progress_token.is_some(),
             log_level: requester.log_level.filter(|_| is_heard),
             asking: self.asking(),
-            answers: self.call.answers.clone(),
+            answers: self.call.answers().cloned().map(Box::new),
         }
     }
 

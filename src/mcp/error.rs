@@ -13,6 +13,7 @@ use crate::registry::{ClientCapabilities, QuestionRequest, Violations};
 use crate::mcp::overload::{Overload, OverloadReason};
 use crate::mcp::reply::{Reply, ReplyKind};
 use crate::mcp::revision::{Era, Revision};
+use crate::mcp::unresumed::Unresumed;
 
 /// Codes of JSON-RPC 2.0, of MCP and, outside the reserved range, our own.
 mod code {
@@ -389,6 +390,16 @@ pub(super) fn write_server_fault(out: &mut Vec<u8>, id: Id<'_>, server: &str, re
         write_string(out, server);
         out.extend_from_slice(br#","reason":"#);
         write_string(out, reason);
+        out.push(b'}');
+    });
+}
+
+/// Appends the error for a request that was to go on with a call of another program that does not.
+pub(super) fn write_unresumed(out: &mut Vec<u8>, id: Id<'_>, why: Unresumed) {
+    let message = format!("`params.requestState` {}", why.clause());
+    write_error_with_data(out, Some(id), code::INVALID_PARAMS, &message, |out| {
+        out.extend_from_slice(br#"{"reason":"#);
+        write_string(out, why.name());
         out.push(b'}');
     });
 }

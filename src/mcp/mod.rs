@@ -44,15 +44,17 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod time;
+mod unresumed;
 mod writing;
 
 pub use crate::registry::ClientCapabilities;
-pub use call::{Ticket, Work};
+pub use call::{Resumed, Ticket, Work};
 pub use decode::Step;
 pub use eras::batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use eras::get_stream::{NoStream, Opening, StreamRequest};
 pub use eras::sse_post::{NoChannel, SsePost};
 pub use features::listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
+pub use features::methods::server_watching;
 pub use lists::announce::{Announced, Announcement, write_announcement};
 pub use lists::introduction::{Identity, SERVER_INFO_KEY};
 pub use overload::{Overload, OverloadReason};
@@ -69,5 +71,6 @@ pub use task::{
 };
 pub use tasks::{write_task_end, write_task_notification};
 pub use time::{UnixMillis, UnixSeconds};
+pub use unresumed::Unresumed;
 pub use writing::foreign::ServerFault;
 pub use writing::question_compat::older_question;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::accounts::user_ids;
 use super::cause::Cause;
-use super::children::{Children, ChildrenStatus, Launched};
+use super::children::{ChildWatch, Children, ChildrenStatus, Launched, OwnUri, Watching};
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::listening::{Listening, Url};
@@ -20,9 +20,9 @@ use super::start_error::StartError;
 use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::{ListenAddress, Settings};
-use crate::mcp::{Identity, Options, Protocol};
+use crate::mcp::{Identity, Options, Protocol, server_watching};
 use crate::metrics::{Report, ShardReport, ToolLabels};
-use crate::registry::{Registry, ServerHandle, Watch, WatchList};
+use crate::registry::{ForeignKind, Registry, ServerHandle, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, Spread, UnixPeers};
 use crate::transport::http::HealthSource;
@@ -146,6 +146,7 @@ impl Server {
             children: launched.as_ref().map(|launched| launched.parts(settings)),
         };
         let started = shards::start(settings, &shared, wake_on_drop, &mut is_cut_short)?;
+        let watching = launched.as_ref().map(Launched::watching);
         let supervise = |launched: Launched| {
             let inboxes = started.shards.iter().map(|shard| shard.inbox.clone());
             launched.supervise(settings, inboxes.collect(), link)
@@ -176,7 +177,8 @@ impl Server {
         let broadcasters = services.iter().enumerate().map(|(view, service)| {
             let live = Arc::clone(service.store.live());
             let served = Arc::clone(&served);
-            Broadcaster::start(live, handle.clone(), CurrentWatchers { served, view })
+            let watchers = CurrentWatchers::new(served, view, watching.as_ref());
+            Broadcaster::start(live, handle.clone(), watchers)
         });
         let broadcasters = broadcasters.collect();
         let mut started = started;
@@ -376,9 +378,24 @@ struct CurrentWatchers {
     served: Arc<Served>,
     /// The number of the view.
     view: usize,
+    /// What watches the resources of other programs, by their server.
+    watches: Vec<Arc<ChildWatch>>,
 }
 
 impl CurrentWatchers {
+    fn new(served: Arc<Served>, view: usize, watching: Option<&Watching>) -> CurrentWatchers {
+        let names = Arc::clone(&served);
+        let own_uri: OwnUri = Arc::new(move |uri: &str| {
+            let service = names.all().into_iter().nth(view)?;
+            service.protocol.registry().own_name(ForeignKind::Resource, uri)
+        });
+        CurrentWatchers {
+            served,
+            view,
+            watches: watching.map(|watching| watching.of(&own_uri)).unwrap_or_default(),
+        }
+    }
+
     fn service(&self) -> Option<Arc<Service>> {
         self.served.all().into_iter().nth(self.view)
     }
@@ -386,7 +403,13 @@ impl CurrentWatchers {
 
 impl Watchers for CurrentWatchers {
     fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>> {
-        self.service()?.protocol.registry().watcher(uri)
+        let service = self.service()?;
+        let registry = service.protocol.registry();
+        registry.watcher(uri).or_else(|| {
+            let server = server_watching(registry, uri)?;
+            let watch = self.watches.get(server.as_usize())?;
+            Some(Arc::<ChildWatch>::clone(watch) as Arc<dyn Watch>)
+        })
     }
 
     fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {

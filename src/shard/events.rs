@@ -65,6 +65,7 @@ impl<R: ShardRing> Shard<R> {
             }
             ShardEvent::Withdrawn { server, caller } => self.handle_withdrawn(server, caller),
             ShardEvent::Unheard(name) => self.handle_unheard(name),
+            ShardEvent::Resumed(resumption) => self.handle_resumption(resumption),
             ShardEvent::ChildRoom(server) => self.move_waiting(server),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
             ShardEvent::Abort => self.abort_all(),

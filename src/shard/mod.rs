@@ -71,7 +71,9 @@ pub use acceptor::{ConnectionCap, Newcomer, Spread, UnixPeers};
 pub use admission::Mesh;
 pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;
-pub use children::{Caller, ChildWord, ClientTerms, ForwardedCall, ForwardedWord, QuestionName};
+pub use children::{
+    Caller, ChildWord, ClientTerms, ForwardedCall, ForwardedWord, ParkedName, QuestionName, Resumption,
+};
 pub use clients::Clients;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, MessageEnd, Moved, MovedMessage, Relayed, ShardEvent, Waker};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::children::line::{
-    LegacyTerms, Message, ModernTerms, Unreadable, outcome_of, write_answer, write_legacy_answer,
-    write_modern_answer, write_progress,
+    LegacyTerms, Message, ModernTerms, Unreadable, outcome_of, urls_required, write_answer,
+    write_legacy_answer, write_modern_answer, write_progress,
 };
 use crate::jsonrpc::Id;
 use crate::mcp::{Announcement, ClientCapabilities, Era, Protocol, Reply, Ticket};
@@ -48,6 +48,9 @@ impl Answer<'_> {
                 outcome_of(self.line, &self.message)
             }
             (Era::Modern, Era::Legacy) => {
+                if let Some(requests) = urls_required(self.line, &self.message) {
+                    return protocol.answer_urls_required(ticket, &requests, out);
+                }
                 let terms = ModernTerms {
                     id,
                     meta: protocol.meta(),
@@ -128,6 +131,8 @@ pub enum ChildEvent<'e, C> {
     },
     /// A list has changed.
     Changed(Announcement),
+    /// The resource at this URI was updated.
+    Updated(String),
     /// It logs something.
     Logged {
         /// Whose call it is about, if that is known.

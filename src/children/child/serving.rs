@@ -2,11 +2,13 @@
 
 mod asking;
 mod listening;
+mod logging;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::children::line::updated_uri;
 use crate::children::line::{
     Kind, Line, LineReader, Message, Unreadable, write_cancelled, write_modern_request, write_request,
 };
@@ -24,6 +26,7 @@ use super::handshake_error::HandshakeError;
 use super::introduction::Introduction;
 use super::items::ChildLists;
 use super::listening::Listening;
+use super::log_state::LogState;
 use super::outgoing::{Outgoing, PipeWrite};
 use super::questions::{OpenQuestions, QuestionRefusal};
 use super::recording::Recording;
@@ -130,6 +133,7 @@ pub struct Child<C> {
     outgoing: Outgoing,
     in_flight: InFlight<C>,
     questions: OpenQuestions,
+    logs: LogState<C>,
     error_lines: ErrorLines,
     rubbish: RateLimit,
     /// What it has said of itself.
@@ -196,6 +200,7 @@ impl<C> Child<C> {
             outgoing: Outgoing::new(now),
             in_flight: InFlight::new(limits.in_flight_max, times),
             questions: OpenQuestions::default(),
+            logs: LogState::default(),
             introduction: None,
             era: Era::Legacy,
             rereading: None,
@@ -303,6 +308,7 @@ impl<C> Child<C> {
         if self.room() == 0 {
             return Err(caller);
         }
+        self.tell_level(&caller, now);
         let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
         let line = self.outgoing.line(now);
         match self.era {
@@ -533,6 +539,10 @@ impl<C> Child<C> {
                     Ended::Unwanted => {}
                     Ended::Nobody => self.counters.stray_answers += 1,
                 },
+                None if said
+                    .message
+                    .id
+                    .is_some_and(|id| Self::is_ignored(id.of(said.line))) => {}
                 None => self.counters.stray_answers += 1,
             },
             Kind::Request => self.answer_request(said, now, tell),
@@ -563,6 +573,12 @@ impl<C> Child<C> {
                 let caller = self.logged_for();
                 return tell(ChildEvent::Logged { caller, said });
             }
+            "notifications/resources/updated" => {
+                if let Some(uri) = updated_uri(said.line, &said.message) {
+                    tell(ChildEvent::Updated(uri));
+                }
+                return;
+            }
             "notifications/tools/list_changed" => Announcement::ToolsChanged,
             "notifications/prompts/list_changed" => Announcement::PromptsChanged,
             "notifications/resources/list_changed" => Announcement::ResourcesChanged,
@@ -573,17 +589,6 @@ impl<C> Child<C> {
             }
         };
         tell(ChildEvent::Changed(changed));
-    }
-
-    /// Whose call a modern child's log message is about. Nothing in it says which request has asked for it: with one
-    /// client the oldest call is as good as any, and with several there has to be no other.
-    fn logged_for(&self) -> Option<&C> {
-        let call = match (self.era, self.limits.ask_timeout) {
-            (Era::Legacy, _) => return None,
-            (Era::Modern, None) => return self.in_flight.sole(),
-            (Era::Modern, Some(_)) => self.in_flight.oldest()?,
-        };
-        self.in_flight.caller(call)
     }
 
     /// An answer to a request of ours.

@@ -5,8 +5,10 @@ mod modern;
 
 use super::*;
 use crate::children::child::ListName;
+use crate::children::child::log_state::LogWish;
 use crate::children::played_process::limits_by_default;
 use crate::jsonrpc::Id;
+use crate::registry::LogLevel;
 
 const INTRODUCTION: &str =
     r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"n"}}"#;
@@ -110,6 +112,7 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
         ChildEvent::TimedOut { caller } => format!("{caller}: timed out"),
         ChildEvent::Asked { caller, asked } => format!("{caller} is asked {}", asked.number),
         ChildEvent::Unanswered { caller } => format!("{caller} has not answered"),
+        ChildEvent::Updated(uri) => format!("updated {uri}"),
         ChildEvent::Changed(what) => what.method().to_owned(),
         ChildEvent::Listed { lists, .. } => format!("{} tools", lists.list(ListName::Tools).len()),
         ChildEvent::Logged { caller: None, .. } => "logged".to_owned(),
@@ -660,4 +663,40 @@ fn what_went_each_way_is_recorded_if_that_is_asked_for() {
     assert!(to_child.ends_with("}\n{\"id\""), "{to_child}");
     assert!(text(&recording.from_child).ends_with("\"result\":{}}\nno message"));
     assert!(Rig::ready(limits_by_default()).child.take_recording().is_none());
+}
+
+#[test]
+fn what_a_child_logs_is_about_its_oldest_call_and_it_is_told_how_much_is_wanted() {
+    let mut rig = Rig::new(asking());
+    rig.read();
+    let introduction = INTRODUCTION.replace("\"tools\":{}", "\"tools\":{},\"logging\":{}");
+    rig.say(&format!("{{\"id\":1,\"result\":{introduction}}}\n"));
+    rig.told();
+    rig.read();
+    rig.child.heed_wishes(|caller| match *caller {
+        "quiet" => LogWish::OfSession(None),
+        "loud" => LogWish::FromRequest(LogLevel::Debug),
+        _ => LogWish::None,
+    });
+    let logged = "{\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":1}}\n";
+    rig.say(logged);
+    assert_eq!(rig.told(), ["logged"]);
+    let mut levels = Vec::new();
+    for caller in ["quiet", "loud", "loud", "quiet", "none"] {
+        let key = rig.call(caller);
+        rig.say(logged);
+        rig.say(&format!("{{\"id\":{},\"result\":1}}\n", key.wire_id()));
+        assert_eq!(rig.told()[0], format!("logged for {caller}"));
+        let read = rig.read();
+        levels.extend(
+            read.lines()
+                .filter(|line| line.contains("setLevel"))
+                .map(str::to_owned),
+        );
+    }
+    assert_eq!(levels.len(), 2, "{levels:?}");
+    assert!(levels[0].contains("\"id\":\"weir-1\"") && levels[0].contains("\"debug\""));
+    assert!(levels[1].contains("\"info\""));
+    rig.say("{\"id\":\"weir-1\",\"result\":{}}\n");
+    assert_eq!(rig.child.counters().stray_answers, 0);
 }

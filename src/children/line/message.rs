@@ -68,6 +68,8 @@ pub struct Message {
     pub request_id: Option<Span>,
     /// Whether `params._meta` has members that only a modern server knows.
     pub has_envelope: bool,
+    /// Whether `params` has `inputResponses` or `requestState`.
+    pub has_rounds: bool,
     /// What `result` has, if it is an object.
     pub result: ResultParts,
 }
@@ -164,6 +166,8 @@ enum Name {
     ProgressToken,
     RequestId,
     Task,
+    /// What a client brings back with a request that it repeats.
+    Round,
     /// A key of the modern envelope.
     Envelope,
     /// Members of a result.
@@ -221,6 +225,7 @@ struct Parts {
     is_object: bool,
     is_ambiguous: bool,
     has_envelope: bool,
+    has_rounds: bool,
     id: Option<Span>,
     method: Option<Span>,
     params: Option<Span>,
@@ -281,6 +286,7 @@ impl Parts {
                 "progressToken" => Name::ProgressToken,
                 "requestId" => Name::RequestId,
                 "task" => Name::Task,
+                "inputResponses" | "requestState" => Name::Round,
                 _ => Name::Other,
             },
             2 if top == Name::Result => OfResult::named(name).map_or(Name::Other, Name::OfResult),
@@ -311,6 +317,10 @@ impl Parts {
             (2, Name::ProgressToken) => &mut self.progress_of,
             (2, Name::RequestId) => &mut self.request_id,
             (2, Name::Task) => &mut self.task,
+            (2, Name::Round) => {
+                self.has_rounds = true;
+                return;
+            }
             (3, Name::ProgressToken) => &mut self.progress_token,
             (3, Name::Envelope) => {
                 self.has_envelope = true;
@@ -373,6 +383,7 @@ impl Parts {
             request_id: self.request_id,
             task: self.task,
             has_envelope: self.has_envelope,
+            has_rounds: self.has_rounds,
             result: self.of_result,
         })
     }

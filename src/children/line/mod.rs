@@ -19,8 +19,10 @@ pub use modern::{ModernTerms, write_modern_answer};
 pub use older::{LegacyTerms, write_legacy_answer};
 pub use outcome::outcome_of;
 pub use question::{
-    capability_needed, params_of, sole_member, write_question, write_question_answer, write_request_of,
+    capability_needed, params_of, sole_member, write_modern_question, write_question, write_question_answer,
+    write_request_of,
 };
+pub(super) use question::{updated_uri, urls_required};
 pub use reader::{Line, LineReader};
 pub use renamed::{renamed_answer, renamed_request};
 pub use round::{InputRequest, InputRequired, place_of_state, with_state, write_next_round};

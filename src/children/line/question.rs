@@ -1,11 +1,11 @@
 //! Requests of a child's that its client is to answer: what the client must be able to do, and how they and their
 //! answers are put into other words.
 
-use crate::jsonrpc::{Id, Member, members, plain_text, write_string};
+use crate::jsonrpc::{Id, Member, element_spans, members, plain_text, write_string};
 use crate::mcp::{ClientCapabilities, Revision, older_question};
 
 use super::message::{Kind, Message};
-use super::splice::{write_replaced, write_without_breaks};
+use super::splice::{write_replaced, write_without, write_without_breaks};
 
 /// What the client must have declared that is asked so; `None` if it is no question that a client answers.
 ///
@@ -52,6 +52,18 @@ pub fn write_question(out: &mut Vec<u8>, line: &[u8], message: &Message, id: &st
     }
 }
 
+/// Appends a child's question as a member of `inputRequests` (2026-07-28): method and parameters, without the id by
+/// which an older client would be told that a URL was opened.
+pub fn write_modern_question(out: &mut Vec<u8>, method: &str, params: &[u8]) {
+    out.extend_from_slice(br#"{"method":"#);
+    write_string(out, method);
+    out.extend_from_slice(br#","params":"#);
+    let all: Vec<Member> = members(params).collect();
+    let is_lost = |member: &Member| member.name(params) == "elicitationId";
+    write_without(out, params, &all, is_lost);
+    out.push(b'}');
+}
+
 /// Appends a request of ours with these parameters.
 pub fn write_request_of(out: &mut Vec<u8>, id: &str, method: &str, params: &[u8]) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
@@ -73,6 +85,39 @@ pub fn write_question_answer(out: &mut Vec<u8>, id: Id<'_>, kind: Kind, outcome:
     });
     write_without_breaks(out, outcome);
     out.extend_from_slice(b"}\n");
+}
+
+/// The URLs that an error of an older child's wants opened before it is called again (-32042, 2025-11-25 only), as the
+/// object `inputRequests` of a modern client; `None` if it is no such error.
+pub(in crate::children) fn urls_required(line: &[u8], message: &Message) -> Option<Vec<u8>> {
+    const URLS_MAX: usize = 32;
+    let error = message.outcome.filter(|_| message.kind == Kind::Error)?.of(line);
+    if sole_member(error, "code")? != b"-32042" {
+        return None;
+    }
+    let places = sole_member(sole_member(error, "data")?, "elicitations")?;
+    if places.first() != Some(&b'[') {
+        return None;
+    }
+    let mut requests = vec![b'{'];
+    let spans = element_spans(places);
+    for (number, span) in (1..).zip(spans.iter().take(URLS_MAX)) {
+        let place = places.get(span.clone())?;
+        capability_needed("elicitation/create", place)
+            .filter(|needed| *needed == ClientCapabilities::ELICITATION_URL)?;
+        requests.extend_from_slice(if number > 1 { b",\"url_" } else { b"\"url_" });
+        requests.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        requests.extend_from_slice(b"\":");
+        write_modern_question(&mut requests, "elicitation/create", place);
+    }
+    requests.push(b'}');
+    (!spans.is_empty()).then_some(requests)
+}
+
+/// The resource that a notification says was updated.
+pub(in crate::children) fn updated_uri(line: &[u8], message: &Message) -> Option<String> {
+    let uri = sole_member(params_of(line, message), "uri")?;
+    serde_json::from_slice(uri).ok()
 }
 
 /// The value of the member of an object that has this name, if it is there once.
@@ -167,6 +212,51 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "{\"jsonrpc\":\"2.0\",\"id\":-1.50,\"result\":{\"a\": 1.10}}\n{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"error\":{\"code\":-1}}\n"
         );
+    }
+
+    #[test]
+    fn a_modern_client_gets_no_id_of_an_elicitation() {
+        for (params, written) in [
+            (
+                r#"{"elicitationId":"e","mode":"url","n":1.10}"#,
+                r#"{"mode":"url","n":1.10}"#,
+            ),
+            (r#"{"mode":"url","elicitationId":"e"}"#, r#"{"mode":"url"}"#),
+            (r#"{"message":"m"}"#, r#"{"message":"m"}"#),
+        ] {
+            let mut out = Vec::new();
+            write_modern_question(&mut out, "elicitation/create", params.as_bytes());
+            let expected = format!(r#"{{"method":"elicitation/create","params":{written}}}"#);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn urls_that_are_to_be_opened_first_are_questions_of_a_modern_client() {
+        let error = |code: &str, places: &str| {
+            let line = format!(
+                r#"{{"id":1,"error":{{"code":{code},"message":"m","data":{{"elicitations":{places}}}}}}}"#
+            );
+            let message = Message::read(line.as_bytes()).unwrap();
+            urls_required(line.as_bytes(), &message).map(|text| String::from_utf8(text).unwrap())
+        };
+        let one = r#"{"mode":"url","elicitationId":"e","url":"https://a","message":"x","n":1.10}"#;
+        let asked = r#"{"method":"elicitation/create","params":{"mode":"url","url":"https://a","message":"x","n":1.10}}"#;
+        let both = format!(r#"{{"url_1":{asked},"url_2":{asked}}}"#);
+        assert_eq!(error("-32042", &format!("[{one}, {one}]")), Some(both));
+        for (code, places) in [
+            ("-32041", one),
+            ("-32042", "[]"),
+            ("-32042", "{}"),
+            ("-32042", "[{}]"),
+            ("-32042", "[1]"),
+        ] {
+            assert_eq!(
+                error(code, &format!("[{places}]").replace("[[", "[").replace("]]", "]")),
+                None,
+                "{code} {places}"
+            );
+        }
     }
 
     #[test]

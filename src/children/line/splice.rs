@@ -21,6 +21,12 @@ pub fn write_progress(out: &mut Vec<u8>, line: &[u8], message: &Message, token: 
 /// the client follows the progress, and without the envelope of a modern request. A call is never a task of the
 /// child's, because nobody here would follow it.
 pub fn write_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64) {
+    if message.has_envelope && message.has_rounds {
+        let text = without_rounds(text, message);
+        if let Ok(message) = Message::read_checked(&text) {
+            return write_request(out, &text, &message, id);
+        }
+    }
     let mut digits = itoa::Buffer::new();
     let id = digits.format(id).as_bytes();
     let meta = match message.meta {
@@ -42,6 +48,37 @@ pub fn write_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64)
     }
     write_without_breaks(out, text.get(at..).unwrap_or_default());
     out.push(b'\n');
+}
+
+/// Appends an object without some of its members.
+pub(super) fn write_without(
+    out: &mut Vec<u8>,
+    object: &[u8],
+    all: &[Member],
+    is_lost: impl Fn(&Member) -> bool,
+) {
+    let mut at = 0;
+    for place in places_without(all, is_lost) {
+        write_without_breaks(out, object.get(at..place.start).unwrap_or_default());
+        at = place.end;
+    }
+    write_without_breaks(out, object.get(at..).unwrap_or_default());
+}
+
+/// A modern request as if it had brought nothing back, for a call that begins anew.
+fn without_rounds(text: &[u8], message: &Message) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let Some(params) = message.params else {
+        return text.to_vec();
+    };
+    let object = params.of(text);
+    let all: Vec<Member> = members(object).collect();
+    out.extend_from_slice(text.get(..params.start).unwrap_or_default());
+    write_without(&mut out, object, &all, |member| {
+        matches!(&*member.name(object), "inputResponses" | "requestState")
+    });
+    out.extend_from_slice(text.get(params.end..).unwrap_or_default());
+    out
 }
 
 /// What takes the place of a part of a request.
@@ -159,6 +196,14 @@ mod tests {
             (
                 r#"{"id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","traceparent":"00-1", "progressToken" : 5,"io.modelcontextprotocol/clientInfo":{"name":"c"},"example.com/x":[1,{}]}}}"#,
                 r#"{"id":65537,"method":"m","params":{"_meta":{"traceparent":"00-1","progressToken":65537,"example.com/x":[1,{}]}}}"#,
+            ),
+            (
+                r#"{"id":1,"method":"m","params":{"inputResponses":{"a":{}},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"x":1.10,"requestState":"s"}}"#,
+                r#"{"id":65537,"method":"m","params":{"_meta":{},"x":1.10}}"#,
+            ),
+            (
+                r#"{"id":1,"method":"m","params":{"requestState":"s"}}"#,
+                r#"{"id":65537,"method":"m","params":{"requestState":"s"}}"#,
             ),
             (
                 r#"{"id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,

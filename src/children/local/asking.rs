@@ -29,6 +29,24 @@ impl<C, S> LocalChildren<C, S> {
         member.is_some_and(|member| member.piped.child().has_question(number))
     }
 
+    /// From now on somebody else waits for the answer to a call. False if no child has it.
+    pub fn replace_caller(&mut self, is_it: impl Fn(&C) -> bool, caller: C) -> bool {
+        for member in &mut self.members {
+            let child = member.piped.child_mut();
+            if let Some(key) = child.in_flight().find(&is_it) {
+                return child.replace_caller(key, caller);
+            }
+        }
+        false
+    }
+
+    /// Has a child tell, or tell no longer, when the resource at a URI is updated.
+    pub fn subscribe(&mut self, key: MemberKey, uri: &str, is_wanted: bool, now: Instant) {
+        if let Some(member) = self.member(key) {
+            member.piped.child_mut().subscribe(uri, is_wanted, now);
+        }
+    }
+
     /// No client can be asked any more.
     pub fn refuse_questions(&mut self, refusal: QuestionRefusal, now: Instant) {
         for member in &mut self.members {

@@ -151,6 +151,8 @@ pub enum LocalEvent<'e, C> {
         /// Which one.
         member: MemberKey,
     },
+    /// The resource at this URI was updated.
+    Updated(String),
     /// A child logs something.
     Logged {
         /// Which one.
@@ -244,6 +246,7 @@ pub(super) fn pass_on<C>(
             introduction,
             lists,
         },
+        ChildEvent::Updated(uri) => LocalEvent::Updated(uri),
         ChildEvent::Logged { caller, said } => LocalEvent::Logged { member, caller, said },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,

@@ -83,7 +83,8 @@ impl Told {
             LocalEvent::Changed { .. }
             | LocalEvent::Logged { .. }
             | LocalEvent::Asked { .. }
-            | LocalEvent::Unanswered { .. } => "something else".to_owned(),
+            | LocalEvent::Unanswered { .. }
+            | LocalEvent::Updated(_) => "something else".to_owned(),
         };
         self.others.push(other);
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::jsonrpc::Value;
 use crate::mcp::binding::Binding;
-use crate::mcp::call::{Answers, Call};
+use crate::mcp::call::{Answers, Call, Resumed};
 use crate::mcp::error::Failure;
 use crate::mcp::state::StateSeal;
 use crate::mcp::time::UnixSeconds;
@@ -30,9 +30,7 @@ pub(in crate::mcp) fn read<'s>(
     let mut answers = match state {
         None => Map::new(),
         Some(state) => {
-            let text = state
-                .as_str()
-                .ok_or(Failure::Parameter("`params.requestState` must be a string"))?;
+            let text = state.as_str().ok_or(STATE_IS_NO_STRING)?;
             let binding = Binding::of(call.requester.principal, method, params);
             let plain = seal.open(text, binding.as_bytes(), now);
             let plain = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
@@ -44,8 +42,30 @@ pub(in crate::mcp) fn read<'s>(
     if let Some(responses) = responses {
         add(&mut answers, responses)?;
     }
-    Ok(Some(Box::new(answers)))
+    Ok(Some(answers))
 }
+
+/// What a client has brought back with a request for another program, which judges the answers itself; `None` if there
+/// is nothing, and for operations that ask nothing.
+pub(in crate::mcp) fn resumed<'s>(
+    call: &Call<'_>,
+    params: Option<Value<'_, 's>>,
+    state: Option<Value<'_, 's>>,
+    seal: &(impl StateSeal + ?Sized),
+    now: UnixSeconds,
+) -> Result<Option<Resumed>, Failure<'s>> {
+    let (Some(method), Some(state)) = (call.operation.asking_method(), state) else {
+        return Ok(None);
+    };
+    let text = state.as_str().ok_or(STATE_IS_NO_STRING)?;
+    let binding = Binding::of(call.requester.principal, method, params);
+    let plain = seal.open(text, binding.as_bytes(), now);
+    Ok(Some(
+        plain.map_or(Resumed::Unknown, |plain| Resumed::Known(plain.into())),
+    ))
+}
+
+const STATE_IS_NO_STRING: Failure<'static> = Failure::Parameter("`params.requestState` must be a string");
 
 /// Every kind of answer is an object; its question judges the contents.
 fn add<'s>(answers: &mut Map<String, Json>, responses: Value<'_, 's>) -> Result<(), Failure<'s>> {

@@ -6,7 +6,7 @@
 use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
-use crate::mcp::call::{Call, Requester};
+use crate::mcp::call::{Brought, Call, Requester};
 use crate::mcp::eras::input_responses;
 use crate::mcp::eras::routed::Routed;
 use crate::mcp::eras::session_requests;
@@ -124,18 +124,17 @@ fn checked<'p, 's: 'p>(
             param_headers::check(tool, head.params, arguments)?;
         }
     }
-    let has_answers = envelope.input_responses.is_some() || envelope.request_state.is_some();
-    // Another program reads for itself what its client has brought back.
-    if has_answers && protocol.registry().server_of(call.operation).is_none() {
+    if envelope.input_responses.is_some() || envelope.request_state.is_some() {
         let (responses, sealed) = (envelope.input_responses, envelope.request_state);
-        call.answers = input_responses::read(
-            &call,
-            request.params,
-            responses,
-            sealed,
-            state,
-            request_context.now,
-        )?;
+        let now = request_context.now;
+        // Another program reads for itself what its client has brought back.
+        if protocol.registry().server_of(call.operation).is_some() {
+            let resumed = input_responses::resumed(&call, request.params, sealed, state, now)?;
+            call.brought = resumed.map(Brought::Resumed).map(Box::new);
+        } else {
+            let answers = input_responses::read(&call, request.params, responses, sealed, state, now)?;
+            call.brought = answers.map(Brought::Answers).map(Box::new);
+        }
     }
     tasks::ask_first(protocol, &mut call);
     Ok(call)

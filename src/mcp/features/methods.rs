@@ -4,7 +4,7 @@
 //! is looked up, and the request is answered or handed out. A feature of which nothing is registered has no methods.
 
 use crate::jsonrpc::{Request, Value, write_result};
-use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
+use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry, ServerIndex};
 
 use crate::mcp::call::{Call, CallParams, Requester};
 use crate::mcp::error::Failure;
@@ -112,7 +112,7 @@ impl<'s> FeatureRequest<'s> {
         Ok(Found::Call(Call {
             requester,
             operation,
-            answers: None,
+            brought: None,
             task,
         }))
     }
@@ -133,7 +133,16 @@ fn foreign_resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
 
 /// Whether there may be a resource at a URI whose updates clients can hear of.
 pub(in crate::mcp) fn is_watched(registry: &Registry, uri: &str) -> bool {
-    registry.find_resource(uri).is_some() || registry.find_template(uri).is_some()
+    let is_own = registry.find_resource(uri).is_some() || registry.find_template(uri).is_some();
+    is_own || server_watching(registry, uri).is_some()
+}
+
+/// The server that tells of updates of the resource at a URI, if that is another program's.
+pub fn server_watching(registry: &Registry, uri: &str) -> Option<ServerIndex> {
+    let server = registry.server_of(foreign_resource_at(registry, uri)?)?;
+    let mut known = registry.foreign_servers().iter();
+    let known = known.find(|known| known.server == server)?;
+    known.features.subscriptions.then_some(server)
 }
 
 /// Whether another program may have a resource at a URI.

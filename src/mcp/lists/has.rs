@@ -7,7 +7,7 @@ use crate::registry::Registry;
 pub(in crate::mcp) struct Has {
     pub(in crate::mcp) tools: bool,
     pub(in crate::mcp) resources: bool,
-    /// There are resources that clients can subscribe to. Those of other programs are not watched.
+    /// There are resources that clients can subscribe to.
     pub(in crate::mcp) subscriptions: bool,
     pub(in crate::mcp) prompts: bool,
     pub(in crate::mcp) completions: bool,
@@ -23,7 +23,7 @@ impl Has {
         Self {
             tools: registry.tools().len() > 0 || foreign.tools,
             resources: own_resources || foreign.resources,
-            subscriptions: own_resources,
+            subscriptions: own_resources || foreign.subscriptions,
             prompts: registry.prompts().len() > 0 || foreign.prompts,
             completions: registry.has_completers(),
             logging: !registry.is_all_foreign() || foreign.logging,

@@ -59,11 +59,7 @@ pub(in crate::mcp) fn ask_first(protocol: &Protocol, call: &mut Call<'_>) {
     let (Operation::Tool(tool), Some(_)) = (call.operation, call.task) else {
         return;
     };
-    let is_answered = |key: &String| {
-        call.answers
-            .as_ref()
-            .is_some_and(|answers| answers.contains_key(key))
-    };
+    let is_answered = |key: &String| call.answers().is_some_and(|answers| answers.contains_key(key));
     if !protocol
         .registry()
         .tool(tool)

@@ -15,6 +15,7 @@ const EVERYTHING: ForeignFeatures = ForeignFeatures {
     resources: true,
     completions: true,
     logging: false,
+    subscriptions: false,
 };
 
 fn items(key: &str, texts: &[&str]) -> Vec<ForeignItem> {

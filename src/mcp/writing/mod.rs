@@ -4,5 +4,6 @@ pub(in crate::mcp) mod answer;
 pub(in crate::mcp) mod emission;
 pub(in crate::mcp) mod foreign;
 pub(in crate::mcp) mod input_required;
+pub(in crate::mcp) mod parked;
 pub(in crate::mcp) mod question_compat;
 pub(in crate::mcp) mod related_task;

@@ -50,6 +50,7 @@ impl ForeignServer {
                 resources: true,
                 completions: false,
                 logging: false,
+                subscriptions: false,
             },
             tools: Vec::new(),
             prompts: Vec::new(),
@@ -113,6 +114,8 @@ pub struct ForeignFeatures {
     pub completions: bool,
     /// What it logs about a call reaches that call's client.
     pub logging: bool,
+    /// Clients can hear of updates of its resources.
+    pub subscriptions: bool,
 }
 
 impl ForeignFeatures {
@@ -125,6 +128,7 @@ impl ForeignFeatures {
             resources: self.resources || other.resources,
             completions: self.completions || other.completions,
             logging: self.logging || other.logging,
+            subscriptions: self.subscriptions || other.subscriptions,
         }
     }
 }

@@ -35,6 +35,7 @@ fn server(index: u16, name: &str) -> ForeignServer {
             resources: true,
             completions: true,
             logging: false,
+            subscriptions: false,
         },
         tools: named("tool"),
         prompts: named("prompt"),

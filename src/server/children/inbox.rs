@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use crate::children::{ChildNews, Supervisor};
 use crate::launcher::{ChildEvents, ChildId, Exit, Pid, TreeUsage};
 use crate::mcp::SessionToken;
+use crate::registry::ServerIndex;
 
 /// A word to the thread.
 #[derive(Debug)]
@@ -21,6 +22,20 @@ pub(super) enum Mail {
     SessionEnded(SessionToken),
     /// What a process uses, with all that came of it.
     Usage(ChildId, TreeUsage),
+    /// Somebody listens to a resource of a server, who is the first at an endpoint.
+    Listened {
+        /// The server.
+        server: ServerIndex,
+        /// The resource, as the server knows it.
+        uri: String,
+    },
+    /// Nobody listens to it at an endpoint any more.
+    Unlistened {
+        /// The server.
+        server: ServerIndex,
+        /// The resource, as the server knows it.
+        uri: String,
+    },
     /// The server drains: its shards end their children, and none is started any more.
     Drain,
     /// Everything ends now.

@@ -17,6 +17,7 @@
 //! | `server`, `member` | the children of one server; one child |
 //! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
+//! | `subscriptions`, `watch` | the resources whose updates clients want to hear of |
 //! | `era` | how children are spoken to |
 //! | `flight` | what is kept of one that died |
 //! | `inbox` | what the thread hears |
@@ -37,9 +38,11 @@ mod real;
 mod server;
 mod starts;
 mod status;
+mod subscriptions;
 mod supervising;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -67,6 +70,7 @@ use real::Real;
 use server::{PoolSurroundings, ServerChildren};
 pub(super) use status::ChildrenStatus;
 use supervising::Supervising;
+pub(super) use watch::{ChildWatch, OwnUri};
 
 /// How soon a start notices that it is cut short.
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
@@ -122,6 +126,14 @@ impl Launched {
             specs,
             recorder,
         }))
+    }
+
+    /// What makes the watches of its servers' resources.
+    pub(super) fn watching(&self) -> Watching {
+        Watching {
+            inbox: SupervisorInbox::clone(&self.inbox),
+            servers: u16::try_from(self.specs.len()).unwrap_or(u16::MAX),
+        }
     }
 
     /// What the shards are given.
@@ -221,6 +233,21 @@ fn user_of(server: &ChildServer) -> Result<Option<User>, StartError> {
     let found = child_user(user, group.as_ref()).map_err(|error| StartError::Children(Cause::new(error)))?;
     let (uid, gid) = found;
     Ok(Some(User { uid, gid }))
+}
+
+/// Makes what watches the resources of servers.
+#[derive(Clone)]
+pub(super) struct Watching {
+    inbox: SupervisorInbox,
+    servers: u16,
+}
+
+impl Watching {
+    /// What watches each server for an endpoint that has these names.
+    pub(super) fn of(&self, own_uri: &OwnUri) -> Vec<Arc<ChildWatch>> {
+        let watch = |server| ChildWatch::new(ServerIndex(server), self.inbox.clone(), Arc::clone(own_uri));
+        (0..self.servers).map(|server| Arc::new(watch(server))).collect()
+    }
 }
 
 /// Hears once that clients can come: every server has been ready, or has failed once.

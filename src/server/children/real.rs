@@ -91,7 +91,15 @@ impl Outside for Real {
                 all.add_missing(next);
                 all
             });
-            Arc::new(described.unwrap_or_else(|| ForeignServer::unknown(known.server, known.name)))
+            Arc::new(match described {
+                Some(mut server) => {
+                    // A modern child is told which messages each request wants.
+                    server.features.logging &= known.is_attributed || server.is_modern;
+                    server.features.subscriptions &= known.keeps_children && !server.is_modern;
+                    server
+                }
+                None => ForeignServer::unknown(known.server, known.name),
+            })
         });
         let faults = self.link.replace_foreign(servers.collect(), self.is_open);
         for fault in faults.iter().take(FAULTS_LOGGED_MAX) {

@@ -18,6 +18,7 @@ use super::era::SpokenEra;
 use super::member::Member;
 use super::outside::{Known, Said};
 use super::starts::Starts;
+use super::subscriptions::Subscriptions;
 
 /// Profiles whose lists are kept.
 const PROFILES_MAX: usize = 16;
@@ -68,6 +69,10 @@ pub(super) struct ServerChildren {
     /// Why the last child died.
     last_death: Option<String>,
     figures: ChildServerFigures,
+    /// The resources that clients listen to.
+    pub(super) subscriptions: Subscriptions,
+    /// Whether its children stay, and with them what they are subscribed to.
+    keeps_children: bool,
 }
 
 impl ServerChildren {
@@ -116,6 +121,8 @@ impl ServerChildren {
             list_ttl: server.pool.list_ttl,
             is_quarantined: false,
             last_death: None,
+            subscriptions: Subscriptions::default(),
+            keeps_children: server.pool.mode == PoolMode::Shared,
             figures: ChildServerFigures {
                 server: server.name.clone(),
                 ..ChildServerFigures::default()
@@ -417,6 +424,8 @@ impl ServerChildren {
         Known {
             server: self.index,
             name: &self.name,
+            is_attributed: self.limits.ask_timeout.is_some(),
+            keeps_children: self.keeps_children,
             said: &self.known,
         }
     }

@@ -85,6 +85,19 @@ impl<O: Outside> Supervising<O> {
                     member.used = (usage.resident_bytes, usage.cpu);
                 }
             }
+            Mail::Listened { server, uri } => {
+                if let Some((at, server)) = self.server(server) {
+                    server.subscriptions.begin(&uri);
+                    self.place_subscriptions(at);
+                }
+            }
+            Mail::Unlistened { server, uri } => {
+                if let Some((at, server)) = self.server(server)
+                    && let Some(member) = server.subscriptions.end(&uri)
+                {
+                    self.order_subscription(at, member, uri, false);
+                }
+            }
             Mail::Drain | Mail::Stop => {
                 self.is_draining = true;
                 self.servers
@@ -196,6 +209,45 @@ impl<O: Outside> Supervising<O> {
             self.outside.order(shard, order);
         }
         self.disown(at, key);
+        self.place_subscriptions(at);
+    }
+
+    /// Asks a child that serves for the updates that no child is asked for.
+    fn place_subscriptions(&mut self, at: usize) {
+        let server = &mut self.servers[at];
+        let members = server.members.iter();
+        let gone: Vec<MemberKey> = members
+            .filter(|member| member.is_stopping)
+            .map(|member| member.key)
+            .collect();
+        gone.into_iter()
+            .for_each(|member| server.subscriptions.lose(member));
+        if !server.subscriptions.has_unplaced() {
+            return;
+        }
+        let mut serving = server.members.iter();
+        let serving = serving.find(|member| member.ready.is_some() && !member.is_stopping);
+        let Some(key) = serving.map(|member| member.key) else {
+            return;
+        };
+        for uri in server.subscriptions.place(key) {
+            self.order_subscription(at, key, uri, true);
+        }
+    }
+
+    fn order_subscription(&mut self, at: usize, key: MemberKey, uri: String, is_wanted: bool) {
+        let server = &mut self.servers[at];
+        let index = server.index;
+        if let Some(member) = server.member(key) {
+            let order = ChildOrder::Subscribe {
+                server: index,
+                member: key,
+                uri,
+                is_wanted,
+            };
+            let shard = member.shard;
+            self.outside.order(shard, order);
+        }
     }
 
     fn start(&mut self, at: usize, key: MemberKey, timeout: Duration, now: Instant) {
@@ -263,6 +315,7 @@ impl<O: Outside> Supervising<O> {
                 tracing::info!(server = %name, member = member.0, shard, ?took, "a child is ready");
                 self.tell_refusal(at, now);
                 self.look_behind(at, member);
+                self.place_subscriptions(at);
                 if is_new {
                     self.publish();
                 }
@@ -288,6 +341,7 @@ impl<O: Outside> Supervising<O> {
                 if is_used_up {
                     self.disown(at, member);
                 }
+                self.place_subscriptions(at);
             }
             ChildNewsEvent::Resting { member } => {
                 if of.pool.on_resting(member) {
@@ -404,6 +458,7 @@ impl<O: Outside> Supervising<O> {
             return;
         };
         let member = server.members.swap_remove(place);
+        server.subscriptions.lose(key);
         self.processes.remove(&member.process);
         server.on_used(&member);
         let death = Death::of(&Ends {

@@ -4,6 +4,7 @@ mod eras;
 
 mod lists;
 mod owned;
+mod subscriptions;
 mod upkeep;
 
 use std::cell::RefCell;
@@ -69,6 +70,11 @@ enum Act {
         is_over: bool,
     },
     EndSession(SessionToken),
+    Subscribe {
+        member: u64,
+        uri: String,
+        is_wanted: bool,
+    },
     Terminate(u64),
     Kill(u64),
     /// How many servers have said what they have, and the tools of the first.
@@ -204,6 +210,16 @@ impl Outside for Outsiders {
             },
             ChildOrder::Placed { shard: place, .. } => Act::Placed { shard, place },
             ChildOrder::Lost { is_over, .. } => Act::Lost { shard, is_over },
+            ChildOrder::Subscribe {
+                member,
+                uri,
+                is_wanted,
+                ..
+            } => Act::Subscribe {
+                member: member.0,
+                uri,
+                is_wanted,
+            },
             ChildOrder::Reread { .. } => Act::Reread { shard },
             ChildOrder::Retire { member, .. } => Act::Retire {
                 shard,

@@ -1,5 +1,6 @@
 //! Who waits for the answer of a child, and what its client can be asked meanwhile.
 
+use crate::children::LogWish;
 use crate::mcp::{ClientCapabilities, Principal, Revision, SessionToken, Ticket};
 use crate::pool::HandlerKey;
 use crate::registry::Asking;
@@ -33,6 +34,8 @@ pub struct ClientTerms {
     pub capabilities: ClientCapabilities,
     /// The revision that it speaks.
     pub revision: Revision,
+    /// What it wants to hear of what is logged.
+    pub log: LogWish,
     /// The endpoint at which it calls.
     pub view: ViewId,
     /// The session in which a legacy client answers, and whose it is.
@@ -45,16 +48,18 @@ impl ClientTerms {
         asking: Asking::Never,
         capabilities: ClientCapabilities::NONE,
         revision: Revision::NEWEST_LEGACY,
+        log: LogWish::None,
         view: ViewId::MAIN,
         session: None,
     };
 
     /// Those of the client of a call at this endpoint that is not part of a batch.
-    pub(in crate::shard) fn of(ticket: &Ticket, view: ViewId) -> ClientTerms {
+    pub(in crate::shard) fn of(ticket: &Ticket, view: ViewId, log: LogWish) -> ClientTerms {
         ClientTerms {
             asking: ticket.asking(),
             capabilities: ticket.capabilities(),
             revision: ticket.revision(),
+            log,
             view,
             session: ticket.session().map(|session| (session, ticket.principal())),
         }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::children::{CallFailure, Client, Message};
-use crate::mcp::Era;
+use crate::mcp::{Era, Unresumed};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 
-use super::{Caller, QuestionName};
+use super::{Caller, ParkedName, QuestionName};
 
 /// A call for the children of the shard that it is sent to.
 #[derive(Debug)]
@@ -72,6 +72,15 @@ pub enum ChildWord {
         /// When its time in a queue is over, if it has waited.
         due: Option<Instant>,
     },
+    /// Its request is to be answered with questions; the child keeps the call.
+    RequiresInput {
+        /// What names the call to whoever comes back.
+        name: ParkedName,
+        /// The object `inputRequests`.
+        requests: Vec<u8>,
+    },
+    /// It is no call that a child has kept.
+    Unresumed(Unresumed),
     /// It goes on.
     Progress {
         /// The whole line.

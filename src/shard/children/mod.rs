@@ -13,6 +13,7 @@ mod clients;
 mod load;
 mod mail;
 mod owning;
+mod parked;
 mod questions;
 mod rounds;
 
@@ -32,6 +33,8 @@ pub use asked::QuestionName;
 pub use caller::{Caller, ClientTerms};
 use clients::Clients;
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
+pub(super) use parked::{Held, HeldQuestion, Parking};
+pub use parked::{ParkedName, Resumption};
 
 /// What became of a call that was given to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,7 @@ pub(super) struct Children<S> {
     asked: Vec<AskedQuestion>,
     /// Calls whose clients are asked what a child asks by its answer, and until when.
     rounds: HashMap<HandlerKey, Instant>,
+    parking: Parking,
     /// Pipes that are in the table.
     pipes: usize,
     mesh: Arc<ChildMesh>,
@@ -98,6 +102,7 @@ pub(super) enum Kept {
         name: QuestionName,
         refusal: QuestionRefusal,
     },
+    Resume(Box<Resumption>),
 }
 
 impl<S> Children<S> {
@@ -114,6 +119,7 @@ impl<S> Children<S> {
             kept: Vec::new(),
             asked: Vec::new(),
             rounds: HashMap::new(),
+            parking: Parking::default(),
             pipes: 0,
             mesh,
             supervisor,

@@ -9,6 +9,8 @@ use crate::session::live::ChildPlace;
 use crate::units::ViewId;
 
 use super::asked::{AskedQuestion, QuestionName};
+use super::caller::Caller;
+use super::parked::{Parking, Resumption};
 use super::{Children, Kept};
 
 impl<S> Children<S> {
@@ -16,6 +18,28 @@ impl<S> Children<S> {
     pub(in crate::shard) fn is_attributed(&self, server: ServerIndex) -> bool {
         let server = self.servers.get(server.as_usize());
         server.is_some_and(|server| server.is_attributed)
+    }
+
+    /// The calls whose modern clients are asked.
+    pub(in crate::shard) fn parking(&mut self) -> &mut Parking {
+        &mut self.parking
+    }
+
+    /// Keeps a retry for the time when the children are back, if they are out; else it is handed back.
+    pub(in crate::shard) fn keep_if_out(&mut self, resumption: Box<Resumption>) -> Option<Box<Resumption>> {
+        let server = resumption.name.server;
+        let entry = self.servers.get(server.as_usize());
+        if entry.is_none_or(|entry| entry.children.is_some()) {
+            return Some(resumption);
+        }
+        self.kept.push((server, Kept::Resume(resumption)));
+        None
+    }
+
+    /// A call is to be cancelled, once the children are back.
+    pub(in crate::shard) fn keep_cancellation(&mut self, server: ServerIndex, caller: Caller) {
+        self.kept.push((server, Kept::Cancel { caller }));
+        self.touch(server);
     }
 
     /// A question will be answered by us, once the children are back.

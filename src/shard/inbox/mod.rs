@@ -32,6 +32,7 @@
 //! | [`ShardEvent::Children`] | 1 for each step of each child's life | the supervisor |
 //! | [`ShardEvent::Forwarded`], [`ShardEvent::Withdrawn`] | the room that children here have, and the calls of clients whose child is here | the room that was taken for each, the call |
 //! | [`ShardEvent::ForwardedWord`] | for each call that is elsewhere, its end; 32 questions of each child; of progress 1,024 words in all | the call, the child's open questions, a count |
+//! | [`ShardEvent::Resumed`] | 1 for each call without a handler of any shard | the call |
 //! | [`ShardEvent::Unheard`] | 32 for each child here | the child's open questions |
 //! | [`ShardEvent::ChildRoom`] | 1 for each server | the flag that says that calls wait |
 //! | [`LiveEvent::Cancel`], [`ShardEvent::Report`] | [`DROPPABLE_MAX`] together | a count; more are dropped |
@@ -54,7 +55,7 @@ use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::acceptor::{Deliver, Newcomer};
-use super::children::{Caller, ForwardedCall, ForwardedWord, QuestionName};
+use super::children::{Caller, ForwardedCall, ForwardedWord, QuestionName, Resumption};
 use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
 pub use moved::{Moved, MovedMessage};
@@ -135,6 +136,8 @@ pub enum ShardEvent<S> {
     },
     /// Nobody hears the question of a child here, which was sent to the shard of its client.
     Unheard(QuestionName),
+    /// A client has come back with answers for a call that a child here has.
+    Resumed(Box<Resumption>),
     /// Another shard's children of this server have room.
     ChildRoom(ServerIndex),
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.

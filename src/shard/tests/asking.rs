@@ -388,3 +388,294 @@ fn a_child_that_asks_and_asks_has_so_many_questions_open_and_no_more() {
     nursery.answer_all(&mut rig);
     leave(rig, nursery, &[&caller]);
 }
+
+/// A modern client that shows forms, on a connection to a shard.
+struct Modern(SimulatedPeer);
+
+impl Modern {
+    fn new(rig: &Rig, shard: usize) -> Modern {
+        Modern(rig.connect_to(shard))
+    }
+
+    /// Sends a call, with what the client has brought back.
+    fn call(&self, id: u64, secret: &str, more: &Value) {
+        let mut params = json!({"name": "child", "arguments": {"secret": secret}});
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+        });
+        for (name, value) in more.as_object().unwrap() {
+            params[name] = value.clone();
+        }
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        let fields = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: child\r\n";
+        self.0.write(&post(fields, message.to_string().as_bytes()));
+    }
+
+    /// The answer that has come.
+    fn answer(&self) -> Value {
+        let answer = String::from_utf8(self.0.read()).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+/// A little time, in which what is asked goes out, and mail arrives.
+fn tick(rig: &mut Rig, nursery: &mut Nursery) {
+    for _ in 0..3 {
+        nursery.live(rig);
+        rig.pass(Duration::from_millis(10));
+        nursery.live(rig);
+    }
+}
+
+/// A modern client on the first shard, whose call asks this; what it was answered.
+fn asked(rig: &mut Rig, nursery: &mut Nursery, questions: &[&str]) -> (Modern, Value) {
+    let client = Modern::new(rig, 0);
+    client.call(1, "a", &json!({}));
+    nursery.live(rig);
+    questions.iter().for_each(|question| nursery.say(1, question));
+    tick(rig, nursery);
+    let answer = client.answer();
+    assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
+    (client, answer["result"].clone())
+}
+
+/// What a client brings back: the answers under these keys.
+fn back(asked: &Value, keys: &[&str]) -> Value {
+    let mut responses = json!({});
+    for key in keys {
+        responses[*key] = json!({"action": "accept", "content": {"n": 1}});
+    }
+    json!({"inputResponses": responses, "requestState": asked["requestState"]})
+}
+
+fn reason(answer: &Value) -> &str {
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    answer["error"]["data"]["reason"].as_str().unwrap()
+}
+
+fn keys(asked: &Value) -> Vec<&str> {
+    let requests = asked["inputRequests"].as_object().unwrap();
+    requests.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_modern_clients_call_stays_with_its_child_until_it_comes_back() {
+    for shard in [0, 1] {
+        for from in [0, 1] {
+            let (mut rig, mut nursery) = rig(shard);
+            let (first, round) = asked(&mut rig, &mut nursery, &[&question("5"), &question("\"six\"")]);
+            assert_eq!(keys(&round), ["elicitation_1", "elicitation_2"]);
+            let request = &round["inputRequests"]["elicitation_1"];
+            assert_eq!(
+                (&request["method"], &request["params"]["message"]),
+                (&json!("elicitation/create"), &json!("who?"))
+            );
+            assert!(
+                !nursery.seen(1).contains("notifications/cancelled"),
+                "it is still there"
+            );
+            let second = Modern::new(&rig, from);
+            let more = back(&round, &keys(&round));
+            second.call(2, "a", &more);
+            tick(&mut rig, &mut nursery);
+            let seen = nursery.seen(1);
+            for id in ["5", "\"six\""] {
+                let given = format!(r#""id":{id},"result":{{"action":"accept","content":{{"n":1}}}}"#);
+                assert!(seen.contains(&given), "{seen}");
+            }
+            assert_eq!(seen.matches("tools/call").count(), 1, "it was asked once");
+            nursery.answer_all(&mut rig);
+            let answer = second.answer();
+            assert_eq!(
+                (&answer["id"], &answer["result"]["content"][0]["text"]),
+                (&json!(2), &json!("a"))
+            );
+            // The same once more, and for another request.
+            second.call(3, "a", &more);
+            tick(&mut rig, &mut nursery);
+            assert_eq!(reason(&second.answer()), "used");
+            second.call(4, "b", &more);
+            tick(&mut rig, &mut nursery);
+            assert_eq!(reason(&second.answer()), "unreadable");
+            second.call(5, "a", &json!({"requestState": "forged", "inputResponses": {}}));
+            tick(&mut rig, &mut nursery);
+            assert_eq!(reason(&second.answer()), "unreadable");
+            first.0.finish();
+            second.0.finish();
+            leave(rig, nursery, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_answers_not_all_is_asked_again() {
+    for shard in [0, 1] {
+        let (mut rig, mut nursery) = rig(shard);
+        let (client, round) = asked(&mut rig, &mut nursery, &[&question("5"), &question("6")]);
+        let mut more = back(&round, &["elicitation_1", "another"]);
+        more["inputResponses"]["elicitation_2"] = json!("no object");
+        client.call(2, "a", &more);
+        tick(&mut rig, &mut nursery);
+        let again = client.answer()["result"].clone();
+        assert_eq!(keys(&again), ["elicitation_2"]);
+        assert_ne!(again["requestState"], round["requestState"]);
+        assert!(nursery.seen(1).contains("\"id\":5,\"result\""));
+        // The child asks once more meanwhile.
+        nursery.say(1, &question("7"));
+        tick(&mut rig, &mut nursery);
+        client.call(3, "a", &back(&again, &["elicitation_2"]));
+        tick(&mut rig, &mut nursery);
+        let third = client.answer()["result"].clone();
+        assert_eq!(keys(&third), ["elicitation_3"]);
+        client.call(4, "a", &back(&third, &["elicitation_3"]));
+        tick(&mut rig, &mut nursery);
+        assert!(nursery.seen(1).contains("\"id\":7,\"result\""));
+        nursery.answer_all(&mut rig);
+        assert_eq!(client.answer()["result"]["content"][0]["text"], "a");
+        client.0.finish();
+        leave(rig, nursery, &[]);
+    }
+}
+
+#[test]
+fn a_client_that_comes_back_too_late_is_told_so_and_the_child_serves_the_next() {
+    for shard in [0, 1] {
+        let (mut rig, mut nursery) = rig(shard);
+        let (client, round) = asked(&mut rig, &mut nursery, &[&question("5")]);
+        for _ in 0..=TIMEOUTS.ask.as_secs() {
+            rig.pass(Duration::from_secs(1));
+            nursery.live(&mut rig);
+        }
+        let seen = nursery.seen(1);
+        assert!(
+            seen.contains("\"id\":5,\"error\"") && seen.contains("notifications/cancelled"),
+            "{seen}"
+        );
+        client.call(2, "a", &back(&round, &["elicitation_1"]));
+        tick(&mut rig, &mut nursery);
+        assert_eq!(reason(&client.answer()), "expired");
+        // The cancelled call gives its place back.
+        nursery.answer_all(&mut rig);
+        client.call(3, "next", &json!({}));
+        nursery.answer_all(&mut rig);
+        assert_eq!(client.answer()["result"]["content"][0]["text"], "next");
+        client.0.finish();
+        leave(rig, nursery, &[]);
+    }
+}
+
+#[test]
+fn a_call_that_waits_ends_with_its_child_or_is_answered_by_it() {
+    for shard in [0, 1] {
+        for dies in [false, true] {
+            let (mut rig, mut nursery) = rig(shard);
+            let (client, round) = asked(&mut rig, &mut nursery, &[&question("5")]);
+            if dies {
+                nursery.kill(&rig, 1);
+                rig.pass(Duration::from_millis(600));
+            } else {
+                nursery.answer(1, 0);
+            }
+            tick(&mut rig, &mut nursery);
+            client.call(2, "a", &back(&round, &["elicitation_1"]));
+            tick(&mut rig, &mut nursery);
+            let answer = client.answer();
+            if dies {
+                assert_eq!(reason(&answer), "lost");
+            } else {
+                assert_eq!(answer["result"]["content"][0]["text"], "a", "{answer}");
+            }
+            client.0.finish();
+            leave(rig, nursery, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_drain_and_an_abort_give_up_calls_that_wait_for_their_clients() {
+    for shard in [0, 1] {
+        for aborts in [false, true] {
+            let (mut rig, mut nursery) = rig(shard);
+            let (client, _) = asked(&mut rig, &mut nursery, &[&question("5")]);
+            client.0.finish();
+            if aborts {
+                rig.abort();
+            } else {
+                rig.drain();
+                nursery.live(&mut rig);
+                assert!(nursery.seen(1).contains("notifications/cancelled"));
+            }
+            nursery.answer_all(&mut rig);
+            for _ in 0..40 {
+                rig.pass(Duration::from_millis(100));
+                nursery.live(&mut rig);
+            }
+            assert!(rig.is_finished(), "the drain is not over");
+            rig.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn a_modern_client_that_leaves_while_it_is_asked_cancels_its_call() {
+    for shard in [0, 1] {
+        let (mut rig, mut nursery) = rig(shard);
+        let client = Modern::new(&rig, 0);
+        client.call(1, "a", &json!({}));
+        nursery.live(&mut rig);
+        nursery.say(1, &question("5"));
+        nursery.live(&mut rig);
+        client.0.reset();
+        tick(&mut rig, &mut nursery);
+        let seen = nursery.seen(1);
+        assert!(
+            seen.contains("\"id\":5,\"error\"") && seen.contains("notifications/cancelled"),
+            "{seen}"
+        );
+        nursery.answer_all(&mut rig);
+        leave(rig, nursery, &[]);
+    }
+}
+
+fn log(level: &str, data: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"{level}","data":"{data}","n":1.10}}}}"#
+    )
+}
+
+#[test]
+fn what_a_child_logs_reaches_its_caller_and_nobody_else() {
+    for shard in [0, 1] {
+        let (mut rig, mut nursery) = rig(shard);
+        let (mut first, mut second) = (Caller::new(&mut rig), Caller::new(&mut rig));
+        nursery.say(1, &log("error", "before"));
+        first.call(1, "a");
+        nursery.live(&mut rig);
+        second.call(1, "b");
+        nursery.live(&mut rig);
+        nursery.say(1, &log("debug", "low"));
+        nursery.say(1, &log("error", "high"));
+        nursery.live(&mut rig);
+        nursery.answer_all(&mut rig);
+        first.events();
+        second.events();
+        assert!(
+            first.heard.contains(r#""data":"high","n":1.10"#),
+            "{}",
+            first.heard
+        );
+        assert!(
+            !first.heard.contains("low") && !first.heard.contains("before"),
+            "{}",
+            first.heard
+        );
+        assert!(
+            !second.heard.contains("notifications/message"),
+            "{}",
+            second.heard
+        );
+        leave(rig, nursery, &[&first, &second]);
+    }
+}

@@ -60,10 +60,6 @@ impl Front {
         Front { host, mark }
     }
 
-    pub(super) fn is_peer(&self) -> bool {
-        matches!(self.host, Host::Peer(..))
-    }
-
     /// The server.
     #[track_caller]
     pub(super) fn weir(&mut self) -> &mut Server {

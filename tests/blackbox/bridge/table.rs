@@ -177,63 +177,50 @@ fn question() -> Value {
     json!(["ask", "elicitation/create", params])
 }
 
-/// A child that serves many clients at once cannot say whose question it has: it is told that there is nobody.
-#[test]
-fn row_11_a_question_finds_its_caller_or_nobody() {
-    let front = Front::start();
-    let mut client = front.legacy();
-    let id = client.call("act", act([question()]));
-    if front.is_peer() {
-        let asked = client.message();
-        assert_eq!(asked["method"], "elicitation/create", "{asked}");
-        client.respond(&asked["id"], &json!({"action": "decline"}));
-        assert!(text_of(&client.result(&id)).contains("decline"));
-    } else {
-        assert!(text_of(&client.result(&id)).contains("-32601"));
-        client.finish();
-    }
+/// A front that says whose call a child is busy with: it has one at a time.
+fn interactive() -> Front {
+    Front::of(&["mcp"], "interactive=on,max=1")
 }
 
-/// The same holds for log messages: they are in the log of the server, and nobody is told that there will be any.
 #[test]
-fn row_12_a_log_message_finds_its_caller_or_nobody() {
-    let front = Front::start();
+fn row_11_a_question_finds_its_caller() {
+    let front = interactive();
+    let mut client = front.legacy();
+    let id = client.call("act", act([question()]));
+    let asked = client.message();
+    assert_eq!(asked["method"], "elicitation/create", "{asked}");
+    client.respond(&asked["id"], &json!({"action": "decline"}));
+    assert!(text_of(&client.result(&id)).contains("decline"));
+}
+
+#[test]
+fn row_12_a_log_message_finds_its_caller() {
+    let front = interactive();
     let (mut caller, mut other) = (front.legacy(), front.legacy());
     let params = json!({"level": "error", "data": "secret"});
     let id = caller.call("act", act([json!(["notify", "notifications/message", params])]));
-    if front.is_peer() {
-        assert_eq!(caller.notification("notifications/message")["data"], "secret");
-    }
+    assert_eq!(caller.notification("notifications/message")["data"], "secret");
     assert_eq!(text_of(&caller.result(&id)), "done");
     other.assert_quiet();
-    if !front.is_peer() {
-        caller.assert_quiet();
-        let introduction = front.connect(super::front::legacy()).initialize();
-        assert_eq!(
-            introduction["capabilities"].get("logging"),
-            None,
-            "{introduction}"
-        );
-    }
 }
 
-/// Of children there are no updates yet, and nobody is promised any.
 #[test]
 fn row_13_an_update_of_a_resource_finds_its_subscriber() {
     let front = Front::start();
-    if !front.is_peer() {
-        let introduction = front.connect(super::front::legacy()).initialize();
-        let resources = &introduction["capabilities"]["resources"];
-        return assert_ne!(resources["subscribe"], true, "{introduction}");
-    }
     let (mut subscriber, mut other) = (front.legacy(), front.legacy());
     subscriber.ask("resources/subscribe", json!({"uri": "child://one"}));
+    let mut third = front.legacy();
+    eventually("the child is subscribed to", || {
+        heard(&mut third)
+            .iter()
+            .any(|line| line.contains("resources/subscribe"))
+    });
     let update = json!([
         "notify",
         "notifications/resources/updated",
         {"uri": "child://one"}
     ]);
-    told(&mut front.legacy(), act([update]));
+    told(&mut third, act([update]));
     let updated = subscriber.notification("notifications/resources/updated");
     assert_eq!(updated["uri"], "child://one");
     other.assert_quiet();
@@ -321,17 +308,21 @@ fn row_20_modern_clients_call_a_legacy_child() {
 }
 
 #[test]
-fn row_21_a_modern_clients_child_asks_its_caller_or_nobody() {
-    let front = Front::start();
+fn row_21_a_modern_clients_child_asks_its_caller() {
+    let front = interactive();
     let mut client = front.modern();
-    let id = client.call("act", act([question()]));
-    let result = client.result(&id);
-    if front.is_peer() {
-        assert_eq!(result["resultType"], "input_required", "{result}");
-    } else {
-        assert!(text_of(&result).contains("-32601"), "{result}");
-        client.finish();
-    }
+    let params = json!({"name": "act", "arguments": act([question()])});
+    let mut asked = client.ask("tools/call", params.clone());
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let requests = asked["inputRequests"].as_object().unwrap();
+    let answers = requests
+        .keys()
+        .map(|key| (key.clone(), json!({"action": "decline"})));
+    let mut retry = params;
+    retry["inputResponses"] = Value::Object(answers.collect());
+    retry["requestState"] = asked["requestState"].take();
+    let result = client.ask("tools/call", retry);
+    assert!(text_of(&result).contains("decline"), "{result}");
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! | `notify METHOD PARAMS` | notifies |
 //! | `add NAME` | adds a tool, and says that the list has changed |
 //! | `ask METHOD PARAMS` | asks, and waits for the answer; its line becomes the answer of the call |
+//! | `ask-both METHOD PARAMS METHOD PARAMS` | asks twice at once; the lines become the answer of the call |
 //! | `await-cancel` | waits until the call is cancelled |
 //! | `round REQUESTS STATE` | unless the call has answers to all these questions, asks them by its result and ends |
 //! | `forget` | ends without an answer |
@@ -110,6 +111,13 @@ impl Act {
                 self.server.tell_tools_changed();
             }
             "ask" => self.text = self.server.ask(&text(), &values[1]).recv().unwrap(),
+            "ask-both" => {
+                let asked = values
+                    .chunks(2)
+                    .map(|pair| self.server.ask(&as_text(&pair[0]), &pair[1]));
+                let asked: Vec<_> = asked.collect();
+                self.text = asked.iter().map(|answer| answer.recv().unwrap()).collect();
+            }
             "await-cancel" => self.server.wait_until_cancelled(&self.id),
             "mute" => self.server.is_mute.store(true, Ordering::Relaxed),
             _ => {

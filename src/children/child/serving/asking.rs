@@ -74,6 +74,12 @@ impl<C> Child<C> {
         self.questions.has(number)
     }
 
+    /// From now on somebody else waits for this call. False if nobody does.
+    pub fn replace_caller(&mut self, key: CallKey, caller: C) -> bool {
+        let known = self.in_flight.caller_mut(key);
+        known.map(|known| *known = caller).is_some()
+    }
+
     /// Nobody can be asked any more.
     pub fn refuse_questions(&mut self, refusal: QuestionRefusal, now: Instant) {
         while let Some(question) = self.questions.take_any() {

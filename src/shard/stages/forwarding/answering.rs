@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, Message, write_progress};
-use crate::mcp::{Era, ServerFault};
+use crate::mcp::{Announcement, Era, ServerFault, server_watching};
 use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
@@ -27,21 +27,14 @@ impl<R: ShardRing> Shard<R> {
         match event {
             LocalEvent::Answered { caller, answer, took } => {
                 self.children.on_answered(server, took);
-                if self.children.is_own(caller) {
-                    self.settle_forwarded(caller.call, &answer, took);
-                } else {
-                    let (line, message, era) = (answer.line.to_vec(), answer.message, answer.era);
-                    let word = ChildWord::Answered {
-                        line,
-                        message,
-                        era,
-                        took,
-                    };
-                    self.say_to(caller, word);
+                if !self.keep_answer(caller, &answer, took) {
+                    self.bring(caller, &answer, took);
                 }
             }
             LocalEvent::Failed { caller, failure } => {
-                if self.children.is_own(caller) {
+                if self.lose_held(caller) {
+                    // Nobody waits for it now.
+                } else if self.children.is_own(caller) {
                     self.fail_forwarded(caller.call, &failure);
                 } else {
                     self.say_to(caller, ChildWord::Failed(failure));
@@ -68,7 +61,7 @@ impl<R: ShardRing> Shard<R> {
                 caller,
                 asked,
             } => self.take_question((server, member), *caller, &asked),
-            LocalEvent::Unanswered { .. } => {}
+            LocalEvent::Unanswered { caller } => self.on_unanswered(*caller),
             LocalEvent::Logged {
                 caller: Some(caller),
                 said,
@@ -106,6 +99,7 @@ impl<R: ShardRing> Shard<R> {
                 };
                 self.children.tell(server, event);
             }
+            LocalEvent::Updated(uri) => self.announce_update(server, &uri),
             LocalEvent::Changed { member, what } => {
                 self.children
                     .tell(server, ChildNewsEvent::Changed { member, what });
@@ -138,6 +132,35 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// A child says that a resource was updated: whoever listens to it hears so, at every endpoint that has it.
+    fn announce_update(&mut self, server: ServerIndex, uri: &str) {
+        for view in self.service.views() {
+            let registry = view.protocol.registry();
+            let served = registry.served_uri(server, uri);
+            let served = served.as_deref().unwrap_or(uri);
+            if server_watching(registry, served) == Some(server) {
+                let announcement = Announcement::ResourceUpdated(served.into());
+                view.store.live().announce(announcement);
+            }
+        }
+    }
+
+    /// Brings the answer to a call to whoever waits for it.
+    pub(super) fn bring(&mut self, caller: Caller, answer: &Answer<'_>, took: Duration) {
+        if self.children.is_own(caller) {
+            self.settle_forwarded(caller.call, answer, took);
+        } else {
+            let (line, message, era) = (answer.line.to_vec(), answer.message, answer.era);
+            let word = ChildWord::Answered {
+                line,
+                message,
+                era,
+                took,
+            };
+            self.say_to(caller, word);
+        }
+    }
+
     /// A child of another shard says something about a call of this one.
     pub(in crate::shard) fn handle_forwarded_word(&mut self, said: ForwardedWord) {
         let ForwardedWord { call, word } = said;
@@ -152,6 +175,8 @@ impl<R: ShardRing> Shard<R> {
                 self.settle_forwarded(call, &Answer { line, message, era }, took);
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
+            ChildWord::RequiresInput { name, requests } => self.require_input(call, name, &requests),
+            ChildWord::Unresumed(why) => self.refuse_resumption(call, why),
             ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
             ChildWord::Logged { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);

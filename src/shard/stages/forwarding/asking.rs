@@ -15,14 +15,16 @@
 use std::rc::Rc;
 
 use crate::children::{
-    Asked, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed, write_question,
+    Asked, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed, write_question,
     write_request_of,
 };
+use crate::mcp::{Era, FeatureState};
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, Asking, ServerIndex};
 use crate::session::live::{ChildAsker, ChildPlace};
 use crate::units::ViewId;
 
+use crate::shard::calls::{Call, Run};
 use crate::shard::children::{Caller, ChildWord, ClientTerms, QuestionName};
 use crate::shard::inbox::{ShardEvent, call_number, handler_of};
 use crate::shard::{Shard, ShardRing};
@@ -59,7 +61,9 @@ impl<R: ShardRing> Shard<R> {
         }
         let view = self.calls.holder(call).map(|holder| self.view_id_of(holder));
         match (self.calls.at(call), view) {
-            (Some(call), Some(view)) if call.batch.is_none() => ClientTerms::of(&call.ticket, view),
+            (Some(call), Some(view)) if call.batch.is_none() => {
+                ClientTerms::of(&call.ticket, view, log_wish(call))
+            }
             _ => ClientTerms::NONE,
         }
     }
@@ -96,6 +100,9 @@ impl<R: ShardRing> Shard<R> {
         if self.drain.is_begun() {
             // Nobody could answer: the listener is closed.
             return Err(NotAsked::Draining);
+        }
+        if terms.asking == Asking::ByRetry {
+            return self.hold_question(name, caller, asked);
         }
         let (Asking::OnStream, Some((session, principal))) = (terms.asking, terms.session) else {
             return Err(NotAsked::NotDeclared);
@@ -170,6 +177,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// No client can be asked any more.
     pub(in crate::shard) fn refuse_child_questions(&mut self) {
+        self.give_up_all_held();
         for server in self.children.servers() {
             self.drive(server, |children, now, _| {
                 children.refuse_questions(QuestionRefusal::Draining, now);
@@ -228,7 +236,7 @@ impl<R: ShardRing> Shard<R> {
         let needs = capability_needed(method, params).ok_or(NotAsked::NotDeclared)?;
         let entry = self.calls.at(call).ok_or(NotAsked::Unheard)?;
         let service = Rc::clone(&entry.service);
-        let terms = ClientTerms::of(&entry.ticket, ViewId::MAIN);
+        let terms = ClientTerms::of(&entry.ticket, ViewId::MAIN, LogWish::None);
         if !terms.capabilities.contains(needs) {
             return Err(NotAsked::NotDeclared);
         }
@@ -246,6 +254,21 @@ impl<R: ShardRing> Shard<R> {
         }
         live.forget_child_questions(session, place, Some(number));
         Err(NotAsked::Unheard)
+    }
+}
+
+/// What the client of a call wants to hear of what its child logs.
+fn log_wish(call: &Call) -> LogWish {
+    let Run::Forwarded(forwarding) = call.run else {
+        return LogWish::None;
+    };
+    match (call.ticket.revision().era(), forwarding.log_level) {
+        (_, None) => LogWish::None,
+        (Era::Modern, Some(level)) => LogWish::FromRequest(level),
+        (Era::Legacy, Some(_)) => {
+            let session = call.ticket.session();
+            LogWish::OfSession(session.and_then(|session| call.service.state.log_level(session)))
+        }
     }
 }
 

@@ -62,6 +62,7 @@ impl<R: ShardRing> Shard<R> {
                 due,
             }),
             Kept::Cancel { caller } => self.children.cancel(server, caller, self.clock.now()),
+            Kept::Resume(resumption) => self.handle_resumption(resumption),
             Kept::Refuse { name, refusal } => {
                 self.children.refuse_question(name, refusal, self.clock.now());
             }
@@ -167,6 +168,16 @@ impl<R: ShardRing> Shard<R> {
                 client,
                 is_over,
             } => self.on_lost(server, client, is_over),
+            ChildOrder::Subscribe {
+                server,
+                member,
+                uri,
+                is_wanted,
+            } => {
+                self.drive(server, |children, now, _| {
+                    children.subscribe(member, &uri, is_wanted, now);
+                });
+            }
             ChildOrder::Reread { server } => {
                 self.drive(server, |children, now, _| children.reread_lists(now));
             }
@@ -220,7 +231,10 @@ impl<R: ShardRing> Shard<R> {
         };
         self.children.on_pipes_opened(3);
         let child = Child::new(limits, profile.as_ref(), wants_lists, self.clock.now());
-        let child = child.with_warmup(warmup);
+        let mut child = child.with_warmup(warmup);
+        if self.children.is_attributed(server) {
+            child.heed_wishes(|caller: &Caller| caller.terms.log);
+        }
         let is_aborted = self.drain.is_aborted();
         self.drive(server, |children, now, _| {
             children.adopt(member, child, sockets, keys);
@@ -244,6 +258,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.forget_child_questions();
         self.expire_rounds(self.clock.now());
+        self.tick_parked();
     }
 
     /// Lets children end once no shard has clients any more.

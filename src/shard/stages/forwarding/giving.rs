@@ -8,9 +8,10 @@ use crate::children::{LocalRefusal, Message, Taken};
 use crate::mcp::{OverloadReason, ServerFault, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
-use crate::registry::{ServerIndex, ToolError};
+use crate::registry::{Asking, ServerIndex, ToolError};
 use crate::ring::ConnectionKey;
 
+use super::modern::speaks_modern;
 use super::renaming::for_child;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::{Call, Forwarding, Run};
@@ -69,10 +70,17 @@ impl<R: ShardRing> Shard<R> {
             log_level: work.log_level(&ticket, &*service.store),
             client,
         });
+        if self.children.is_attributed(server) && ticket.asking() == Asking::ByRetry {
+            work.bind(&mut ticket);
+        }
+        let is_modern = speaks_modern(service, server);
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
-        self.give(call, server, &text, &message, None);
+        match work.resumed().filter(|_| !is_modern) {
+            None => self.give(call, server, &text, &message, None),
+            Some(resumed) => self.give_again(call, server, (&text, &message), resumed),
+        }
         let routed = self.clock.read();
         self.metrics.record(Stage::Route, decoded, routed);
     }
@@ -260,7 +268,7 @@ impl<R: ShardRing> Shard<R> {
         let caller = self.children.caller(call);
         let server = forwarding.server;
         if forwarding.shard == self.metrics.shard.0 {
-            self.children.cancel(server, caller, self.clock.now());
+            self.handle_withdrawn(server, caller);
         } else {
             let event = ShardEvent::Withdrawn { server, caller };
             self.admission.post(forwarding.shard.into(), event);
@@ -269,6 +277,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Another shard's call is wanted no more.
     pub(in crate::shard) fn handle_withdrawn(&mut self, server: ServerIndex, caller: Caller) {
+        self.forget_held(caller);
         self.children.cancel(server, caller, self.clock.now());
     }
 

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `giving` | requests → children, here or elsewhere; calls that are wanted no more |
 //! | `answering` | what children say → the client |
+//! | `parking` | the same of modern clients: a call waits at its child for a retry |
 //! | `asking` | what children ask → the client, and its answer → the child |
 //! | `modern` | what children of 2026-07-28 need and say |
 //! | `renaming` | names, where several servers are served together |
@@ -25,6 +26,7 @@ mod asking;
 mod driving;
 mod giving;
 mod modern;
+mod parking;
 mod renaming;
 mod rounds;
 mod states;
