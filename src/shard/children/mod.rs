@@ -419,6 +419,11 @@ impl<S> Children<S> {
         self.mesh.is_deserted()
     }
 
+    /// Whether no child is here, and other shards know that no client is: their children wait for that.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_empty() && (self.has_left || self.servers.is_empty())
+    }
+
     /// Children end when they have answered the calls they have, and the supervisor starts no more.
     pub(super) fn begin_drain(&mut self) {
         let was_over = std::mem::replace(&mut self.is_over, true);

@@ -12,7 +12,7 @@ impl<R: ShardRing> Shard<R> {
     pub fn is_finished(&self) -> bool {
         let is_empty = self.acceptor.is_over() && self.table.open() == 0 && self.calls.is_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
-        let is_empty = is_empty && self.children.is_empty();
+        let is_empty = is_empty && self.children.is_over();
         is_empty && self.acceptor.retire() && self.admission.retire(self.calls.handlers())
     }
 

@@ -467,3 +467,11 @@ fn a_child_whose_line_does_not_fit_into_memory_is_given_up() {
     assert_eq!(nursery.gone, [(asked, Some(ChildFailure::OutOfMemory))]);
     leave(rig, nursery, &[client]);
 }
+
+#[test]
+fn children_end_though_their_shard_and_others_never_had_a_client() {
+    for shard in [0, 1] {
+        let (rig, nursery) = rig(TWO_SHARDS, 1, 1, &[shard]);
+        leave(rig, nursery, &[]);
+    }
+}

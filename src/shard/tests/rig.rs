@@ -136,6 +136,8 @@ pub(super) struct Driver {
     pub inbox: Inbox<SimulatedSocket>,
     pub metrics: Arc<ShardMetrics>,
     tasks: Vec<Task>,
+    /// Its pump has ended.
+    has_ended: bool,
 }
 
 /// Shards, their network and their clock. Most tests have one shard, which the rig stands for.
@@ -240,6 +242,7 @@ impl Rig {
                 inbox,
                 metrics,
                 tasks: Vec::new(),
+                has_ended: false,
             }
         };
         Rig {
@@ -304,15 +307,22 @@ impl Rig {
     /// One turn of one shard's pump.
     pub(super) fn turn_of(&mut self, shard: usize) {
         let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
-        self.drivers[shard].turn(&|| await_workers(&workers, &barrier));
+        let driver = &mut self.drivers[shard];
+        if driver.has_ended {
+            driver.run_tasks();
+        } else {
+            driver.turn(&|| await_workers(&workers, &barrier));
+            driver.has_ended = driver.shard.is_finished();
+        }
     }
 
     /// Lets time pass, then ticks, as the tick tasks would once.
     pub(super) fn pass(&mut self, time: Duration) {
         NOW.set(Some(now() + time));
-        for driver in &mut self.drivers {
+        for driver in self.drivers.iter_mut().filter(|driver| !driver.has_ended) {
             driver.shard.begin_pass();
             driver.shard.handle_tick();
+            driver.has_ended = driver.shard.is_finished();
         }
     }
 

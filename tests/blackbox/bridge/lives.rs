@@ -170,6 +170,16 @@ fn a_drain_leaves_nobody() {
 }
 
 #[test]
+fn a_drain_ends_at_once_though_nobody_ever_came() {
+    for shards in ["1", "2", "3"] {
+        let _case = case(shards);
+        let mut front = Front::with(&["mcp"], "max=1", &["--shards", shards, "--drain-timeout", "5m"]);
+        front.weir().signal(Signal::TERM);
+        assert_eq!(front.weir().wait().code(), Some(0), "{}", front.weir().stderr());
+    }
+}
+
+#[test]
 fn a_sudden_death_of_the_server_leaves_nobody() {
     for actions in STUBBORN {
         let _case = case(format!("{actions:?}"));
