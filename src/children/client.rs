@@ -64,6 +64,17 @@ impl ClientProfile {
         capabilities: ClientCapabilities::NONE,
     };
 
+    /// Anybody: who it is in the end, and what that one can be asked, is seen with each call.
+    pub const ANYBODY: ClientProfile = ClientProfile {
+        revision: Revision::NEWEST_LEGACY,
+        capabilities: ClientCapabilities::ROOTS
+            .with(ClientCapabilities::SAMPLING)
+            .with(ClientCapabilities::SAMPLING_TOOLS)
+            .with(ClientCapabilities::SAMPLING_CONTEXT)
+            .with(ClientCapabilities::ELICITATION_FORM)
+            .with(ClientCapabilities::ELICITATION_URL),
+    };
+
     /// Of a client with this revision, to whom a modern one is as good as the newest that a legacy child can know.
     pub fn new(revision: Revision, capabilities: ClientCapabilities) -> ClientProfile {
         ClientProfile {

@@ -13,7 +13,7 @@
 use crate::children::client::ClientProfile;
 use crate::children::line::{Kind, write_own_meta};
 use crate::jsonrpc::{members, write_string};
-use crate::mcp::{ClientCapabilities, Era, Revision};
+use crate::mcp::{Era, Revision};
 
 use super::handshake_error::HandshakeError;
 use super::introduction::{Introduction, ServerCapabilities};
@@ -36,16 +36,7 @@ impl ChildProfile {
     /// What a child is told that serves many clients, one call at a time: that whoever is there can be asked
     /// everything.
     pub fn interactive() -> ChildProfile {
-        let all = ClientCapabilities::ROOTS
-            .with(ClientCapabilities::SAMPLING)
-            .with(ClientCapabilities::SAMPLING_TOOLS)
-            .with(ClientCapabilities::SAMPLING_CONTEXT)
-            .with(ClientCapabilities::ELICITATION_FORM)
-            .with(ClientCapabilities::ELICITATION_URL);
-        ChildProfile {
-            capabilities: all.to_json().to_string().into_bytes().into_boxed_slice(),
-            ..ChildProfile::shared()
-        }
+        ChildProfile::of(ClientProfile::ANYBODY)
     }
 
     /// What a legacy child is told that serves many clients: that there is nobody to ask.

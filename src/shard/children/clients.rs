@@ -55,7 +55,11 @@ impl Clients {
         let values = self.values_of(heads);
         let client = Client {
             key: values.as_ref().map_or(key, |values| with_values(key, values)),
-            profile: ClientProfile::new(ticket.revision(), ticket.capabilities()),
+            profile: match key {
+                // One child is for all of them, and told of its client once.
+                ClientKey::Everybody => ClientProfile::ANYBODY,
+                _ => ClientProfile::new(ticket.revision(), ticket.capabilities()),
+            },
             has_values: values.is_some(),
         };
         if let Some(values) = values

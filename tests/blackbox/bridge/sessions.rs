@@ -149,6 +149,24 @@ fn clients_that_cannot_be_told_apart_are_one_on_loopback() {
 }
 
 #[test]
+fn whoever_of_them_can_be_asked_is_asked() {
+    let mut front = sessions("");
+    let server = front.weir();
+    let question = json!([
+        "ask",
+        "elicitation/create",
+        {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}}
+    ]);
+    // The first one cannot be asked.
+    let first = Dialect::modern();
+    let refused = server.ask(&first.tool(1, "act", act([question.clone()])));
+    assert!(refused.tool_text().contains("-32601"), "{}", refused.text());
+    let able = Dialect::modern().able(json!({"elicitation": {"form": {}}}));
+    let asked = server.ask(&able.tool(2, "act", act([question])));
+    assert_eq!(asked.result()["resultType"], "input_required", "{}", asked.text());
+}
+
+#[test]
 fn each_call_of_those_may_have_a_child_of_its_own() {
     let mut front = sessions("anonymous=call");
     let server = front.weir();
