@@ -8,8 +8,16 @@ use super::sinner::act;
 use crate::harness::{Conversation, Dialect, Revision, eventually, text_of};
 
 /// Fronts of one child each whose client is known: every kind of pool in which that is so.
-fn fronts() -> [Front; 2] {
-    [interactive(), Front::of(&["mcp"], "mode=call,max=2,min_idle=2")]
+fn fronts() -> [Front; 3] {
+    [
+        interactive(),
+        Front::of(&["mcp"], "mode=call,max=2,min_idle=2"),
+        sessions(),
+    ]
+}
+
+fn sessions() -> Front {
+    Front::with(&["mcp"], "mode=session", &["--shards", "2"])
 }
 
 fn interactive() -> Front {
@@ -63,7 +71,11 @@ fn ask_everything(mut client: Conversation) {
 
 #[test]
 fn questions_of_two_clients_at_once_are_each_its_own() {
-    let front = Front::of(&["mcp"], "interactive=on,min_idle=2,max=2");
+    questions_of_two_clients(&Front::of(&["mcp"], "interactive=on,min_idle=2,max=2"));
+    questions_of_two_clients(&sessions());
+}
+
+fn questions_of_two_clients(front: &Front) {
     let mut clients = [front.legacy(), front.legacy()];
     let calls = clients.each_mut().map(|client| client.call("act", act([form()])));
     let asked = clients.each_mut().map(Conversation::message);
@@ -74,6 +86,30 @@ fn questions_of_two_clients_at_once_are_each_its_own() {
     for (number, client) in clients.iter_mut().enumerate() {
         let text = text_of(&client.result(&calls[number])).to_owned();
         assert!(text.contains(&format!("\"number\":{number}")), "{text}");
+    }
+}
+
+/// The process of a session cannot say for which of the session's calls it asks; whichever carries the question, the
+/// answer gets there.
+#[test]
+fn a_client_with_several_calls_is_asked_once_for_each() {
+    let front = sessions();
+    let mut client = front.legacy();
+    let calls = [(); 3].map(|()| client.call("act", act([form()])));
+    let mut asked: Vec<Value> = (0..3).map(|_| client.message()["id"].clone()).collect();
+    asked.reverse();
+    for (number, id) in asked.iter().enumerate() {
+        let content = json!({"action": "accept", "content": {"number": number}});
+        client.respond(id, &content);
+    }
+    // They come in any order.
+    let mut answers: Vec<String> = calls
+        .iter()
+        .map(|_| text_of(&client.message()["result"]).to_owned())
+        .collect();
+    answers.sort_unstable_by_key(|text| text.find("\"number\":").map(|at| text[at..].to_owned()));
+    for (number, text) in answers.iter().enumerate() {
+        assert!(text.contains(&format!("\"number\":{number}")), "{answers:?}");
     }
 }
 
