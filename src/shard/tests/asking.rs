@@ -112,17 +112,8 @@ fn accept(id: &str) -> String {
     )
 }
 
-fn leave(mut rig: Rig, mut nursery: Nursery, callers: &[&Caller]) {
-    callers.iter().for_each(|caller| caller.peer.finish());
-    rig.live(Duration::from_secs(80));
-    nursery.answer_all(&mut rig);
-    rig.drain();
-    for _ in 0..40 {
-        rig.pass(Duration::from_millis(100));
-        nursery.live(&mut rig);
-    }
-    assert!(rig.is_finished(), "the drain is not over");
-    rig.assert_nothing_left();
+fn leave(rig: Rig, nursery: Nursery, callers: &[&Caller]) {
+    nursery::leave(rig, nursery, callers.iter().map(|caller| &caller.peer));
 }
 
 #[test]

@@ -35,19 +35,8 @@ fn client(rig: &Rig, shard: usize) -> Client {
     Client::new(rig.connect_to(shard))
 }
 
-/// Everybody leaves, children are ended, and nothing stays.
-fn leave(mut rig: Rig, mut nursery: Nursery, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    nursery.answer_all(&mut rig);
-    rig.drain();
-    for _ in 0..40 {
-        rig.pass(Duration::from_millis(100));
-        nursery.live(&mut rig);
-    }
-    assert!(rig.is_finished(), "the drain is not over");
-    assert!(nursery.wards.is_empty(), "children are left");
-    rig.assert_nothing_left();
+fn leave(rig: Rig, nursery: Nursery, clients: &[Client]) {
+    nursery::leave(rig, nursery, clients.iter().map(|client| &client.peer));
 }
 
 /// The same call with a progress token.

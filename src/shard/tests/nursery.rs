@@ -16,6 +16,7 @@ use crate::children::{
     Supervisor,
 };
 use crate::registry::{ForeignFeatures, ForeignItem, ForeignServer, ServerIndex};
+use crate::ring::simulated::SimulatedPeer;
 
 pub(super) const SERVER: ServerIndex = ServerIndex(0);
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -344,4 +345,23 @@ impl Nursery {
         }
         self.live(rig);
     }
+}
+
+/// Everybody leaves, children are ended, and nothing stays.
+pub(super) fn leave<'p>(
+    mut rig: Rig,
+    mut nursery: Nursery,
+    peers: impl IntoIterator<Item = &'p SimulatedPeer>,
+) {
+    peers.into_iter().for_each(SimulatedPeer::finish);
+    rig.live(Duration::from_secs(80));
+    nursery.answer_all(&mut rig);
+    rig.drain();
+    for _ in 0..40 {
+        rig.pass(Duration::from_millis(100));
+        nursery.live(&mut rig);
+    }
+    assert!(rig.is_finished(), "the drain is not over");
+    assert!(nursery.wards.is_empty(), "children are left");
+    rig.assert_nothing_left();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::children::{ChildFailure, ClientKey, ClientRules};
 
 use super::client::{Client, Era, call};
-use super::nursery::{self, Nursery, QUEUE_TIMEOUT};
+use super::nursery::{self, Nursery, QUEUE_TIMEOUT, leave};
 use super::rig::{Rig, Sizes};
 
 const TWO_SHARDS: Sizes = Sizes {
@@ -36,20 +36,6 @@ fn live(rig: &mut Rig, nursery: &mut Nursery, turns: usize) {
     }
 }
 
-fn end(mut rig: Rig, mut nursery: Nursery, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    nursery.answer_all(&mut rig);
-    rig.drain();
-    for _ in 0..40 {
-        rig.pass(Duration::from_millis(100));
-        nursery.live(&mut rig);
-    }
-    assert!(rig.is_finished(), "the drain is not over");
-    assert!(nursery.wards.is_empty(), "children are left");
-    rig.assert_nothing_left();
-}
-
 #[test]
 fn a_clients_calls_wait_until_it_has_a_child_and_then_go_there_from_every_shard() {
     let (mut rig, mut nursery) = rig(true, &[1]);
@@ -75,7 +61,7 @@ fn a_clients_calls_wait_until_it_has_a_child_and_then_go_there_from_every_shard(
     nursery.answer_all(&mut rig);
     let heard = clients.each_mut().map(Client::heard_results);
     assert_eq!(heard, [["a"], ["b"], ["c"]]);
-    end(rig, nursery, &clients);
+    leave(rig, nursery, clients.iter().map(|client| &client.peer));
 }
 
 #[test]
@@ -110,7 +96,7 @@ fn calls_of_a_client_that_is_lost_for_good_fail_and_others_begin_anew() {
     live(&mut rig, &mut nursery, 2);
     let last = clients[0].heard_results().pop().unwrap();
     assert!(last.starts_with('-'), "{last}");
-    end(rig, nursery, &clients);
+    leave(rig, nursery, clients.iter().map(|client| &client.peer));
 }
 
 #[test]
@@ -132,7 +118,7 @@ fn a_call_that_is_a_client_of_its_own_has_a_child_for_itself() {
     live(&mut rig, &mut nursery, 3);
     nursery.disowned.sort_unstable();
     assert_eq!(nursery.disowned, [1, 2], "each is used up");
-    end(rig, nursery, &clients);
+    leave(rig, nursery, clients.iter().map(|client| &client.peer));
 }
 
 #[test]
@@ -160,5 +146,5 @@ fn a_child_that_comes_too_late_for_its_call_is_of_no_use() {
     live(&mut rig, &mut nursery, 3);
     nursery.left.sort_unstable_by_key(|key| format!("{key:?}"));
     assert_eq!(nursery.left, keys);
-    end(rig, nursery, &clients);
+    leave(rig, nursery, clients.iter().map(|client| &client.peer));
 }
