@@ -108,7 +108,9 @@ pub(super) fn lines(server: &ChildServer, found: &Found) -> Vec<String> {
     }
     lines.push(row("ends", &ends(&found.ends)));
     if found.error_count > 0 {
-        lines.push(row("stderr", &format!("{} lines", found.error_count)));
+        let count = found.error_count;
+        let lines_of = if count == 1 { "line" } else { "lines" };
+        lines.push(row("stderr", &format!("{count} {lines_of}")));
         lines.extend(last_errors(&found.errors));
     }
     lines.push(row("try", &paste(server, found)));
