@@ -215,8 +215,16 @@ impl<C> InFlight<C> {
 
     /// The running call that was begun first.
     pub fn oldest(&self) -> Option<CallKey> {
+        self.oldest_of(|_| true)
+    }
+
+    /// The oldest running call that `is_it`.
+    pub fn oldest_of(&self, is_it: impl Fn(CallKey) -> bool) -> Option<CallKey> {
         let is_running = |place: &Place<C>| matches!(place.state, State::Running { .. });
-        let running = self.places.iter().filter(|(_, place)| is_running(place));
+        let running = self
+            .places
+            .iter()
+            .filter(|(key, place)| is_running(place) && is_it(*key));
         running.min_by_key(|(_, place)| place.line_at).map(|(key, _)| key)
     }
 

@@ -162,7 +162,10 @@ fn whoever_of_them_can_be_asked_is_asked() {
     let refused = server.ask(&first.tool(1, "act", act([question.clone()])));
     assert!(refused.tool_text().contains("-32601"), "{}", refused.text());
     let able = Dialect::modern().able(json!({"elicitation": {"form": {}}}));
-    let asked = server.ask(&able.tool(2, "act", act([question])));
+    let asked = server.ask(&able.tool(2, "act", act([question.clone()])));
+    assert_eq!(asked.result()["resultType"], "input_required", "{}", asked.text());
+    // Nobody comes back to that call, and the next one is asked all the same.
+    let asked = server.ask(&able.tool(3, "act", act([question])));
     assert_eq!(asked.result()["resultType"], "input_required", "{}", asked.text());
 }
 

@@ -1,8 +1,9 @@
 //! What a child asks its client, if only one client can be meant.
 //!
 //! A legacy child does not say which call a question is about. So the question goes to the client of the oldest call
-//! that runs; if that call ends first, it is about the next oldest, which is the same client's. While a question is
-//! open, its call's own time stands still.
+//! that runs and is asked nothing yet: a client that never comes back to one call must not keep the questions of the
+//! next. If that call ends first, it is about the oldest, which is the same client's. While a question is open, its
+//! call's own time stands still.
 
 use std::time::Instant;
 
@@ -43,7 +44,9 @@ impl<C> Child<C> {
         let is_serving = matches!(self.phase, Phase::Serving | Phase::Retiring) && !self.has_failed;
         let needs = capability_needed(&message.method(line), params_of(line, &message));
         let timeout = self.limits.ask_timeout.filter(|_| is_serving);
-        let call = self.in_flight.oldest();
+        let questions = &self.questions;
+        let unasked = self.in_flight.oldest_of(|call| !questions.has_any_of(call));
+        let call = unasked.or_else(|| self.in_flight.oldest());
         let (Some(needs), Some(timeout), Some(call)) = (needs, timeout, call) else {
             return Err(QuestionRefusal::Nobody);
         };
