@@ -35,7 +35,7 @@ impl<'t> Edits<'t> {
     /// The members of the object at `place`, in order; none if it is something else.
     pub fn members(&self, place: Span) -> impl Iterator<Item = (Cow<'t, str>, Span)> + use<'t> {
         let object = place.of(self.text);
-        members(object).map(move |member| (member.name(object), inside(place, member.value)))
+        members(object).map(move |member| (member.name(object), member.value.within(place)))
     }
 
     /// The elements of the array at `place`, in order; none if it is something else.
@@ -45,7 +45,7 @@ impl<'t> Edits<'t> {
             return Vec::new();
         }
         let spans = element_spans(array).into_iter();
-        spans.map(|span| inside(place, span.into())).collect()
+        spans.map(|span| Span::from(span).within(place)).collect()
     }
 
     /// The string at `place`, without escapes; `None` if it is something else.
@@ -77,14 +77,6 @@ impl<'t> Edits<'t> {
         }
         out.extend_from_slice(self.text.get(at..).unwrap_or_default());
         Some(out)
-    }
-}
-
-/// The place in the text of what lies at `part` of the value at `whole`.
-fn inside(whole: Span, part: Span) -> Span {
-    Span {
-        start: whole.start + part.start,
-        end: whole.start + part.end,
     }
 }
 

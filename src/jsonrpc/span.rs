@@ -17,6 +17,15 @@ impl Span {
     pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         text.get(self.start..self.end).unwrap_or_default()
     }
+
+    /// Where this lies in the text, if it was counted from the beginning of `whole`.
+    #[must_use]
+    pub fn within(self, whole: Span) -> Span {
+        Span {
+            start: whole.start + self.start,
+            end: whole.start + self.end,
+        }
+    }
 }
 
 impl From<Range<usize>> for Span {

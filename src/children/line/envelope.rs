@@ -67,7 +67,7 @@ pub fn write_as_modern(out: &mut Vec<u8>, text: &[u8], message: &Message, terms:
     let object = params.of(text);
     let meta = members(object).find(|member| member.name(object) == "_meta");
     let place = match &meta {
-        Some(meta) => inside(params, meta.value),
+        Some(meta) => meta.value.within(params),
         None => Span {
             start: params.start + 1,
             end: params.start + 1,
@@ -131,7 +131,7 @@ fn place_of_extension(text: &[u8], message: &Message) -> Option<Span> {
     let object = extensions.of(text);
     let all: Vec<Member> = members(object).collect();
     let place = places_without(&all, |member| member.name(object) == TASKS_EXTENSION).next()?;
-    Some(inside(extensions, place))
+    Some(place.within(extensions))
 }
 
 /// The place of the value of a member of the object at `whole`.
@@ -140,15 +140,7 @@ fn member_in(text: &[u8], whole: Span, name: &str) -> Option<Span> {
     let found = members(object)
         .filter(|member| member.name(object) == name)
         .last()?;
-    Some(inside(whole, found.value))
-}
-
-/// The place in the text of what lies at `part` of the value at `whole`.
-fn inside(whole: Span, part: Span) -> Span {
-    Span {
-        start: whole.start + part.start,
-        end: whole.start + part.end,
-    }
+    Some(found.value.within(whole))
 }
 
 #[cfg(test)]

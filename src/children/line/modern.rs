@@ -122,8 +122,8 @@ impl Splice<'_> {
         let (mut code, mut data) = (None, None);
         for member in members(value) {
             match &*member.name(value) {
-                "code" => code = Some(inside(error, member.value)),
-                "data" => data = Some(inside(error, member.value)),
+                "code" => code = Some(member.value.within(error)),
+                "data" => data = Some(member.value.within(error)),
                 _ => {}
             }
         }
@@ -160,14 +160,6 @@ impl Splice<'_> {
         self.copy_to(code.start);
         self.out.extend_from_slice(INVALID_PARAMS);
         self.at = code.end;
-    }
-}
-
-/// The place in the line of what lies at `part` of the value at `whole`.
-fn inside(whole: Span, part: Span) -> Span {
-    Span {
-        start: whole.start + part.start,
-        end: whole.start + part.end,
     }
 }
 

@@ -103,7 +103,7 @@ fn error_edits(line: &[u8], message: &Message, reads: bool) -> Vec<Edit> {
         INVALID_PARAMS if reads && has_uri => RESOURCE_NOT_FOUND,
         _ => return Vec::new(),
     };
-    vec![(inside(error, code), written.to_vec())]
+    vec![(code.within(error), written.to_vec())]
 }
 
 /// Whether an answer may have something that the revision lacks. Most have not, and are looked into no further.
@@ -153,7 +153,7 @@ fn result_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> Vec<
         edits.extend(text_instead(text, content.value, lost.value));
     }
     for (place, _) in &mut edits {
-        *place = inside(result, *place);
+        *place = place.within(result);
     }
     edits
 }
@@ -170,7 +170,7 @@ fn edit_messages(text: &[u8], array: Span, revision: Revision, edits: &mut Vec<E
     for message in elements(text, array) {
         let value = message.of(text);
         for member in members(value).filter(|member| member.name(value) == "content") {
-            let block = inside(message, member.value);
+            let block = member.value.within(message);
             edits.extend(stand_in(block.of(text), revision).map(|written| (block, written)));
         }
     }
@@ -230,15 +230,7 @@ fn elements(text: &[u8], array: Span) -> Vec<Span> {
         return Vec::new();
     }
     let spans = element_spans(array.of(text)).into_iter();
-    spans.map(|span| inside(array, Span::from(span))).collect()
-}
-
-/// The place in the text of what lies at `part` of the value at `whole`.
-fn inside(whole: Span, part: Span) -> Span {
-    Span {
-        start: whole.start + part.start,
-        end: whole.start + part.end,
-    }
+    spans.map(|span| Span::from(span).within(array)).collect()
 }
 
 fn is_object(value: &[u8]) -> bool {

@@ -119,10 +119,7 @@ pub fn place_of_state(text: &[u8], whole: Span) -> Option<Span> {
     let found = members(object)
         .filter(|member| member.name(object) == "requestState")
         .last()?;
-    Some(Span {
-        start: whole.start + found.value.start,
-        end: whole.start + found.value.end,
-    })
+    Some(found.value.within(whole))
 }
 
 /// The text with this `requestState` at this place.

@@ -199,6 +199,7 @@ impl Owners {
     }
 
     /// Clients that have a child.
+    #[cfg(test)]
     pub fn clients(&self) -> usize {
         self.by_client.len()
     }

@@ -146,9 +146,9 @@ impl Clients {
         }
     }
 
-    /// Nothing is known of the child of a client any more; whether something was.
-    pub(super) fn forget(&mut self, client: ClientKey) -> bool {
-        self.places.remove(&client).is_some()
+    /// Nothing is known of the child of a client any more.
+    pub(super) fn forget(&mut self, client: ClientKey) {
+        self.places.remove(&client);
     }
 
     /// Clients whose child was asked for, and is not needed any more.
