@@ -1,4 +1,8 @@
-"""Judges the report of a suite: `judge.py INDEX CASES`, the index and how many cases must be in it."""
+"""Judges the report of a suite: `judge.py INDEX CASES LOST`.
+
+INDEX is the report's index and CASES how many cases must be in it. The names of those that failed are written to the
+file LOST, one on a line; the file stays empty when cases are missing.
+"""
 
 import collections
 import json
@@ -9,7 +13,7 @@ import sys
 ACCEPTED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 
 
-def main(index, cases):
+def main(index, cases, lost):
     with open(index) as file:
         (results,) = json.load(file).values()
     counts = collections.Counter(result["behavior"] for result in results.values())
@@ -21,9 +25,12 @@ def main(index, cases):
     print(", ".join(f"{count} {behavior}" for behavior, count in counts.most_common()))
     for name, (behavior, close) in failed.items():
         print(f"  {name}: {behavior}, close {close}")
-    if len(results) != int(cases):
+    complete = len(results) == int(cases)
+    if not complete:
         print(f"  {len(results)} cases of {cases}")
-    return bool(failed) or len(results) != int(cases)
+    with open(lost, "w") as file:
+        file.writelines(f"{name}\n" for name in failed if complete)
+    return bool(failed) or not complete
 
 
 sys.exit(main(*sys.argv[1:]))
