@@ -3,9 +3,12 @@
 #[path = "modern_tests.rs"]
 mod modern;
 
+use std::time::Duration;
+
 use super::*;
-use crate::children::child::ListName;
 use crate::children::child::log_state::LogWish;
+use crate::children::child::{Answer, ListName};
+use crate::children::line::Kind;
 use crate::children::played_process::limits_by_default;
 use crate::jsonrpc::Id;
 use crate::registry::LogLevel;

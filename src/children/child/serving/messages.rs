@@ -1,0 +1,155 @@
+//! What a child says, line by line, and who hears of it.
+
+use std::time::Instant;
+
+use crate::children::child::calls::{Ended, OWN_IDS_MAX};
+use crate::children::child::event::{Answer, ChildEvent};
+use crate::children::line::{Kind, Line, Message, Unreadable, updated_uri};
+use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
+use crate::mcp::{Announcement, Era};
+
+use super::{Child, ID_BYTES_MAX, OWN_ANSWERS_BYTES_MAX};
+
+/// Bytes of a line that is none which are logged.
+const RUBBISH_BYTES_MAX: usize = 200;
+
+impl<C> Child<C> {
+    pub(super) fn take_line(
+        &mut self,
+        line: Line<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        match line {
+            Line::Whole(text) => match Message::read(text) {
+                Ok(message) => {
+                    let (line, era) = (text, self.era);
+                    self.take_message(Answer { line, message, era }, now, tell);
+                }
+                Err(why) => self.take_rubbish(text, why, now, tell),
+            },
+            Line::TooLong(outline) => self.take_too_long(&outline, now, tell),
+        }
+    }
+
+    fn take_message(&mut self, said: Answer<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        match said.message.kind {
+            Kind::Result | Kind::Error => match said.message.call_id(said.line) {
+                Some(id) if id < OWN_IDS_MAX => self.take_own_answer(id, said, now, tell),
+                Some(id) => match self.in_flight.end(id) {
+                    Ended::Call { caller, began } => {
+                        self.end_questions(id, now);
+                        self.called_at = now;
+                        tell(ChildEvent::Answered {
+                            caller,
+                            answer: said,
+                            took: now.saturating_duration_since(began),
+                        });
+                    }
+                    Ended::Unwanted => {}
+                    Ended::Nobody => self.counters.stray_answers += 1,
+                },
+                None if said
+                    .message
+                    .id
+                    .is_some_and(|id| Self::is_ignored(id.of(said.line))) => {}
+                None => self.counters.stray_answers += 1,
+            },
+            Kind::Request => self.answer_request(said, now, tell),
+            Kind::Notification => self.take_notification(said, now, tell),
+        }
+    }
+
+    fn take_notification(
+        &mut self,
+        said: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        let method = said.message.method(said.line);
+        let changed = match &*method {
+            "notifications/progress" => {
+                let id = said.message.progress_id(said.line);
+                match id.and_then(|id| self.in_flight.progress(id, now)) {
+                    Some(caller) => tell(ChildEvent::Progress {
+                        caller,
+                        progress: said,
+                    }),
+                    None => self.counters.ignored_notifications += 1,
+                }
+                return;
+            }
+            "notifications/message" => {
+                let caller = self.logged_for();
+                return tell(ChildEvent::Logged { caller, said });
+            }
+            "notifications/resources/updated" => {
+                if let Some(uri) = updated_uri(said.line, &said.message) {
+                    tell(ChildEvent::Updated(uri));
+                }
+                return;
+            }
+            "notifications/tools/list_changed" => Announcement::ToolsChanged,
+            "notifications/prompts/list_changed" => Announcement::PromptsChanged,
+            "notifications/resources/list_changed" => Announcement::ResourcesChanged,
+            "notifications/subscriptions/acknowledged" if self.era == Era::Modern => return,
+            _ => {
+                self.counters.ignored_notifications += 1;
+                return;
+            }
+        };
+        tell(ChildEvent::Changed(changed));
+    }
+
+    /// Answers a request of the child's, unless its client is to answer.
+    fn answer_request(&mut self, said: Answer<'_>, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        let mut refusal = None;
+        if said.message.method(said.line) != "ping" {
+            match self.ask(said, now, tell) {
+                Ok(()) => return,
+                Err(why) => refusal = Some(why),
+            }
+            self.counters.refused_questions += 1;
+        }
+        let id = said.message.id.map_or(&b""[..], |id| id.of(said.line));
+        let is_listening = self.outgoing.pending_bytes() <= OWN_ANSWERS_BYTES_MAX;
+        let Ok(id) = std::str::from_utf8(id) else { return };
+        if id.len() > ID_BYTES_MAX || !is_listening || self.has_failed {
+            return;
+        }
+        let id = Id::Verbatim(id);
+        let out = self.outgoing.line(now);
+        match refusal {
+            None => write_result(out, id, b"{}"),
+            Some(refusal) => write_error(out, Some(id), refusal.code(), &refusal.to_string()),
+        }
+        out.push(b'\n');
+    }
+
+    fn take_rubbish(
+        &mut self,
+        text: &[u8],
+        why: Unreadable,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        self.counters.rubbish_lines += 1;
+        if let Some(left_out) = self.rubbish.take(now) {
+            let text = text.get(..RUBBISH_BYTES_MAX).unwrap_or(text);
+            tell(ChildEvent::Rubbish { text, left_out, why });
+        }
+    }
+
+    /// The end of a line beyond the limit: if it was an answer, its call is over.
+    fn take_too_long(&mut self, outline: &Outline, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
+        self.counters.rubbish_lines += 1;
+        let id = match outline.id() {
+            Some(Id::Verbatim(id)) if outline.shape != Shape::Request => id.parse().unwrap_or(0),
+            _ => 0,
+        };
+        if let Ended::Call { caller, .. } = self.in_flight.end(id) {
+            self.end_questions(id, now);
+            tell(ChildEvent::AnsweredTooLong { caller });
+        }
+    }
+}
