@@ -1,10 +1,11 @@
 // The outcome of one run of the conformance suite, from the results it wrote: a line of counts, then a line for every check
 // that failed. The suite's own exit status says less: under --requirements it leaves out checks that are not scored.
 //
-// Usage: judge.mjs RESULTS LOG EXPECTED_FAILURES [REQUIREMENTS]
+// Usage: judge.mjs RESULTS LOG EXPECTED_FAILURES SETUP [REQUIREMENTS]
 //   RESULTS            the folder the suite wrote into: one folder for each scenario, with checks.json in it
 //   LOG                what the suite printed, which says how many scenarios it meant to run
-//   EXPECTED_FAILURES  scenarios that must not pass, in the suite's own format
+//   EXPECTED_FAILURES  scenarios that must not pass: a list for each setup
+//   SETUP              how the server is served, a name in that file
 //   REQUIREMENTS       the suite's list of what a revision requires; the counts are split by it
 // A scenario passes if a check of it succeeded and none failed: those that find nothing to look at do not pass. A warning
 // counts as a failure, as it does for the suite once it is given expected failures. Exit status: 0 all as expected,
@@ -14,9 +15,9 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 
-const [results, log, expectedFailures, requirements] = process.argv.slice(2);
+const [results, log, expectedFailures, setup, requirements] = process.argv.slice(2);
 const readYaml = (path) => parse(readFileSync(path, "utf8"));
-const expected = new Set(readYaml(expectedFailures).server);
+const expected = new Set(readYaml(expectedFailures)[setup]);
 const scored = requirements && new Set(readYaml(requirements).server);
 
 /** The folders are named `server-SCENARIO-TIME`; a scenario that broke off has left no checks. */
