@@ -30,8 +30,15 @@ impl Answer<'_> {
         write_answer(out, self.line, &self.message, id);
     }
 
-    /// Appends the answer to a call as its client's revision has it.
-    pub fn write_for(&self, protocol: &Protocol, ticket: &Ticket, out: &mut Vec<u8>) -> Reply {
+    /// Appends the answer to a call as its client's revision has it. `lacking` is what the child could not ask: if it
+    /// has failed for that, a modern client is told so.
+    pub fn write_for(
+        &self,
+        protocol: &Protocol,
+        ticket: &Ticket,
+        lacking: ClientCapabilities,
+        out: &mut Vec<u8>,
+    ) -> Reply {
         let id = ticket.id().as_id();
         let outcome = match (ticket.revision().era(), self.era) {
             (Era::Legacy, era) => {
@@ -48,6 +55,9 @@ impl Answer<'_> {
                 outcome_of(self.line, &self.message)
             }
             (Era::Modern, Era::Legacy) => {
+                if lacking != ClientCapabilities::NONE && self.message.has_failed() {
+                    return protocol.answer_missing_capability(ticket, lacking, out);
+                }
                 if let Some(requests) = urls_required(self.line, &self.message) {
                     return protocol.answer_urls_required(ticket, &requests, out);
                 }

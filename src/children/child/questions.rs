@@ -77,6 +77,11 @@ impl OpenQuestions {
         self.open.iter().any(|question| question.call == call)
     }
 
+    /// The call that the newest is about.
+    pub(super) fn last_asked(&self) -> Option<CallKey> {
+        self.open.last().map(|question| question.call)
+    }
+
     /// Whether this one is open.
     pub(super) fn has(&self, number: u32) -> bool {
         self.open.iter().any(|question| question.number == number)

@@ -133,6 +133,11 @@ impl Message {
         self.kind == Kind::Result && self.result.kind.is_some_and(asks)
     }
 
+    /// Whether it is an error, or a result that is one of a tool's.
+    pub fn has_failed(&self) -> bool {
+        self.kind == Kind::Error || (self.kind == Kind::Result && self.result.is_error)
+    }
+
     /// The method, without escapes; empty if there is none.
     pub fn method<'t>(&self, line: &'t [u8]) -> Cow<'t, str> {
         self.method

@@ -55,8 +55,7 @@ impl Protocol {
         let id = ticket.id().as_id();
         let needed = ClientCapabilities::ELICITATION_URL;
         if !ticket.capabilities().contains(needed) {
-            write_missing_capability(out, Some(id), needed);
-            return Reply::with_body(ReplyKind::Invalid).with_outcome(metrics::Outcome::MissingCapability);
+            return self.answer_missing_capability(ticket, needed, out);
         }
         write_result_head(out, id);
         out.extend_from_slice(br#"{"resultType":"input_required","inputRequests":"#);
@@ -65,6 +64,17 @@ impl Protocol {
         out.extend_from_slice(self.lists().meta());
         out.extend_from_slice(b"}}");
         Reply::answered()
+    }
+
+    /// Appends the error for a call that failed because its client has not declared what it was to be asked.
+    pub fn answer_missing_capability(
+        &self,
+        ticket: &Ticket,
+        missing: ClientCapabilities,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        write_missing_capability(out, Some(ticket.id().as_id()), missing);
+        Reply::with_body(ReplyKind::Invalid).with_outcome(metrics::Outcome::MissingCapability)
     }
 
     /// Appends the error for a request that was to go on with a call that does not.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::children::Client;
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::registry::{CallFuture, CallLink, LogLevel, Operation, ServerIndex};
+use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
@@ -67,6 +67,8 @@ pub(in crate::shard) struct Forwarding {
     pub log_level: Option<LogLevel>,
     /// Whose child it is for; `None` if any will do.
     pub client: Option<Client>,
+    /// What its child could not ask, since its client has not declared it.
+    pub lacking: ClientCapabilities,
 }
 
 impl Call {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::children::{CallFailure, Client, Message};
 use crate::mcp::{Era, Unresumed};
 use crate::pool::HandlerKey;
-use crate::registry::ServerIndex;
+use crate::registry::{ClientCapabilities, ServerIndex};
 
 use super::{Caller, ParkedName, QuestionName};
 
@@ -79,6 +79,8 @@ pub enum ChildWord {
         /// The object `inputRequests`.
         requests: Vec<u8>,
     },
+    /// Its child could not ask its client something, which would have to declare this.
+    Lacks(ClientCapabilities),
     /// It is no call that a child has kept.
     Unresumed(Unresumed),
     /// It goes on.

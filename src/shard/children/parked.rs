@@ -16,10 +16,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::children::{MemberKey, Message};
-use crate::mcp::Unresumed;
-use crate::pool::HandlerKey;
+use crate::mcp::{ClientCapabilities, Unresumed};
 use crate::registry::ServerIndex;
 
+use super::asked::QuestionName;
 use super::caller::Caller;
 
 /// Ends of calls that are remembered.
@@ -100,6 +100,11 @@ pub(in crate::shard) struct Held {
     /// Who waits for it, or did when it was sent out.
     pub(in crate::shard) caller: Caller,
     pub(in crate::shard) questions: Vec<HeldQuestion>,
+    /// Questions that its client cannot be asked, by their numbers at the child. The child is told so when the client
+    /// comes back, or when the round is over without a question: one that gives up must not end the others.
+    pub(in crate::shard) undeclared: Vec<u32>,
+    /// What its client would have to declare for those.
+    pub(in crate::shard) lacking: ClientCapabilities,
     /// The number of the round that is out; 0 while one is gathered.
     pub(in crate::shard) round: u64,
     /// Since when it is out.
@@ -113,6 +118,11 @@ pub(in crate::shard) struct Held {
 impl Held {
     pub(in crate::shard) fn is_out(&self) -> bool {
         self.round != 0
+    }
+
+    /// Whether it is gathered, and its client can be asked nothing of it.
+    pub(in crate::shard) fn is_vain(&self) -> bool {
+        !self.is_out() && self.questions.is_empty()
     }
 
     /// The questions of a round, as the members of one object.
@@ -148,14 +158,29 @@ impl Parking {
         self.held.is_empty()
     }
 
-    /// The entry of a call.
-    pub(in crate::shard) fn of(&mut self, shard: u16, call: HandlerKey) -> Option<&mut Held> {
-        let is_it = |held: &&mut Held| (held.caller.shard, held.caller.call) == (shard, call);
-        self.held.iter_mut().find(is_it)
-    }
-
     pub(in crate::shard) fn insert(&mut self, held: Held) {
         self.held.push(held);
+    }
+
+    /// The entry of this caller's call at a child, which is gathered from now on if there was none.
+    pub(in crate::shard) fn gather(&mut self, name: QuestionName, caller: Caller, now: Instant) -> &mut Held {
+        let is_it = |held: &Held| held.caller == caller;
+        let at = self.held.iter().position(is_it).unwrap_or_else(|| {
+            self.held.push(Held {
+                server: name.server,
+                member: name.member,
+                caller,
+                questions: Vec::new(),
+                undeclared: Vec::new(),
+                lacking: ClientCapabilities::NONE,
+                round: 0,
+                since: now,
+                answer: None,
+                charged: 0,
+            });
+            self.held.len() - 1
+        });
+        &mut self.held[at]
     }
 
     /// Takes the entry of a call out.

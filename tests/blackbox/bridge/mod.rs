@@ -16,6 +16,7 @@
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
 //! | `several` | several servers: an endpoint for each, and one for all |
+//! | `lacking` | what they ask of clients that cannot answer it |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
@@ -28,6 +29,7 @@
 mod asking;
 mod children;
 mod front;
+mod lacking;
 mod lives;
 mod modern;
 mod peer;

@@ -2,8 +2,9 @@
 //!
 //! A legacy child does not say which call a question is about. So the question goes to the client of the oldest call
 //! that runs and is asked nothing yet: a client that never comes back to one call must not keep the questions of the
-//! next. If that call ends first, it is about the oldest, which is the same client's. While a question is open, its
-//! call's own time stands still.
+//! next. If all are asked something, it goes with the question before it, since a call may ask several things at once.
+//! If that call ends first, it is about the oldest, which is the same client's. While a question is open, its call's
+//! own time stands still.
 
 use std::time::Instant;
 
@@ -46,7 +47,7 @@ impl<C> Child<C> {
         let timeout = self.limits.ask_timeout.filter(|_| is_serving);
         let questions = &self.questions;
         let unasked = self.in_flight.oldest_of(|call| !questions.has_any_of(call));
-        let call = unasked.or_else(|| self.in_flight.oldest());
+        let call = unasked.or_else(|| questions.last_asked());
         let (Some(needs), Some(timeout), Some(call)) = (needs, timeout, call) else {
             return Err(QuestionRefusal::Nobody);
         };

@@ -176,6 +176,7 @@ impl<R: ShardRing> Shard<R> {
             }
             ChildWord::Failed(failure) => self.fail_forwarded(call, &failure),
             ChildWord::RequiresInput { name, requests } => self.require_input(call, name, &requests),
+            ChildWord::Lacks(lacking) => self.note_lacking(call, lacking),
             ChildWord::Unresumed(why) => self.refuse_resumption(call, why),
             ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
             ChildWord::Logged { line, message } => {
@@ -212,7 +213,7 @@ impl<R: ShardRing> Shard<R> {
     /// A call of this shard is over with this answer.
     pub(super) fn settle_answered(&mut self, call: HandlerKey, answer: &Answer<'_>) {
         let ended = self.clock.begin_step();
-        let Some(Forwarding { server, .. }) = self.end_forwarding(call) else {
+        let Some(Forwarding { server, lacking, .. }) = self.end_forwarding(call) else {
             return;
         };
         let Some(entry) = self.calls.at(call) else { return };
@@ -231,7 +232,7 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.record_tool(row, elapsed);
         }
         self.answer_call(call, elapsed, answer.line.len(), |ticket, out| {
-            answer.write_for(&service.protocol, ticket, out)
+            answer.write_for(&service.protocol, ticket, lacking, out)
         });
         let encoded = self.clock.end_step();
         self.metrics.record(Stage::Encode, ended, encoded);

@@ -94,12 +94,17 @@ impl<R: ShardRing> Shard<R> {
         asked: &Asked<'_>,
     ) -> Result<(), NotAsked> {
         let terms = caller.terms;
-        if !terms.capabilities.contains(asked.needs) {
+        let is_declared = terms.capabilities.contains(asked.needs);
+        if !is_declared && terms.revision.era() == Era::Legacy {
             return Err(NotAsked::NotDeclared);
         }
         if self.drain.is_begun() {
             // Nobody could answer: the listener is closed.
             return Err(NotAsked::Draining);
+        }
+        if !is_declared {
+            self.hold_undeclared(name, caller, asked.needs);
+            return Ok(());
         }
         if terms.asking == Asking::ByRetry {
             return self.hold_question(name, caller, asked);

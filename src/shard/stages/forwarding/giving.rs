@@ -8,7 +8,7 @@ use crate::children::{LocalRefusal, Message, Taken};
 use crate::mcp::{OverloadReason, ServerFault, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
-use crate::registry::{Asking, ServerIndex, ToolError};
+use crate::registry::{Asking, ClientCapabilities, ServerIndex, ToolError};
 use crate::ring::ConnectionKey;
 
 use super::modern::speaks_modern;
@@ -69,6 +69,7 @@ impl<R: ShardRing> Shard<R> {
             charged: text.len(),
             log_level: work.log_level(&ticket, &*service.store),
             client,
+            lacking: ClientCapabilities::NONE,
         });
         if self.children.is_attributed(server) && ticket.asking() == Asking::ByRetry {
             work.bind(&mut ticket);
@@ -104,6 +105,7 @@ impl<R: ShardRing> Shard<R> {
             charged: 0,
             log_level: None,
             client,
+            lacking: ClientCapabilities::NONE,
         });
         self.children
             .keep_for_later(server, text, handler, (client, None));

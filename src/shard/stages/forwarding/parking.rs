@@ -8,6 +8,9 @@
 //!      └─ the answer ────────────────────────────► the client
 //! ```
 //!
+//! What its client has not declared is not asked: the child is told when the round is over, so that it does not give up
+//! what is asked beside it. If the call then fails, its client is told what it would have had to declare.
+//!
 //! A call that waits so is given up after `--ask-timeout`, when its child is lost, and when the server drains. A retry
 //! whose answers are not all there gets the questions again that are left, under a new name.
 
@@ -15,13 +18,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::children::{
-    Answer, Asked, Kind, Message, QuestionAnswer, params_of, sole_member, write_modern_question,
+    Answer, Asked, Kind, Message, QuestionAnswer, QuestionRefusal, params_of, sole_member,
+    write_modern_question,
 };
 use crate::mcp::{Era, Resumed, Unresumed};
 use crate::pool::HandlerKey;
-use crate::registry::ServerIndex;
+use crate::registry::{ClientCapabilities, ServerIndex};
 
-use crate::shard::calls::Run;
+use crate::shard::calls::{Call, Run};
 use crate::shard::children::{Caller, ChildWord, Held, HeldQuestion, ParkedName, QuestionName, Resumption};
 use crate::shard::inbox::ShardEvent;
 use crate::shard::{Shard, ShardRing};
@@ -51,24 +55,38 @@ impl<R: ShardRing> Shard<R> {
             request: request.into_boxed_slice(),
         };
         let now = self.clock.now();
-        let parking = self.children.parking();
-        match parking.of(caller.shard, caller.call) {
-            Some(held) => {
-                held.questions.push(question);
-                held.charged += charged;
-            }
-            None => parking.insert(Held {
-                server: name.server,
-                member: name.member,
-                caller,
-                questions: vec![question],
-                round: 0,
-                since: now,
-                answer: None,
-                charged,
-            }),
-        }
+        let held = self.children.parking().gather(name, caller, now);
+        held.questions.push(question);
+        held.charged += charged;
         Ok(())
+    }
+
+    /// Keeps back that the client cannot be asked this.
+    pub(super) fn hold_undeclared(&mut self, name: QuestionName, caller: Caller, needs: ClientCapabilities) {
+        let now = self.clock.now();
+        let held = self.children.parking().gather(name, caller, now);
+        held.undeclared.push(name.number);
+        held.lacking = held.lacking.with(needs);
+    }
+
+    /// Tells a child, and who waits for a call of it, what the client cannot be asked.
+    fn refuse_undeclared(&mut self, held: &mut Held) {
+        if held.undeclared.is_empty() {
+            return;
+        }
+        let lacking = std::mem::replace(&mut held.lacking, ClientCapabilities::NONE);
+        if self.children.is_own(held.caller) {
+            self.note_lacking(held.caller.call, lacking);
+        } else {
+            self.say_to(held.caller, ChildWord::Lacks(lacking));
+        }
+        let (server, member) = (held.server, held.member);
+        self.drive(server, |children, now, _| {
+            for number in held.undeclared.drain(..) {
+                let answer = QuestionAnswer::Refused(QuestionRefusal::Nobody);
+                children.answer_question(member, number, answer, now);
+            }
+        });
     }
 
     /// Sends out what was gathered, and gives up what has waited for too long.
@@ -77,6 +95,10 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let now = self.clock.now();
+        while let Some(mut held) = self.children.parking().take_where(Held::is_vain) {
+            self.refuse_undeclared(&mut held);
+            self.release_held(&held, Unresumed::Over);
+        }
         while let Some(held) = self.children.parking().next_round(now) {
             let (caller, server, round, requests) = (held.caller, held.server, held.round, held.requests());
             let name = ParkedName {
@@ -209,6 +231,7 @@ impl<R: ShardRing> Shard<R> {
             return Ok(());
         }
         let mut is_there = false;
+        self.refuse_undeclared(&mut held);
         let (server, member) = (held.server, held.member);
         self.drive(server, |children, now, _| {
             is_there = children.replace_caller(|known| *known == old, *caller);
@@ -237,6 +260,13 @@ impl<R: ShardRing> Shard<R> {
     }
 
     // The client's half.
+
+    /// A child could not ask the client of this call something, for lack of this.
+    pub(super) fn note_lacking(&mut self, call: HandlerKey, lacking: ClientCapabilities) {
+        if let Some(forwarding) = self.calls.at(call).and_then(Call::forwarding) {
+            forwarding.lacking = forwarding.lacking.with(lacking);
+        }
+    }
 
     /// A request is answered with its child's questions; the call goes on without it.
     pub(super) fn require_input(&mut self, call: HandlerKey, name: ParkedName, requests: &[u8]) {
