@@ -1,9 +1,14 @@
-//! All inputs of the command: flags, the environment, and the configuration file.
+//! All inputs of the command: flags, the environment, and the configuration file; and the machine that it runs on.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use super::command;
-use crate::config::{ConfigError, Inputs, Source, is_variable, read_regular_file};
+use super::terminal::{print_error, refuse};
+use crate::config::{
+    Around, ConfigError, Host, Inputs, Resolved, Source, is_variable, raise_soft_limits, read_regular_file,
+    resolve,
+};
 
 /// All inputs, from the weakest source to the strongest.
 pub(super) fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
@@ -15,14 +20,40 @@ pub(super) fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigErr
     let (variables, unreadable) = environment();
     errors.extend(unreadable);
     inputs.insert_environment(variables);
-    for (name, texts) in command::flags(matches) {
-        inputs.insert(name, texts, Source::Flag);
-    }
+    insert_flags(&mut inputs, matches);
     if errors.is_empty() {
         Ok(inputs)
     } else {
         Err(errors)
     }
+}
+
+/// Adds the flags to the inputs.
+pub(super) fn insert_flags(inputs: &mut Inputs, matches: &clap::ArgMatches) {
+    for (name, texts) in command::flags(matches) {
+        inputs.insert(name, texts, Source::Flag);
+    }
+}
+
+/// This machine, with those limits raised that can be.
+///
+/// # Errors
+/// It cannot be read, which was printed.
+pub(super) fn machine() -> Result<Host, ExitCode> {
+    raise_soft_limits();
+    Host::read().map_err(|error| {
+        print_error(&error.to_string());
+        ExitCode::FAILURE
+    })
+}
+
+/// What the inputs mean on this machine.
+///
+/// # Errors
+/// They mean nothing, or the machine cannot be read, which was printed.
+pub(super) fn resolved(inputs: &Inputs) -> Result<Resolved, ExitCode> {
+    let host = machine()?;
+    Around::this_process(|around| resolve(inputs, &host, &around)).map_err(|errors| refuse(&errors))
 }
 
 /// The environment as text. A name that is not Unicode is ignored; an option's value that is not is refused, since any

@@ -3,6 +3,7 @@
 use rustix::thread::CapabilitySet;
 
 use crate::config::{ChildServer, Line, Settings, Verdict};
+use crate::server::user_of;
 
 /// The topic of lines about programs.
 const PROGRAM: &str = "program";
@@ -34,7 +35,17 @@ pub(super) fn lines(settings: &Settings) -> Vec<Line> {
 }
 
 fn line(server: &ChildServer) -> Line {
-    let spec = server.spec(std::env::vars_os(), None);
+    let user = match user_of(server) {
+        Ok(user) => user,
+        Err(error) => {
+            return Line {
+                topic: PROGRAM,
+                verdict: Verdict::Missing,
+                text: format!("{}: {error}", server.name),
+            };
+        }
+    };
+    let spec = server.spec(std::env::vars_os(), user);
     let (name, program) = (&server.name, server.command.escape_debug());
     let (verdict, text) = match (spec.file(), &server.cwd) {
         _ if spec.limits.access.check().is_err() => {

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use super::command;
-use super::given::read_file;
-use super::terminal::{print_error, print_line, refuse};
+use super::given::{insert_flags, read_file, resolved};
+use super::terminal::{print_line, refuse};
 use crate::config::{
-    Around, ChildServer, ChildSettings, Host, Inputs, Needs, Resolved, Settings, Source, TransportKind,
-    display_cpu_list, joined, name_prefix, raise_soft_limits, resolve, uri_prefix,
+    ChildServer, ChildSettings, Inputs, Needs, Resolved, Settings, Source, TransportKind, display_cpu_list,
+    joined, name_prefix, uri_prefix,
 };
 use crate::units::{ByteSize, CpuId};
 
@@ -26,23 +26,13 @@ pub(super) fn check(given: &clap::ArgMatches) -> ExitCode {
         }
         None => {}
     }
-    for (name, texts) in command::flags(given) {
-        inputs.insert(name, texts, Source::Flag);
-    }
-    raise_soft_limits();
-    let host = match Host::read() {
-        Ok(host) => host,
-        Err(error) => {
-            print_error(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    match Around::this_process(|around| resolve(&inputs, &host, &around)) {
+    insert_flags(&mut inputs, given);
+    match resolved(&inputs) {
         Ok(resolved) => {
             lines(&resolved).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
         }
-        Err(errors) => refuse(&errors),
+        Err(status) => status,
     }
 }
 
@@ -160,7 +150,7 @@ fn worker_place(cpus: &[CpuId]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CpuQuota;
+    use crate::config::{Around, CpuQuota, Host, resolve};
 
     fn host() -> Host {
         Host {

@@ -6,21 +6,16 @@
 use std::process::ExitCode;
 
 use super::command;
+use super::given::machine;
 use super::terminal::{print_error, print_line, refuse};
-use crate::config::{
-    Around, Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
-};
+use crate::config::{Around, Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, resolve, size};
 use crate::units::{ByteSize, display_duration};
 
 /// Prints how large a pool must be.
 pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
-    raise_soft_limits();
-    let host = match Host::read() {
+    let host = match machine() {
         Ok(host) => host,
-        Err(error) => {
-            print_error(&error.to_string());
-            return ExitCode::FAILURE;
-        }
+        Err(status) => return status,
     };
     let request = match SizeRequest::read(|name| command::size_text(given, name), &host) {
         Ok(request) => request,

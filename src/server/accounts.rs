@@ -5,14 +5,15 @@
 use std::fs;
 use std::io;
 
-use crate::config::{Account, UnixOwner, UnixUsers};
+use crate::config::{Account, ChildServer, UnixOwner, UnixUsers};
+use crate::launcher::User;
 
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
 /// An account cannot be found.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AccountError {
+pub(crate) enum AccountError {
     #[error("{option} names `{name}`, whom {list} does not have; name one it has, or give the number")]
     Unknown {
         option: &'static str,
@@ -61,8 +62,20 @@ pub(super) fn user_ids(users: &UnixUsers) -> Result<Vec<u32>, AccountError> {
     Ok(ids)
 }
 
+/// Whom the children of a server run as; `None` is whoever runs this program.
+///
+/// # Errors
+/// This machine does not know the user or the group.
+pub(crate) fn user_of(server: &ChildServer) -> Result<Option<User>, AccountError> {
+    let Some((user, group)) = &server.pool.user else {
+        return Ok(None);
+    };
+    let (uid, gid) = child_user(user, group.as_ref())?;
+    Ok(Some(User { uid, gid }))
+}
+
 /// The numbers of the user that children run as, and of its group, which is the user's own if none is named.
-pub(super) fn child_user(user: &Account, group: Option<&Account>) -> Result<(u32, u32), AccountError> {
+fn child_user(user: &Account, group: Option<&Account>) -> Result<(u32, u32), AccountError> {
     const OPTION: &str = "user";
     let uid = id(OPTION, user, USERS)?;
     let gid = match group {

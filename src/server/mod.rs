@@ -69,7 +69,7 @@ pub use start_error::StartError;
 #[cfg(feature = "cli")]
 pub use trial::try_start;
 #[cfg(feature = "cli")]
-pub(crate) use {failure::NO_THREADS, signals::Signals};
+pub(crate) use {accounts::user_of, failure::NO_THREADS, signals::Signals};
 
 /// Waits on the shard it is called on, which serves others meanwhile. It is for tools that run on a shard, and works
 /// nowhere else. A shard whose calls await nothing else sleeps in its own ring, which glommio's timers keep it from.

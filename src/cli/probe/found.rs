@@ -5,14 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::talk::{Answer, Talk, is_own};
-use crate::config::{ChildServer, joined};
+use crate::config::ChildServer;
 use crate::launcher::{Behind, Exit, ExitStatus};
 use crate::units::ByteSize;
 
 /// Requests whose time is taken.
 pub(super) const PINGS: usize = 20;
-/// A start that takes longer may need more than the default time on a busy machine.
-const SLOW_START: Duration = Duration::from_secs(10);
 /// Lines of stderr that are shown.
 const ERRORS_SHOWN: usize = 3;
 /// Bytes of each.
@@ -73,6 +71,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Of a process that was never started.
+    pub(super) fn of_start(why: String) -> Failure {
+        let errors = Vec::new();
+        Failure { why, errors }
+    }
+
     /// Of a process whose answer was of no use.
     pub(super) fn new(talk: &mut Talk<'_>, answer: &Answer) -> Failure {
         let why = match answer {
@@ -92,8 +96,8 @@ impl Failure {
     }
 }
 
-/// All of it, line by line.
-pub(super) fn lines(server: &ChildServer, found: &Found) -> Vec<String> {
+/// All of it, line by line, but the command that serves it.
+pub(super) fn lines(found: &Found) -> Vec<String> {
     let mut lines = vec![
         row("server", &identity(found)),
         row("speaks", &eras(found)),
@@ -113,7 +117,9 @@ pub(super) fn lines(server: &ChildServer, found: &Found) -> Vec<String> {
         lines.push(row("stderr", &format!("{count} {lines_of}")));
         lines.extend(last_errors(&found.errors));
     }
-    lines.push(row("try", &paste(server, found)));
+    for (at, mode) in modes(found).iter().enumerate() {
+        lines.push(row(if at == 0 { "modes" } else { "" }, mode));
+    }
     lines
 }
 
@@ -125,7 +131,8 @@ pub(super) fn failure_lines(server: &ChildServer, failure: &Failure) -> Vec<Stri
     lines
 }
 
-fn row(topic: &str, text: &str) -> String {
+/// A line on a topic.
+pub(super) fn row(topic: &str, text: &str) -> String {
     format!("{topic:<8} {text}")
 }
 
@@ -261,37 +268,32 @@ fn ends(ends: &Ends) -> String {
     format!("{input_end}; {}; {killed}", told("by SIGTERM", &ends.terminate))
 }
 
+/// What each mode of a pool would mean for it.
+fn modes(found: &Found) -> [String; 3] {
+    let start = found.unwrapped.unwrap_or(found.named);
+    let memory = start.memory.map_or_else(String::new, |(bytes, _)| {
+        format!(", {} each", ByteSize(bytes).rounded())
+    });
+    let heard = if found.modern.is_some() {
+        "what it asks and logs reaches the client of the call"
+    } else {
+        "what it asks is refused, and what it logs reaches no client"
+    };
+    [
+        format!("session, the default: a process for each client{memory}; always fits"),
+        format!("shared: a few for all clients; fits if it keeps nothing of a client; {heard}"),
+        format!(
+            "call: one for each call, of which each costs a start of {}",
+            millis(start.took)
+        ),
+    ]
+}
+
 fn millis(time: Duration) -> String {
     let micros = time.as_micros();
     if micros < 10_000 {
         format!("{:.2} ms", micros as f64 / 1000.0)
     } else {
         format!("{} ms", time.as_millis())
-    }
-}
-
-/// The command that serves it.
-fn paste(server: &ChildServer, found: &Found) -> String {
-    let mut pool = vec!["mode=shared".to_owned()];
-    if found.modern.is_none() {
-        pool.push("era=legacy".to_owned());
-    }
-    if found.unwrapped_failed.is_some() {
-        pool.push("unwrap=off".to_owned());
-    }
-    let slowest = found.named.took;
-    if slowest > SLOW_START {
-        pool.push(format!("start_timeout={}s", slowest.as_secs() * 5));
-    }
-    let words: Vec<String> = std::iter::once(&server.command)
-        .chain(&server.args)
-        .cloned()
-        .collect();
-    let pool = pool.join(",");
-    let line = joined(&words).and_then(|line| joined(&[line]));
-    match line {
-        Ok(line) => format!("weir serve --stdio {line} --pool {pool}"),
-        // A file's words may have what no command line can.
-        Err(_) => format!("weir serve --mcp-json FILE --pool {pool}"),
     }
 }

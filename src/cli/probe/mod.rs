@@ -6,9 +6,10 @@
 //! third:  without its wrapper, if it has one                           ─ SIGKILL
 //! ```
 //!
-//! `talk` has a process, `found` what was found out and its words.
+//! `talk` has a process, `found` what was found out and its words, `paste` the command that serves it.
 
 mod found;
+mod paste;
 mod talk;
 
 use std::process::ExitCode;
@@ -19,10 +20,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::command;
-use super::terminal::{print_error, print_line, refuse};
-use crate::config::{Around, ChildServer, Host, Inputs, Source, raise_soft_limits, resolve};
+use super::given::{insert_flags, resolved};
+use super::terminal::{print_error, print_line};
+use crate::config::{ChildServer, Inputs};
 use crate::launcher::{Behind, ChildEvents, ChildSpec, Launcher, TreeUsage};
+use crate::server::user_of;
 use found::{Ends, Failure, Found, Lists, PINGS, Start};
+use paste::{Named, paste};
 use talk::{Answer, Heard, Listener, Talk, Way};
 
 /// Silence after which `initialize` is sent behind `server/discover`.
@@ -37,25 +41,10 @@ const GONE_PATIENCE: Duration = Duration::from_secs(2);
 /// Probes the programs that the options name.
 pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
     let mut inputs = Inputs::new();
-    let flags = command::flags(given);
-    if flags.iter().all(|(name, _)| *name != "pool") {
-        // Whom a child serves does not matter here.
-        inputs.insert("pool", vec!["mode=shared".to_owned()], Source::Flag);
-    }
-    for (name, texts) in flags {
-        inputs.insert(name, texts, Source::Flag);
-    }
-    raise_soft_limits();
-    let host = match Host::read() {
-        Ok(host) => host,
-        Err(error) => {
-            print_error(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    let servers = match Around::this_process(|around| resolve(&inputs, &host, &around)) {
+    insert_flags(&mut inputs, given);
+    let servers = match resolved(&inputs) {
         Ok(resolved) => resolved.settings.children.servers,
-        Err(errors) => return refuse(&errors),
+        Err(status) => return status,
     };
     let (to, heard) = channel();
     let listener: Arc<dyn ChildEvents> = Arc::new(Listener(to));
@@ -67,11 +56,14 @@ pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
         }
     };
     let mut is_well = true;
-    for server in &servers {
+    for (at, server) in servers.iter().enumerate() {
         match probe(server, &launcher, &heard) {
-            Ok(found) => found::lines(server, &found)
-                .iter()
-                .for_each(|line| print_line(line)),
+            Ok(found) => {
+                let named = Named::of(&command::flags(given), at);
+                let command = found::row("try", &paste(server, &named, &found));
+                let lines = found::lines(&found).into_iter().chain([command]);
+                lines.for_each(|line| print_line(&line));
+            }
             Err(failure) => {
                 is_well = false;
                 found::failure_lines(server, &failure)
@@ -88,7 +80,8 @@ pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
 }
 
 fn probe(server: &ChildServer, launcher: &Launcher, heard: &Receiver<Heard>) -> Result<Found, Failure> {
-    let spec = server.spec(std::env::vars_os(), None);
+    let user = user_of(server).map_err(|error| Failure::of_start(error.to_string()))?;
+    let spec = server.spec(std::env::vars_os(), user);
     let mut found = first(server, &spec, launcher, heard)?;
     second(server, &spec, launcher, heard, &mut found)?;
     third(server, &spec, launcher, heard, &mut found)?;
@@ -204,10 +197,7 @@ fn begin<'l>(
     heard: &'l Receiver<Heard>,
     spec: &ChildSpec,
 ) -> Result<Talk<'l>, Failure> {
-    Talk::start(launcher, heard, spec).map_err(|error| Failure {
-        why: error.to_string(),
-        errors: Vec::new(),
-    })
+    Talk::start(launcher, heard, spec).map_err(|error| Failure::of_start(error.to_string()))
 }
 
 /// A process that has answered its first request.

@@ -51,15 +51,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::children::{ChildMesh, ChildrenParts, ClientRules, LocalLimits, ServerParts, Supervisor};
-use crate::config::{
-    AnonymousClients, ChildServer, EnvSource, ListenAddress, PoolMode, PoolSettings, Settings,
-};
-use crate::launcher::{ChildEvents, ChildSpec, Launcher, User};
+use crate::config::{AnonymousClients, EnvSource, ListenAddress, PoolMode, PoolSettings, Settings};
+use crate::launcher::{ChildEvents, ChildSpec, Launcher};
 use crate::registry::ServerIndex;
 use crate::ring::Socket;
 use crate::shard::Inbox;
 
-use super::accounts::child_user;
+use super::accounts::user_of;
 use super::cause::Cause;
 use super::link::Link;
 use super::start_error::StartError;
@@ -99,7 +97,7 @@ impl Launched {
         let specs: Result<Vec<ChildSpec>, StartError> = servers
             .iter()
             .map(|server| {
-                let user = user_of(server)?;
+                let user = user_of(server).map_err(|error| StartError::Children(Cause::new(error)))?;
                 let mut spec = server.spec(std::env::vars_os(), user);
                 spec.limits.cpus.clone_from(&cpus);
                 let checked = spec.limits.access.check();
@@ -224,15 +222,6 @@ fn client_rules(pool: &PoolSettings, listen: &[ListenAddress]) -> Option<ClientR
 
 fn failed(error: io::Error) -> StartError {
     StartError::Children(Cause::new(error))
-}
-
-fn user_of(server: &ChildServer) -> Result<Option<User>, StartError> {
-    let Some((user, group)) = &server.pool.user else {
-        return Ok(None);
-    };
-    let found = child_user(user, group.as_ref()).map_err(|error| StartError::Children(Cause::new(error)))?;
-    let (uid, gid) = found;
-    Ok(Some(User { uid, gid }))
 }
 
 /// Makes what watches the resources of servers.

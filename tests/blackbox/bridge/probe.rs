@@ -4,11 +4,15 @@ use std::process::{Command, Output};
 
 use super::front::command_line;
 use super::sinner::misbehaving;
-use crate::harness::{WEIR, example};
+use crate::harness::{Scratch, WEIR, example};
 
 fn weir(command: &str, program: &str) -> Output {
+    with(&[command, "--stdio", program, "--pool", "mode=shared"])
+}
+
+fn with(arguments: &[&str]) -> Output {
     Command::new(WEIR)
-        .args([command, "--stdio", program, "--pool", "mode=shared"])
+        .args(arguments)
         .env_remove("WEIR_POOL")
         .output()
         .unwrap()
@@ -33,6 +37,9 @@ fn a_program_is_told_what_it_is_like() {
         "latency  ",
         "ends     at the end of its input after ",
         "everybody by SIGKILL after ",
+        "modes    session, the default: a process for each client, ",
+        "         shared: ",
+        "         call: ",
         "try      weir serve --stdio ",
         "--pool mode=shared,era=legacy",
     ] {
@@ -70,6 +77,77 @@ fn a_program_that_cannot_be_served_is_told_why() {
         assert_eq!(probed.status.code(), Some(1), "{told}");
         assert!(told.contains("cannot be served") && told.contains(why), "{told}");
     }
+}
+
+/// What the user gave is pasted with what is needed, and nothing else.
+#[test]
+fn the_command_is_the_users_own_with_what_it_lacks() {
+    let child = example("echo_child");
+    let child = child.to_str().unwrap();
+    let misbehaving = command_line(&misbehaving("probed", &["mcp:[dual]"]));
+    let directory = Scratch::new("probe");
+    let file = directory.text("servers.json");
+    let servers = serde_json::json!({"mcpServers": {"a": {"command": child, "pool": {"era": "legacy"}},
+        "b": {"command": child}}});
+    std::fs::write(&file, servers.to_string()).unwrap();
+    let file = file.as_str();
+    let of_file = [
+        format!("weir serve --mcp-json {file} --pool max=2\n"),
+        format!("weir serve --mcp-json {file} --pool max=2, with \"pool\": {{\"era\": \"legacy\"}} there\n"),
+    ];
+    for (arguments, expected) in [
+        (
+            vec!["--stdio", child],
+            vec![format!("weir serve --stdio {child} --pool era=legacy\n")],
+        ),
+        (
+            vec!["--stdio", child, "--pool", "mode=call,era=legacy"],
+            vec![format!(
+                "weir serve --stdio {child} --pool mode=call,era=legacy\n"
+            )],
+        ),
+        (vec!["--stdio", &misbehaving], vec!["mcp:[dual]'\"\n".to_owned()]),
+        (vec!["--mcp-json", file, "--pool", "max=2"], of_file.to_vec()),
+    ] {
+        let probed = with(&[&["probe"], &arguments[..]].concat());
+        let told = text(&probed);
+        assert!(probed.status.success(), "{told}{probed:?}");
+        for expected in expected {
+            assert!(told.contains(&expected), "{expected}: {told}");
+        }
+    }
+}
+
+/// A program runs as whom the pool names, which only root can have.
+#[test]
+fn a_program_is_started_as_its_user() {
+    let child = example("echo_child");
+    let child = child.to_str().unwrap();
+    for command in ["probe", "doctor"] {
+        let unknown = with(&[command, "--stdio", child, "--pool", "user=no-such-user"]);
+        let told = text(&unknown);
+        assert_eq!(unknown.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("user names `no-such-user`, whom /etc/passwd does not have"),
+            "{told}"
+        );
+    }
+    let numbers = "user=65534:65534";
+    let probed = with(&[
+        "probe",
+        "--stdio",
+        "/bin/sh -c 'id -u >&2; exit 3'",
+        "--pool",
+        numbers,
+    ]);
+    let told = text(&probed) + &String::from_utf8_lossy(&probed.stderr);
+    let is_root = rustix::process::getuid().is_root();
+    let expected = if is_root {
+        "         65534"
+    } else {
+        "not permitted"
+    };
+    assert!(told.contains(expected), "{told}");
 }
 
 #[test]
