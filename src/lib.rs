@@ -133,7 +133,7 @@
 //! | 7 | this file, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
 //! | 6 | `shard` | the executor |
 //! | 5 | `transport` | one connection's conversation |
-//! | 4 | `children`, `pool`, `workers`, `session`, `timers` | who may run now |
+//! | 4 | `children`, `pool`, `workers`, `tokio_runtime`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
 //! | 1 | `ring`, `metrics`, `config`, `launcher`, `units`, `slab` | the kernel, and other programs; numbers |
@@ -146,6 +146,7 @@
 //! |---|---|
 //! | `cli` | the `weir` command, its configuration file and its log: the module `cli` |
 //! | `files` | the toolset that serves a directory's files, read-only: the module `files` |
+//! | `tokio` | tools that run on a tokio runtime: [`ToolBuilder::run_tokio`] |
 //! | `demo` | tools for trials, tests and benchmarks: the module `demo` |
 //! | `internals` | what benches and tests of this crate need of its insides; it promises nothing |
 //!
@@ -153,8 +154,9 @@
 
 // What a private module shows is for the feature that shows the insides, too; with it, these lints see all there is.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, unused_imports))]
-// The command reads settings from more places, and says more about them, than a program that sets them itself.
-#![cfg_attr(not(feature = "cli"), allow(dead_code))]
+// The command reads settings from more places, and says more about them, than a program that sets them itself; and only
+// with tokio is anything spawned.
+#![cfg_attr(not(all(feature = "cli", feature = "tokio")), allow(dead_code))]
 // Tests may block, and look at the clock.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -191,6 +193,8 @@ mod session;
 mod shard;
 mod slab;
 mod timers;
+#[cfg(feature = "tokio")]
+mod tokio_runtime;
 mod transport;
 mod units;
 mod wire;

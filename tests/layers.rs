@@ -24,7 +24,17 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (7, &["lib", "guide", "server", "admin"]),
     (6, &["shard"]),
     (5, &["transport"]),
-    (4, &["children", "pool", "workers", "session", "timers"]),
+    (
+        4,
+        &[
+            "children",
+            "pool",
+            "workers",
+            "tokio_runtime",
+            "session",
+            "timers",
+        ],
+    ),
     (3, &["mcp", "files", "demo"]),
     (2, &["registry", "jsonrpc", "wire"]),
     (1, &["ring", "metrics", "config", "launcher", "units", "slab"]),

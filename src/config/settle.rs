@@ -237,6 +237,8 @@ fn complete(options: &mut Options, counts: &Counts, demand: &MemoryDemand, fit: 
     options.connections.max = Some(fit.connections);
     options.tasks.ttl_given = Some(options.tasks.ttl());
     options.workers.threads = Some(counts.workers);
+    let free_cpus = u32::try_from(counts.placement.worker_cpus.len()).unwrap_or(u32::MAX);
+    options.workers.tokio_threads.get_or_insert(free_cpus.max(1));
 }
 
 /// Puts the sections together, which are complete, and what follows from the machine.

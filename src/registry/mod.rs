@@ -191,6 +191,9 @@ pub use running::messages::{IntoMessages, PromptMessage, PromptOutput};
 pub use running::outcome::{Outcome, Output};
 pub use running::output::{Content, IntoOutput, NoArguments, Structured, ToolOutput};
 pub use running::resource_page::{ListRequest, ResourcePage};
+#[cfg(any(test, feature = "internals", not(feature = "tokio")))]
+pub use running::spawner::NoSpawner;
+pub use running::spawner::{AbortOnDrop, SpawnedFuture, Spawner};
 pub use running::started::Started;
 pub use schemas::param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use schemas::portable::{unportable_input, unportable_output};

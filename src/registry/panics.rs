@@ -15,6 +15,17 @@ pub struct PanicFacts {
     pub reason: String,
 }
 
+impl PanicFacts {
+    /// What the author of the tool should change, if the panic shows it.
+    pub fn advice(&self) -> Option<&'static str> {
+        // What tokio, and what is built on it, says on a thread that is none of its own.
+        let needs_tokio = ["there is no reactor running", "context of a Tokio"];
+        let is_known = needs_tokio.iter().any(|part| self.reason.contains(part));
+        is_known
+            .then_some("this function needs a tokio runtime: register it with `run_tokio` instead of `run`")
+    }
+}
+
 /// What happens to the facts of a panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
@@ -53,6 +64,12 @@ pub fn note_panic(location: &str, reason: &str) -> Noted {
     })
 }
 
+/// Keeps the facts of a panic on another thread as if it had been on this one.
+#[cfg(feature = "tokio")]
+pub(super) fn keep_panic(facts: PanicFacts) {
+    LAST.set(Some(facts));
+}
+
 /// Takes the facts of this thread's last panic, if the hook kept them.
 pub fn take_last_panic() -> Option<PanicFacts> {
     LAST.take()
@@ -88,6 +105,19 @@ pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_that_lacks_tokio_is_told_so() {
+        let advice = |reason: &str| {
+            let (location, reason) = (String::new(), reason.to_owned());
+            PanicFacts { location, reason }.advice()
+        };
+        // It needs a runtime, and here is none.
+        let panicked = std::panic::catch_unwind(|| tokio::time::sleep(std::time::Duration::ZERO));
+        let said = *panicked.unwrap_err().downcast::<String>().unwrap();
+        assert!(advice(&said).unwrap().contains("run_tokio"), "{said}");
+        assert_eq!(advice("index out of bounds: the len is 0"), None);
+    }
 
     #[test]
     fn only_a_thread_that_says_so_keeps_the_last_panic() {

@@ -18,7 +18,10 @@ use crate::registry::info::index::{
 use crate::registry::running::call::CallFuture;
 use crate::registry::running::context::CallContext;
 use crate::registry::running::guard::guard;
-use crate::registry::running::handler::{Handler, ShardHandler};
+use crate::registry::running::handler::{Handler, OnShard, ShardHandler};
+#[cfg(any(test, feature = "internals"))]
+use crate::registry::running::spawner::NoSpawner;
+use crate::registry::running::spawner::Spawner;
 use crate::registry::running::started::Started;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::arguments::{ArgumentTape, admit};
@@ -40,7 +43,7 @@ pub struct ShardRegistry {
 }
 
 struct ShardTool {
-    name: Rc<str>,
+    name: Arc<str>,
     handler: Rc<dyn ShardHandler>,
 }
 
@@ -53,25 +56,39 @@ pub enum StartError {
 }
 
 impl Registry {
-    /// One shard's own part: the slots that its calls will live in.
+    /// One shard's own part: the slots that its calls will live in. Nothing of it can be spawned on other threads.
+    #[cfg(test)]
     pub(crate) fn for_shard(&self) -> ShardRegistry {
         ShardRegistry::new(self.clone())
     }
 }
 
 impl ShardRegistry {
-    /// The shard's part of this registry.
+    /// The shard's part of this registry. Nothing of it can be spawned on other threads.
+    #[cfg(any(test, feature = "internals"))]
     pub fn new(registry: Registry) -> Self {
+        let spawner: Arc<dyn Spawner> = Arc::new(NoSpawner);
+        Self::with_spawner(registry, &spawner)
+    }
+
+    /// The shard's part of this registry; `spawner` runs what does not run on shards.
+    pub(crate) fn with_spawner(registry: Registry, spawner: &Arc<dyn Spawner>) -> Self {
         let inner = registry.inner();
         let tools = inner
             .tools
             .iter()
             .map(|tool| ShardTool {
                 name: tool.info.name().into(),
-                handler: Arc::clone(&tool.handler).for_shard(tool.output.clone()),
+                handler: Arc::clone(&tool.handler).for_shard(OnShard {
+                    output: tool.output.clone(),
+                    spawner,
+                }),
             })
             .collect();
-        let on_shard = |handler: &Arc<dyn Handler>| Arc::clone(handler).for_shard(None);
+        let on_shard = |handler: &Arc<dyn Handler>| {
+            let output = None;
+            Arc::clone(handler).for_shard(OnShard { output, spawner })
+        };
         Self {
             tools,
             resources: inner

@@ -21,9 +21,12 @@ use crate::metrics::Report;
 use crate::registry::Registry;
 
 use super::cause::Cause;
+use super::program::Program;
 use super::running::Server;
 use super::signals::Signals;
 use super::start_error::StartError;
+#[cfg(feature = "tokio")]
+use crate::tokio_runtime::TokioRuntime;
 
 /// How often a running server is checked between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -81,7 +84,7 @@ fn one_line(errors: &[ConfigError]) -> String {
 #[derive(Debug, Clone)]
 #[must_use = "a builder starts nothing by itself"]
 pub struct ServerBuilder {
-    identity: Identity,
+    program: Program,
     options: Options,
     /// Whether the program has set the addresses.
     has_addresses: bool,
@@ -103,12 +106,12 @@ impl ServerBuilder {
         let mut options = Options::default();
         options.endpoints.admin = AdminSettings::Off;
         Self {
-            identity: Identity {
+            program: Program::new(Identity {
                 name,
                 version,
                 title: None,
                 instructions: None,
-            },
+            }),
             options,
             has_addresses: false,
             has_paths: false,
@@ -118,13 +121,13 @@ impl ServerBuilder {
 
     /// The server's name for people.
     pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.identity.title = Some(title.into());
+        self.program.identity.title = Some(title.into());
         self
     }
 
     /// How models should use this server; clients may put it into their prompts.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
-        self.identity.instructions = Some(instructions.into());
+        self.program.identity.instructions = Some(instructions.into());
         self
     }
 
@@ -229,6 +232,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs the tools of [`ToolBuilder::run_tokio`](crate::ToolBuilder::run_tokio) on this runtime, instead of on one
+    /// of the server's own. It has to have threads (`Runtime::new` gives it some) and to outlive the server: calls that
+    /// it drops fail.
+    #[cfg(feature = "tokio")]
+    pub fn tokio_runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.program.lent = Some(std::sync::Arc::new(TokioRuntime::lent(runtime)));
+        self
+    }
+
     /// Makes WebSockets echo every message instead of serving it, for test suites that judge the framing.
     #[doc(hidden)]
     pub fn websocket_echo(mut self) -> Self {
@@ -274,7 +286,7 @@ impl ServerBuilder {
     pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
         let settings = self.settings_of(registry.has_own())?;
         Ok(Server::start_as(
-            &self.identity,
+            &self.program,
             &settings,
             registry,
             None,
@@ -312,7 +324,7 @@ impl ServerBuilder {
         let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
         let wake_on_drop = Some(signals.wake_on_drop());
         let is_stopped = || signals.is_stop_waiting();
-        let server = Server::start_as(&self.identity, &settings, registry, wake_on_drop, is_stopped)?;
+        let server = Server::start_as(&self.program, &settings, registry, wake_on_drop, is_stopped)?;
         on_start(&server);
         while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() && !server.is_over() {}
         let was_broken = server.is_broken();

@@ -45,13 +45,19 @@ mod failure;
 mod figures;
 mod link;
 mod listening;
+mod program;
 mod running;
 mod service;
 mod shards;
 mod signals;
 mod start_error;
 #[cfg(test)]
+mod test_client;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[cfg(feature = "tokio")]
+mod tokio_tests;
 #[cfg(feature = "cli")]
 mod trial;
 mod views;

@@ -11,6 +11,7 @@ use super::children::{ChildWatch, Children, ChildrenStatus, Launched, OwnUri, Wa
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::listening::{Listening, Url};
+use super::program::Program;
 use super::service;
 use super::shards::{self, ShardHandle, Shards, SharedParts, Started};
 #[cfg(feature = "cli")]
@@ -20,7 +21,7 @@ use super::start_error::StartError;
 use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::{ListenAddress, Settings};
-use crate::mcp::{Identity, Options, Protocol, server_watching};
+use crate::mcp::{Options, Protocol, server_watching};
 use crate::metrics::{Report, ShardReport, ToolLabels};
 use crate::registry::{ForeignKind, Registry, ServerHandle, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
@@ -86,7 +87,7 @@ impl Server {
     ) -> Result<Server, StartError> {
         let is_stopped = || signals.is_stop_waiting();
         Self::start_as(
-            &identity(),
+            &Program::of_weir(),
             settings,
             registry,
             Some(signals.wake_on_drop()),
@@ -95,7 +96,7 @@ impl Server {
     }
 
     pub(super) fn start_as(
-        identity: &Identity,
+        program: &Program,
         settings: &Settings,
         registry: Registry,
         wake_on_drop: Option<WakeOnDrop>,
@@ -114,8 +115,8 @@ impl Server {
         let options = Options {
             require_session: settings.session.is_required,
         };
-        let protocol = Protocol::new(registry, identity, options);
-        let services = service::make(settings, protocol)?;
+        let protocol = Protocol::new(registry, &program.identity, options);
+        let services = service::make(settings, protocol, program.spawner(settings))?;
         let (main, all) = (Arc::clone(&services.main), services.all());
         let served = Served::new(Arc::clone(&main), services.others);
         let services = all;
@@ -343,6 +344,9 @@ impl Server {
             drop(std::mem::take(&mut self.shards));
             report
         };
+        for service in self.services.iter().take(1) {
+            service.spawner.shut_down(WORKERS_PATIENCE);
+        }
         // The shards have ended their children, or were cut off: whoever is left is killed.
         drop(self.children.take());
         let ended = self.workers.shutdown(WORKERS_PATIENCE);
@@ -435,13 +439,6 @@ fn unix_peers(settings: &Settings) -> Result<UnixPeers, StartError> {
             Ok(UnixPeers::Only(uids.into()))
         }
         None => Ok(UnixPeers::Any),
-    }
-}
-
-pub(super) fn identity() -> Identity {
-    Identity {
-        title: Some("Weir".to_owned()),
-        ..Identity::default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
-use crate::registry::Registry;
+use crate::registry::{Registry, Spawner};
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
@@ -41,10 +41,14 @@ impl Services {
 
 /// The services of all views with these `settings`. The main one is that of `protocol`; those of single servers are
 /// filled when those say what they have.
-pub(super) fn make(settings: &Settings, protocol: Protocol) -> Result<Services, StartError> {
+pub(super) fn make(
+    settings: &Settings,
+    protocol: Protocol,
+    spawner: Arc<dyn Spawner>,
+) -> Result<Services, StartError> {
     let views = Views::of(settings, protocol.registry());
     let key = session_key(settings)?;
-    let common = Arc::new(common(settings, protocol.registry(), &views)?);
+    let common = Arc::new(common(settings, protocol.registry(), &views, spawner)?);
     let names: Vec<&str> = views.servers().map(|server| server.name.as_str()).collect();
     let store = |key: &SessionKey| Arc::new(store(settings, key, 1 + names.len()));
     let others = names.iter().map(|name| {
@@ -66,7 +70,12 @@ pub(super) fn make(settings: &Settings, protocol: Protocol) -> Result<Services, 
     })
 }
 
-fn common(settings: &Settings, registry: &Registry, views: &Views<'_>) -> Result<Common, StartError> {
+fn common(
+    settings: &Settings,
+    registry: &Registry,
+    views: &Views<'_>,
+    spawner: Arc<dyn Spawner>,
+) -> Result<Common, StartError> {
     let names = registry.tool_names();
     let tools_max = ToolLabels::TOOLS_MAX_DEFAULT;
     // The tools of other programs are known only when those run.
@@ -85,6 +94,7 @@ fn common(settings: &Settings, registry: &Registry, views: &Views<'_>) -> Result
         run: settings.run,
         output: settings.output,
         channels: channel_limits(settings),
+        spawner,
     })
 }
 

@@ -16,7 +16,8 @@ use crate::workers::Workers;
 
 use super::cause::Cause;
 use super::failure::{Failure, NO_THREADS, make_patiently};
-use super::running::{WORKERS_PATIENCE, identity};
+use super::program::Program;
+use super::running::WORKERS_PATIENCE;
 use super::service;
 use super::shards::make_executor;
 use super::start_error::StartError;
@@ -31,15 +32,15 @@ const OTHER_THREADS: usize = 5;
 /// # Errors
 /// Returns the first part that cannot be made, and why.
 pub fn try_start(settings: &Settings) -> Result<(), StartProblem> {
-    let registry = Registry::builder().build();
+    let (registry, program) = (Registry::builder().build(), Program::of_weir());
     let protocol = Protocol::new(
         registry,
-        &identity(),
+        &program.identity,
         Options {
             require_session: false,
         },
     );
-    service::make(settings, protocol).map_err(|error| problem(&error, false))?;
+    service::make(settings, protocol, program.spawner(settings)).map_err(|error| problem(&error, false))?;
     let mut trials: Vec<Trial> = Vec::new();
     let tried = start_shards(settings, &mut trials).and_then(|()| start_threads(settings, &mut trials));
     trials.into_iter().for_each(Trial::end);

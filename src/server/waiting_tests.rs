@@ -5,8 +5,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,11 +16,10 @@ use std::time::Instant;
 
 use futures_io::AsyncRead as _;
 
+use super::test_client::{Asked, Caller, PATIENCE};
 use super::*;
 use crate::registry::{CallContext, Elicit, NoArguments, Registry, RegistryBuilder, Tool, ToolError};
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What is awaited takes this long.
 const WAIT: Duration = Duration::from_millis(3);
 /// Lateness that only a missed wake-up explains.
@@ -36,6 +34,14 @@ fn late(since: Instant, wait: Duration) -> Result<String, ToolError> {
 async fn timer() -> Result<String, ToolError> {
     let began = Instant::now();
     glommio::timer::sleep(WAIT).await;
+    late(began, WAIT)
+}
+
+/// Runs elsewhere: the shard is told.
+#[cfg(feature = "tokio")]
+async fn tokio_timer() -> Result<String, ToolError> {
+    let began = Instant::now();
+    tokio::time::sleep(WAIT).await;
     late(began, WAIT)
 }
 
@@ -148,7 +154,9 @@ async fn task() -> Result<String, ToolError> {
     late(began, WAIT)
 }
 
-const TOOLS: [&str; 7] = [
+const TOOLS: &[&str] = &[
+    #[cfg(feature = "tokio")]
+    "tokio",
     "timer",
     "own_sleep",
     "other_thread",
@@ -213,6 +221,10 @@ fn start(spawns_no_tasks: bool) -> Server {
     if spawns_no_tasks {
         tools.spawns_no_tasks();
     }
+    #[cfg(feature = "tokio")]
+    tools
+        .add(Tool::new("tokio").run_tokio(|_: CallContext, _: NoArguments| tokio_timer()))
+        .unwrap();
     add(&mut tools, "timer", timer);
     add(&mut tools, "own_sleep", own_sleep);
     add(&mut tools, "other_thread", other_thread);
@@ -228,129 +240,6 @@ fn start(spawns_no_tasks: bool) -> Server {
     }
     let builder = Server::builder("test", "1").listen(([127, 0, 0, 1], 0).into());
     builder.pool_size(8).shards(1).start(tools.build()).unwrap()
-}
-
-fn request(tool: &str) -> Vec<u8> {
-    let params = format!(
-        r#"{{"name":"{tool}","arguments":{{}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}"#
-    );
-    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
-    format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, \
-         text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-/// A client of one connection.
-struct Caller(TcpStream);
-
-impl Caller {
-    fn new(server: &Server) -> Caller {
-        let stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Caller(stream)
-    }
-
-    /// What the tool says.
-    fn call(&mut self, tool: &str) -> u64 {
-        self.0.write_all(&request(tool)).unwrap();
-        let mut answer = Vec::new();
-        let mut bytes = [0; 4096];
-        loop {
-            let read = self.0.read(&mut bytes).unwrap();
-            assert!(read > 0, "{tool} was not answered");
-            answer.extend_from_slice(&bytes[..read]);
-            let text = String::from_utf8_lossy(&answer);
-            let said = text
-                .split_once(r#""text":""#)
-                .and_then(|(_, rest)| rest.split_once('"'));
-            if let Some((said, rest)) = said
-                && rest.ends_with("}}")
-            {
-                return said.parse().unwrap();
-            }
-        }
-    }
-}
-
-/// A client that can be asked, in a session.
-struct Asked<'s> {
-    server: &'s Server,
-    headers: String,
-}
-
-impl<'s> Asked<'s> {
-    fn new(server: &'s Server) -> Asked<'s> {
-        let mut asked = Asked {
-            server,
-            headers: String::new(),
-        };
-        let capabilities = r#""capabilities":{"elicitation":{}},"clientInfo":{"name":"t","version":"1"}"#;
-        let params = format!(r#"{{"protocolVersion":"2025-06-18",{capabilities}}}"#);
-        let request = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{params}}}"#);
-        let answer = read_until(&mut asked.post(&request), "", "serverInfo");
-        let session_at = answer.to_lowercase().find("mcp-session-id:").expect("a session");
-        let session = answer[session_at..].lines().next().unwrap();
-        asked.headers = format!("{session}\r\nMCP-Protocol-Version: 2025-06-18\r\n");
-        asked
-    }
-
-    /// Sends a message on a connection of its own.
-    fn post(&self, message: &str) -> TcpStream {
-        let mut stream = Caller::new(self.server).0;
-        let (headers, length) = (&self.headers, message.len());
-        let request = format!(
-            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, \
-             text/event-stream\r\n{headers}Content-Length: {length}\r\n\r\n{message}"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        stream
-    }
-
-    /// What the tool says to a client that takes `pause` before it answers; without one, it does not. The lateness is
-    /// counted from the answer, or as the tool says.
-    fn call(&self, tool: &str, pause: Option<Duration>) -> u64 {
-        let params = format!(r#"{{"name":"{tool}","arguments":{{}}}}"#);
-        let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
-        let mut stream = self.post(&request);
-        let asked = read_until(&mut stream, "", "requestedSchema");
-        let Some(pause) = pause else {
-            let told = read_until(&mut stream, &asked, r#""}]"#);
-            return number_between(&told, r#""text":""#, '"');
-        };
-        let (_, id) = asked.split_once(r#""id":""#).expect("a question");
-        let id = id.split_once('"').unwrap().0;
-        // Its call has no handler by then, and the shard has gone to sleep.
-        thread::sleep(pause);
-        let answer = r#"{"action":"accept","content":{}}"#;
-        let answered = Instant::now();
-        let mut other = self.post(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{answer}}}"#));
-        read_until(&mut stream, "", r#""}]"#);
-        let late = answered.elapsed().as_micros();
-        read_until(&mut other, "", "202");
-        late as u64
-    }
-}
-
-fn number_between(text: &str, before: &str, after: char) -> u64 {
-    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{text}"));
-    rest.split_once(after).unwrap().0.parse().unwrap()
-}
-
-/// What comes up to this, and what came with it, behind what was `read` before.
-fn read_until(stream: &mut TcpStream, read: &str, mark: &str) -> String {
-    let mut read = read.to_owned();
-    let mut bytes = [0; 4096];
-    while !read.contains(mark) {
-        let length = stream.read(&mut bytes).unwrap();
-        assert!(length > 0, "the connection ended after {read:?}");
-        read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
-    }
-    read
 }
 
 fn assert_in_time(server: &Server, when: &str) {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
 use crate::mcp::{Principal, Protocol, RequestContext};
 use crate::metrics::{self, ToolLabels, ToolRow};
-use crate::registry::{Operation, ShardRegistry};
+use crate::registry::{Operation, ShardRegistry, Spawner};
 use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits, KnownHeads};
@@ -44,6 +44,8 @@ pub struct Common {
     pub channels: ChannelLimits,
     /// Rows of the tools in metrics: those that were registered at the start.
     pub labels: Arc<ToolLabels>,
+    /// What runs the calls that run on threads of a runtime.
+    pub spawner: Arc<dyn Spawner>,
 }
 
 /// What every shard serves at one endpoint, the same for all. It dereferences to what all endpoints have in common.
@@ -183,7 +185,7 @@ impl View {
 
     fn with_state(service: Arc<Service>, state: Rc<ShardStore>) -> LocalService {
         Rc::new(View {
-            registry: service.protocol.registry().for_shard(),
+            registry: ShardRegistry::with_spawner(service.protocol.registry().clone(), &service.spawner),
             state,
             service,
         })

@@ -24,7 +24,7 @@ use weir::internals::config::{OutputOptions, QueueOptions, RunOptions, Timeouts,
 use weir::internals::mcp::{Identity, Options, Protocol};
 use weir::internals::metrics::{ShardMetrics, ToolLabels};
 use weir::internals::pool::HandlerKey;
-use weir::internals::registry::CallFuture;
+use weir::internals::registry::{CallFuture, NoSpawner};
 use weir::internals::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedSocket};
 use weir::internals::ring::{DataRing, RingOptions};
 use weir::internals::session::live::LiveOptions;
@@ -222,6 +222,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         },
         run: RunOptions::default(),
         output: OutputOptions::default(),
+        spawner: Arc::new(NoSpawner),
         labels,
     };
     let protocol = Protocol::new(registry, &Identity::default(), Options::default());

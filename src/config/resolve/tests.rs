@@ -272,6 +272,7 @@ fn every_option_changes_the_settings() {
         ("require-session", "true"),
         ("workers", "1"),
         ("worker-queue", "1"),
+        ("tokio-threads", "3"),
         ("report", "none"),
         ("access-log", "all"),
         ("log-level", "debug"),

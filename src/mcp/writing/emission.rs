@@ -120,7 +120,10 @@ fn write(
                 write_string(out, elicitation_id);
             });
         }
-        Emission::Question(_) | Emission::ElicitationComplete { .. } | Emission::CloseStream { .. } => {
+        Emission::Question(_)
+        | Emission::ElicitationComplete { .. }
+        | Emission::CloseStream { .. }
+        | Emission::Returned => {
             return false;
         }
     }

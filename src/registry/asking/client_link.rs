@@ -22,6 +22,10 @@ impl ClientLink {
         Self(Some(link))
     }
 
+    pub(in crate::registry) fn link(&self) -> Option<Arc<CallLink>> {
+        self.0.clone()
+    }
+
     pub(in crate::registry) fn ask<Q: Question>(&self, key: &str, question: Q) -> Ask<Q> {
         Ask::begin(self.0.as_ref(), key, question)
     }

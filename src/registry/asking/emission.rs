@@ -42,6 +42,8 @@ pub enum Emission {
         /// The elicitation id of the question.
         elicitation_id: String,
     },
+    /// The call has its outcome, from another thread: it is to be polled. Nothing is sent.
+    Returned,
 }
 
 /// Bytes that an emission is counted with beside its strings: the names and brackets around them.
@@ -54,7 +56,7 @@ impl Emission {
             Self::Progress { message, .. } => message.as_ref().map_or(0, String::len),
             Self::Log { logger, data, .. } => logger.as_ref().map_or(0, String::len) + weight_bytes(data),
             Self::Question(question) => question.key.len() + weight_bytes(&question.request.params),
-            Self::CloseStream { .. } => 0,
+            Self::CloseStream { .. } | Self::Returned => 0,
             Self::ElicitationComplete { elicitation_id } => elicitation_id.len(),
         };
         FRAME_BYTES + inner

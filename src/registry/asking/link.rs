@@ -286,7 +286,7 @@ impl CallLink {
     }
 
     /// Queues an emission.
-    pub(super) fn emit(&self, emission: Emission) {
+    pub(in crate::registry) fn emit(&self, emission: Emission) {
         let closes = |queued: &Emission| matches!(queued, Emission::CloseStream { .. });
         // A stream is closed once.
         if closes(&emission) {

@@ -34,6 +34,12 @@ impl Completers {
         self.0.push((argument, Arc::new(handler)));
     }
 
+    /// Adds a function that was put into a handler.
+    #[cfg(feature = "tokio")]
+    pub(super) fn push_handler(&mut self, argument: String, handler: Arc<dyn Handler>) {
+        self.0.push((argument, handler));
+    }
+
     pub(super) fn push_blocking<T, H>(&mut self, argument: String, function: H)
     where
         T: IntoCompletion + 'static,

@@ -28,11 +28,10 @@ impl ResourceLister {
         F: Future<Output = Result<ResourcePage, ToolError>> + 'static,
         H: Fn(CallContext, ListRequest) -> F + Send + Sync + 'static,
     {
-        Self {
-            name: name.into(),
-            handler: Arc::new(AsyncHandler::<ListKind, ListRequest, F, H>::new(function)),
-            watch: None,
-        }
+        Self::with_handler(
+            name,
+            Arc::new(AsyncHandler::<ListKind, ListRequest, F, H>::new(function)),
+        )
     }
 
     /// A function that watches for changes of the listed resources; clients are then promised to hear of them. It is
@@ -51,11 +50,14 @@ impl ResourceLister {
     where
         H: Fn(&BlockingContext, ListRequest) -> Result<ResourcePage, ToolError> + Send + Sync + 'static,
     {
+        let handler = BlockingHandler::<ListKind, ListRequest, ResourcePage, H>::new(function);
+        Self::with_handler(name, Arc::new(handler))
+    }
+
+    pub(super) fn with_handler(name: impl Into<String>, handler: Arc<dyn Handler>) -> Self {
         Self {
             name: name.into(),
-            handler: Arc::new(BlockingHandler::<ListKind, ListRequest, ResourcePage, H>::new(
-                function,
-            )),
+            handler,
             watch: None,
         }
     }

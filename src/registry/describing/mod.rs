@@ -12,6 +12,8 @@ mod foreign_tests;
 pub(super) mod lister;
 pub(super) mod merged;
 mod names;
+#[cfg(feature = "tokio")]
+mod on_tokio;
 pub(super) mod prompt;
 pub(super) mod registration;
 pub(super) mod registry_builder;

@@ -48,7 +48,7 @@ pub struct Prompt {
 /// A prompt that still lacks its function.
 pub struct PromptBuilder {
     info: PromptInfo,
-    completers: Completers,
+    pub(super) completers: Completers,
 }
 
 impl Prompt {
@@ -141,7 +141,7 @@ impl PromptBuilder {
         self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
-    fn finish(self, handler: Arc<dyn Handler>, texts: TextType) -> Prompt {
+    pub(super) fn finish(self, handler: Arc<dyn Handler>, texts: TextType) -> Prompt {
         Prompt {
             info: self.info,
             handler,

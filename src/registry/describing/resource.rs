@@ -115,11 +115,9 @@ impl ResourceBuilder {
         H: Fn(CallContext) -> F + Send + Sync + 'static,
     {
         let function = move |context, NoArguments {}| function(context);
-        Resource {
-            info: self.info,
-            handler: Arc::new(AsyncHandler::<ReadKind, NoArguments, F, _>::new(function)),
-            watch: self.watch,
-        }
+        self.finish(Arc::new(AsyncHandler::<ReadKind, NoArguments, F, _>::new(
+            function,
+        )))
     }
 
     /// A function that reads it and may block; it runs on the worker pool.
@@ -129,9 +127,15 @@ impl ResourceBuilder {
         H: Fn(&BlockingContext) -> Result<T, ToolError> + Send + Sync + 'static,
     {
         let function = move |context: &BlockingContext, NoArguments {}| function(context);
+        self.finish(Arc::new(BlockingHandler::<ReadKind, NoArguments, T, _>::new(
+            function,
+        )))
+    }
+
+    pub(super) fn finish(self, handler: Arc<dyn Handler>) -> Resource {
         Resource {
             info: self.info,
-            handler: Arc::new(BlockingHandler::<ReadKind, NoArguments, T, _>::new(function)),
+            handler,
             watch: self.watch,
         }
     }

@@ -35,7 +35,7 @@ pub struct ResourceTemplate {
 /// A template that still lacks its function.
 pub struct ResourceTemplateBuilder {
     info: ResourceInfo,
-    completers: Completers,
+    pub(super) completers: Completers,
     watch: Option<Arc<dyn Watch>>,
 }
 
@@ -151,7 +151,7 @@ impl ResourceTemplateBuilder {
         self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
-    fn finish(self, handler: Arc<dyn Handler>, variables: TextType) -> ResourceTemplate {
+    pub(super) fn finish(self, handler: Arc<dyn Handler>, variables: TextType) -> ResourceTemplate {
         ResourceTemplate {
             info: self.info,
             handler,

@@ -188,7 +188,7 @@ impl ToolBuilder<DerivedSchema> {
         })
     }
 
-    fn derived_input<A: JsonSchema>(self) -> ToolBuilder<ExplicitSchema> {
+    pub(super) fn derived_input<A: JsonSchema>(self) -> ToolBuilder<ExplicitSchema> {
         self.with_input(ExplicitSchema {
             schema: schema::of_input::<A>(),
             is_derived: true,
@@ -243,7 +243,7 @@ impl ToolBuilder<ExplicitSchema> {
         self.finish::<T>(Execution::Worker, Arc::new(handler))
     }
 
-    fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
+    pub(super) fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
         let ExplicitSchema {
             mut schema,
             is_derived,

@@ -14,6 +14,8 @@ pub enum Execution {
     Shard,
     /// A function that may block, on a thread of the worker pool.
     Worker,
+    /// A future, polled on a thread of the tokio runtime.
+    Tokio,
 }
 
 /// Whether a tool's calls go on as tasks: its clients get a task's id at once and come back for the result (MCP

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::{CallFuture, CallSlot};
 use super::context::CallContext;
-use super::handler::{Handler, ShardHandler};
+use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, Outcome, typed};
 use super::started::Started;
 use crate::registry::asking::tool_error::ToolError;
@@ -55,10 +55,10 @@ where
     F: Future<Output = Result<T, ToolError>> + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
-    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler> {
+    fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler> {
         Rc::new(AsyncShardHandler {
             shared: self,
-            output,
+            output: here.output,
             free: Rc::default(),
         })
     }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::blocking_call::BlockingCall;
 use super::blocking_context::BlockingContext;
 use super::context::CallContext;
-use super::handler::{Handler, ShardHandler};
+use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, typed};
 use super::started::Started;
 use crate::registry::asking::tool_error::ToolError;
@@ -39,8 +39,11 @@ where
     T: 'static,
     H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
 {
-    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler> {
-        Rc::new(BlockingShardHandler { shared: self, output })
+    fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler> {
+        Rc::new(BlockingShardHandler {
+            shared: self,
+            output: here.output,
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 //! Contexts hold no protocol and no executor: messages and questions go into the call's [`CallLink`]. Without one, as
 //! in most unit tests, messages go nowhere and nobody can be asked.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +18,10 @@ use crate::registry::asking::question::Question;
 use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::info::index::ToolIndex;
 
-/// The context of an asynchronous call. Cheap to make and to clone; it stays on its shard.
+/// The context of an asynchronous call. Cheap to make and to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
-    tool: Option<(ToolIndex, Rc<str>)>,
+    tool: Option<(ToolIndex, Arc<str>)>,
     client: ClientLink,
 }
 
@@ -121,9 +120,14 @@ impl CallContext {
         self.client.elicitation_complete(elicitation_id);
     }
 
-    pub(in crate::registry) fn for_tool(mut self, index: ToolIndex, name: &Rc<str>) -> Self {
-        self.tool = Some((index, Rc::clone(name)));
+    pub(in crate::registry) fn for_tool(mut self, index: ToolIndex, name: &Arc<str>) -> Self {
+        self.tool = Some((index, Arc::clone(name)));
         self
+    }
+
+    /// The way to the client, if there is one.
+    pub(super) fn link(&self) -> Option<Arc<CallLink>> {
+        self.client.link()
     }
 }
 

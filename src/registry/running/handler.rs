@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::context::CallContext;
+use super::spawner::Spawner;
 use super::started::Started;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
@@ -11,8 +12,16 @@ use crate::registry::schemas::tape::TapeNode;
 
 /// A registered function, shared by all shards.
 pub(in crate::registry) trait Handler: Send + Sync {
-    /// The same function with one shard's reusable state around it. Structured results are checked against `output`.
-    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler>;
+    /// The same function with one shard's reusable state around it.
+    fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler>;
+}
+
+/// What a function is given on a shard.
+pub(in crate::registry) struct OnShard<'a> {
+    /// What structured results are checked against.
+    pub(in crate::registry) output: Option<Arc<OutputSchema>>,
+    /// What runs futures on other threads.
+    pub(in crate::registry) spawner: &'a Arc<dyn Spawner>,
 }
 
 /// A registered function on one shard.

@@ -18,4 +18,9 @@ mod note;
 pub(super) mod outcome;
 pub(super) mod output;
 pub(super) mod resource_page;
+#[cfg(feature = "tokio")]
+mod spawned_call;
+#[cfg(feature = "tokio")]
+pub(super) mod spawned_handler;
+pub(super) mod spawner;
 pub(super) mod started;

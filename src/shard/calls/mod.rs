@@ -19,7 +19,7 @@
 //! |---|---|
 //! | `call` | the state of a leased handler |
 //! | `call_waker` | what wakes a pending call, and what it waits for |
-//! | `links` | what calls speak into |
+//! | `links`, `speaking` | what calls speak into, and what they have said |
 //! | `shelf` | calls that wait for their client without a handler, and come back |
 //! | `places`, `elsewhere` | calls that others work for, without a handler |
 //! | `askers`, `asker_key` | what is known of a call that has asked its client something |
@@ -33,6 +33,7 @@ mod links;
 mod places;
 mod rounds;
 mod shelf;
+mod speaking;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use crate::jsonrpc::Scratch;
 use crate::mcp::Era;
 use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
-use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle, Started};
+use crate::registry::{CallFuture, CallLink, Emission, LinkListener, ServerHandle};
 use crate::ring::{ConnectionKey, wake_now};
 use crate::workers::{Job, Refused, Submitter};
 
@@ -316,51 +317,6 @@ impl Calls {
         self.pool.renew(handler)
     }
 
-    // What calls speak into.
-
-    /// A link for a call whose client is as `facts` say.
-    pub(super) fn take_link(&mut self, facts: ClientFacts) -> Arc<CallLink> {
-        self.links.take(facts)
-    }
-
-    /// Takes the link back of a call that has `started` and will never speak; any other is the call's.
-    pub(super) fn keep_link(&mut self, link: Arc<CallLink>, started: &Started) -> Option<Arc<CallLink>> {
-        match started {
-            Started::Future(_) => self.links.put_silent(link),
-            // The function has not been given it yet.
-            Started::Blocking(_) => Some(link),
-        }
-    }
-
-    /// Takes a link back whose call is over.
-    pub(super) fn put_link(&mut self, link: Arc<CallLink>) {
-        self.links.put(link);
-    }
-
-    /// What a call has said; goes back to [`Calls::put_emissions`], so that passing it on allocates nothing.
-    pub(super) fn take_emissions(&mut self, link: &CallLink) -> Vec<Emission> {
-        let mut emissions = std::mem::take(&mut self.emissions);
-        link.take_emissions(&mut emissions);
-        emissions
-    }
-
-    /// Takes the emptied list back.
-    pub(super) fn put_emissions(&mut self, emissions: Vec<Emission>) {
-        self.emissions = emissions;
-    }
-
-    /// A buffer for one message, empty; goes back to [`Calls::put_message`].
-    pub(super) fn take_message(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.message)
-    }
-
-    /// Takes the buffer back, and keeps no more of it than most messages need.
-    pub(super) fn put_message(&mut self, mut message: Vec<u8>) {
-        message.clear();
-        message.shrink_to(self.pool.buffer_bytes());
-        self.message = message;
-    }
-
     // Running.
 
     /// A call is to be polled.
@@ -405,6 +361,16 @@ impl Calls {
         self.pending.insert(&awaits);
         call.run = Run::Pending(future, awaits);
         true
+    }
+
+    /// Wakes the task of a pending call. One that is not pending is polled, or settled, anyway.
+    pub(super) fn wake(&mut self, handler: HandlerKey) {
+        if let Some(call) = self.pool.call_mut(handler)
+            && let Run::Pending(_, awaits) = &call.run
+            && let Some(task) = awaits.task()
+        {
+            wake_now(task);
+        }
     }
 
     /// Takes a pending call to poll it; `None` if it was taken away.

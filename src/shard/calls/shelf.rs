@@ -109,23 +109,23 @@ impl Calls {
         self.pool.size() + key.index()
     }
 
-    /// A call waits for its client no longer: its own time runs on. If it has a handler, that and the deadline it has
-    /// now.
+    /// A call waits for its client no longer: its own time runs on. Its handler, or the one it gave up if it lies on
+    /// the shelf; and, if it has one, the deadline it has now.
     pub(in crate::shard) fn on_all_answered(
         &mut self,
         key: AskerKey,
         now: Instant,
-    ) -> Option<(HandlerKey, Instant)> {
+    ) -> Option<(HandlerKey, Option<Instant>)> {
         let asker = self.askers.at(key)?;
         let waited = now.saturating_duration_since(asker.since);
         if let Some(call) = asker.shelved.as_mut() {
             call.wait_for_client(waited);
-            return None;
+            return Some((asker.handler, None));
         }
         let handler = asker.handler;
         let call = self.pool.call_mut(handler)?;
         call.wait_for_client(waited);
-        Some((handler, call.deadline))
+        Some((handler, Some(call.deadline)))
     }
 
     /// Takes the handler from a call that waits for its client, if it does and its task knows it; its task will bring

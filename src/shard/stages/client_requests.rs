@@ -89,7 +89,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(task) = task {
             self.on_task_answered(&task, number);
         }
-        // Wakes its task, which comes back by `on_woken`, or its worker.
+        // Wakes its task, which comes back by `on_woken`, or whoever runs it elsewhere.
         link.answer(number, answer);
         if link.open_questions() == 0 {
             self.on_all_answered(key);
@@ -99,8 +99,11 @@ impl<R: ShardRing> Shard<R> {
     /// All questions of a call are answered: its own time runs on.
     fn on_all_answered(&mut self, key: AskerKey) {
         self.clock.clear_call_deadline(self.calls.asker_slot(key));
-        if let Some((handler, deadline)) = self.calls.on_all_answered(key, self.clock.now()) {
-            self.clock.set_call_deadline(handler.index, deadline);
+        match self.calls.on_all_answered(key, self.clock.now()) {
+            Some((handler, Some(deadline))) => self.clock.set_call_deadline(handler.index, deadline),
+            // One that runs elsewhere goes on there, without being polled here.
+            Some((handler, None)) => self.on_woken(handler),
+            None => {}
         }
     }
 

@@ -50,6 +50,8 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         self.emit_from(handler, &link);
+        // One that runs elsewhere asks between two polls.
+        self.shelve_if_asking(handler);
     }
 
     fn emit_from(&mut self, handler: HandlerKey, link: &Arc<CallLink>) {
@@ -58,6 +60,7 @@ impl<R: ShardRing> Shard<R> {
             match emission {
                 Emission::Question(question) => self.ask(handler, link, question.clone()),
                 Emission::CloseStream { retry } => self.cut_response(handler, *retry),
+                Emission::Returned => self.calls.wake(handler),
                 _ if self.calls.is_task(handler) => self.emit_of_task(handler, emission),
                 _ => {
                     self.send_emission(handler, emission, "");

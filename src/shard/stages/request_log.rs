@@ -231,8 +231,9 @@ impl<R: ShardRing> RequestLog<'_, R> {
             Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
             None => (None, None),
         };
+        let advice = facts.as_ref().and_then(PanicFacts::advice);
         let (shard, id) = (self.shard.0, cap(&id));
-        tracing::error!(tool, name, id = %id, location, reason, shard, peer, "panic");
+        tracing::error!(tool, name, id = %id, location, reason, advice, shard, peer, "panic");
     }
 
     /// Tells how many records were left out, once that is known.

@@ -18,7 +18,7 @@ use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, WorkerOptio
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, ForeignServer, Registry, ServerHandle};
+use crate::registry::{CallContext, ForeignServer, NoSpawner, Registry, ServerHandle};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
@@ -606,6 +606,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         },
         run: RunOptions::default(),
         output: OutputOptions::default(),
+        spawner: Arc::new(NoSpawner),
     };
     Service::new(Arc::new(common), Arc::new(protocol), store(sizes))
 }
