@@ -100,6 +100,8 @@ pub struct ChildSettings {
     pub cpus: Vec<CpuId>,
     /// The number of CPUs that they may use.
     pub cpu_count: u32,
+    /// Children that are started at one time.
+    pub starts_max: u32,
     /// Where to keep the last words of children that died.
     pub flight_recorder: Option<PathBuf>,
 }

@@ -282,6 +282,7 @@ fn assemble(
             servers: children,
             cpus: counts.child_cpus,
             cpu_count: counts.child_cpu_count,
+            starts_max: options.children.starts_max,
             flight_recorder: options.children.flight_recorder.clone(),
         },
         output: options.output,

@@ -113,6 +113,7 @@ mod tests {
             stdio: stdio.map(str::to_owned),
             pool: pool.map(str::to_owned),
             mcp_json: file.map(PathBuf::from),
+            starts_max: 2,
             flight_recorder: None,
         };
         let around = Around {

@@ -277,6 +277,7 @@ fn every_option_changes_the_settings() {
         ("access-log", "all"),
         ("log-level", "debug"),
         ("log-format", "json"),
+        ("starts-max", "1"),
         ("flight-recorder", "flights"),
     ];
     // Those of other programs go together, in the test below.

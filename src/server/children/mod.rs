@@ -184,7 +184,7 @@ impl Launched {
             opened,
             is_open: false,
         };
-        let supervising = Supervising::new(outside, shards, servers.collect());
+        let supervising = Supervising::new(outside, shards, settings.children.starts_max, servers.collect());
         let status = Arc::<ChildrenStatus>::default();
         let (shown, from) = (Arc::clone(&status), self.from);
         let thread = thread::Builder::new()

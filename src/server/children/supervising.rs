@@ -35,6 +35,8 @@ const USAGE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Supervising<O> {
     pub(super) outside: O,
     pub(super) shards: u16,
+    /// Starts of all servers at once: each takes a CPU for a while, and often the network.
+    starts_max: usize,
     pub(super) servers: Vec<ServerChildren>,
     /// Whose each process is.
     processes: BTreeMap<ChildId, (usize, MemberKey)>,
@@ -48,10 +50,16 @@ pub(super) struct Supervising<O> {
 
 impl<O: Outside> Supervising<O> {
     /// Nobody is started before [`advance`](Self::advance).
-    pub(super) fn new(outside: O, shards: u16, servers: Vec<ServerChildren>) -> Supervising<O> {
+    pub(super) fn new(
+        outside: O,
+        shards: u16,
+        starts_max: u32,
+        servers: Vec<ServerChildren>,
+    ) -> Supervising<O> {
         Supervising {
             outside,
             shards,
+            starts_max: starts_max as usize,
             servers,
             processes: BTreeMap::new(),
             turn: 0,

@@ -270,6 +270,11 @@ const LATER: Duration = Duration::from_secs(30);
 
 impl Rig {
     fn new(servers: u16, shards: u16, pool: &PoolSettings) -> Rig {
+        Rig::starting(2, servers, shards, pool)
+    }
+
+    /// So many children are started at one time.
+    fn starting(starts_max: u32, servers: u16, shards: u16, pool: &PoolSettings) -> Rig {
         let now = Instant::now();
         let outsiders = Outsiders::default();
         let around = PoolSurroundings {
@@ -293,7 +298,7 @@ impl Rig {
         };
         let servers = (0..servers).map(server).collect();
         Rig {
-            supervising: Supervising::new(outsiders.clone(), shards, servers),
+            supervising: Supervising::new(outsiders.clone(), shards, starts_max, servers),
             outsiders,
             now,
         }
@@ -542,6 +547,10 @@ fn starts_of_all_servers_together_are_bounded_but_none_holds_up_the_others_for_e
     assert!(!acts.contains(&Act::Open), "others are not there yet");
     // A server that is never ready and never fails keeps the others closed only for its time.
     assert!(rig.pass(Duration::from_secs(400)).contains(&Act::Open));
+    for starts_max in [1, 4] {
+        let mut rig = Rig::starting(starts_max, 5, 1, &shared());
+        assert_eq!(spawns(&rig.acts()), starts_max as usize);
+    }
 }
 
 #[test]

@@ -15,8 +15,6 @@ use crate::server::children::outside::{Begun, Outside};
 use super::ending::tell_death;
 use super::{LOOK_EVERY, Supervising};
 
-/// Starts of all servers at once: each takes a CPU for a while, and often the network.
-const STARTS_MAX: usize = 2;
 /// A start that takes longer, as one that downloads does, holds up no other server's.
 const START_COUNTS: Duration = Duration::from_secs(30);
 
@@ -27,7 +25,7 @@ impl<O: Outside> Supervising<O> {
         let starting: Vec<Instant> = servers
             .flat_map(|server| server.starting(START_COUNTS, now))
             .collect();
-        if starting.len() >= STARTS_MAX {
+        if starting.len() >= self.starts_max {
             return starting.into_iter().min().unwrap_or(now + LOOK_EVERY);
         }
         match self.servers[at].step(now) {
