@@ -117,6 +117,25 @@ impl ClientValues {
     }
 }
 
+/// Fields of a request's head, for those of its calls that begin later. Their values may be secrets, and are shown to
+/// nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFields(ClientValues);
+
+impl KeptFields {
+    /// These, by name.
+    pub fn new(fields: Vec<(String, Vec<u8>)>) -> KeptFields {
+        KeptFields(ClientValues::new(fields))
+    }
+
+    /// The value of the field with precisely this name.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.0
+            .iter()
+            .find_map(|(kept, value)| (kept == name).then_some(value))
+    }
+}
+
 impl fmt::Debug for ClientValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
@@ -132,6 +151,12 @@ mod tests {
         let values = ClientValues::new(vec![("TOKEN".to_owned(), b"s3cret".to_vec())]);
         assert_eq!(format!("{values:?}"), r#"["TOKEN"]"#);
         assert_eq!(values.iter().next(), Some(("TOKEN", &b"s3cret"[..])));
+        let fields = KeptFields::new(vec![("x-token".to_owned(), b"s3cret".to_vec())]);
+        assert_eq!(format!("{fields:?}"), r#"KeptFields(["x-token"])"#);
+        assert_eq!(
+            (fields.value("x-token"), fields.value("x")),
+            (Some(&b"s3cret"[..]), None)
+        );
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub use child::{
     OWN_IDS_MAX, Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape,
     WarmupCall,
 };
-pub use client::{Client, ClientKey, ClientProfile, ClientValues};
+pub use client::{Client, ClientKey, ClientProfile, ClientValues, KeptFields};
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,

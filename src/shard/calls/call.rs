@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::children::Client;
+use crate::children::{Client, KeptFields};
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
 use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, ServerIndex};
@@ -72,6 +72,29 @@ pub(in crate::shard) struct Forwarding {
 }
 
 impl Call {
+    /// A call that has said nothing, and is none of a batch.
+    pub(in crate::shard) fn new(
+        service: &LocalService,
+        ticket: Ticket,
+        run: Run,
+        began: Instant,
+        deadline: Instant,
+    ) -> Call {
+        Call {
+            service: Rc::clone(service),
+            ticket,
+            run,
+            began,
+            deadline,
+            batch: None,
+            link: None,
+            stream: None,
+            asker: None,
+            task: None,
+            rounds: None,
+        }
+    }
+
     pub(super) fn begin_poll(&self) {
         if let Some(link) = &self.link {
             link.begin_poll();
@@ -124,6 +147,8 @@ impl Call {
 #[derive(Debug)]
 pub(in crate::shard) struct Batched {
     pub batch: Batch,
+    /// What the head of its request says of its client, for servers whose children belong to clients.
+    pub fields: Option<KeptFields>,
     /// The array so far, behind room for a head.
     pub answers: Vec<u8>,
 }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use crate::children::{Client, ClientKey, ClientProfile, ClientRules, ClientValues};
-use crate::mcp::{Principal, RequestContext, Ticket};
+use crate::mcp::{Principal, Ticket};
+
+use super::heads::Heads;
 
 /// What a shard knows of the child of a client, if that is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +39,14 @@ impl Clients {
         }
     }
 
-    /// Whose call this is that was made on `shard`; a call of a batch has no heads.
-    pub(super) fn client_of(
-        &mut self,
-        ticket: &Ticket,
-        heads: Option<&RequestContext<'_>>,
-        shard: u16,
-    ) -> Client {
+    /// The fields of heads that tell clients apart, or that their children are to have.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
+        let set = self.rules.env_from.iter().map(|(_, header)| header.as_str());
+        self.rules.key_header.as_deref().into_iter().chain(set)
+    }
+
+    /// Whose call this is that was made on `shard`.
+    pub(super) fn client_of(&mut self, ticket: &Ticket, heads: Heads<'_>, shard: u16) -> Client {
         let key = self.lasting_key_of(ticket, heads);
         let key = key.unwrap_or_else(|| {
             self.calls += 1;
@@ -71,13 +74,12 @@ impl Clients {
     }
 
     /// What the heads of a request say its client's child is to be started with.
-    fn values_of(&self, heads: Option<&RequestContext<'_>>) -> Option<ClientValues> {
+    fn values_of(&self, heads: Heads<'_>) -> Option<ClientValues> {
         if self.rules.env_from.is_empty() {
             return None;
         }
-        let heads = heads?;
         let sent = self.rules.env_from.iter().filter_map(|(name, header)| {
-            let value = heads.header(header)?.value()?;
+            let value = heads.value(header)?;
             Some((name.clone(), value.to_vec()))
         });
         let sent: Vec<_> = sent.collect();
@@ -96,12 +98,12 @@ impl Clients {
         client.has_values && !self.values.contains_key(&client.key) && !self.places.contains_key(&client.key)
     }
 
-    fn lasting_key_of(&self, ticket: &Ticket, heads: Option<&RequestContext<'_>>) -> Option<ClientKey> {
+    fn lasting_key_of(&self, ticket: &Ticket, heads: Heads<'_>) -> Option<ClientKey> {
         if self.rules.is_by_call {
             return None;
         }
         let named = self.rules.key_header.as_deref();
-        let value = named.and_then(|name| heads?.header(name)?.value());
+        let value = named.and_then(|name| heads.value(name));
         if let Some(value) = value {
             return Some(ClientKey::Values {
                 session: None,

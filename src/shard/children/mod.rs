@@ -10,6 +10,7 @@
 mod asked;
 mod caller;
 mod clients;
+mod heads;
 mod load;
 mod mail;
 mod owning;
@@ -32,6 +33,7 @@ use asked::AskedQuestion;
 pub use asked::QuestionName;
 pub use caller::{Caller, ClientTerms};
 use clients::Clients;
+pub(super) use heads::Heads;
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
 pub(super) use parked::{Held, HeldQuestion, Parking};
 pub use parked::{ParkedName, Resumption};

@@ -2,26 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use crate::children::{ChildNewsEvent, Client, ClientKey, LocalRefusal, Message, SubmitTerms, Taken};
+use crate::children::{
+    ChildNewsEvent, Client, ClientKey, KeptFields, LocalRefusal, Message, SubmitTerms, Taken,
+};
 use crate::mcp::{RequestContext, Ticket};
 use crate::registry::ServerIndex;
 
 use super::clients::Clients;
-use super::{Caller, Children, Given, Server};
+use super::{Caller, Children, Given, Heads, Server};
 
 /// How often the supervisor hears which clients have made calls: it looks for those that made none for a minute.
 const ACTIVE_TOLD_EVERY: Duration = Duration::from_secs(5);
 
 impl<S> Children<S> {
-    /// Whose call this is, if the children of the server belong to clients; a call of a batch has no heads.
+    /// Whose call this is, if the children of the server belong to clients.
     pub(in crate::shard) fn client_of(
         &mut self,
         server: ServerIndex,
         ticket: &Ticket,
-        heads: Option<&RequestContext<'_>>,
+        heads: Heads<'_>,
     ) -> Option<Client> {
         let clients = self.servers.get_mut(server.as_usize())?.clients.as_mut()?;
         Some(clients.client_of(ticket, heads, self.shard))
+    }
+
+    /// The fields of a batch's head that its calls are to be told apart by when their turns come.
+    pub(in crate::shard) fn kept_fields(&self, heads: &RequestContext<'_>) -> Option<KeptFields> {
+        let clients = self.servers.iter().filter_map(|server| server.clients.as_ref());
+        let wanted = clients.flat_map(|clients| clients.fields());
+        let sent = wanted.filter_map(|name| {
+            let value = Heads::Of(heads).value(name)?;
+            Some((name.to_owned(), value.to_vec()))
+        });
+        let sent: Vec<_> = sent.collect();
+        (!sent.is_empty()).then(|| KeptFields::new(sent))
     }
 
     /// The child of a client is on this shard. Calls that wait here are to be taken there, if it is another.

@@ -60,7 +60,9 @@ impl<R: ShardRing> Shard<R> {
         let service = self.view_of(key);
         let Some((ticket, started)) = self.next_of_batch(&service, Some(key), &mut batched, body) else {
             self.admission.return_permit(self.clock.now());
-            let Batched { batch, mut answers } = *batched;
+            let Batched {
+                batch, mut answers, ..
+            } = *batched;
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);
         };
@@ -81,7 +83,9 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
         let overload = self.overload(reason);
         let service = self.view_of(key);
-        let Batched { batch, mut answers } = batched;
+        let Batched {
+            batch, mut answers, ..
+        } = batched;
         let scratch = self.intake.scratch();
         let reply = batch.refuse(&service.protocol, &overload, body, scratch, &mut answers);
         self.log()
@@ -115,7 +119,9 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let Some((ticket, started)) = next else {
-            let Batched { batch, mut answers } = *batched;
+            let Batched {
+                batch, mut answers, ..
+            } = *batched;
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };

@@ -122,7 +122,13 @@ impl<R: ShardRing> Shard<R> {
                 self.reply(key, out, None, &reply);
             }
             Step::Work(ref work) => self.begin_work(key, within, work, out, decoded, claim),
-            Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
+            Step::Batch(batch) => {
+                return Some(Box::new(Batched {
+                    batch,
+                    fields: self.children.kept_fields(within.heads),
+                    answers: out,
+                }));
+            }
             Step::Listen(listen) => self.open_subscription(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
         }

@@ -42,17 +42,8 @@ impl<R: ShardRing> Shard<R> {
         }
         let deadline = began + self.service.timeouts.call;
         let call = || Call {
-            service: Rc::clone(service),
-            ticket,
-            run: Run::Polled,
-            began,
-            deadline,
             batch,
-            link: None,
-            stream: None,
-            asker: None,
-            task: None,
-            rounds: None,
+            ..Call::new(service, ticket, Run::Polled, began, deadline)
         };
         let Some((handler, state)) = self.calls.lease(key, held, call) else {
             debug_assert!(false, "a permit without a handler");
@@ -60,6 +51,12 @@ impl<R: ShardRing> Shard<R> {
         };
         self.metrics.on_handler(state, HandlerState::Busy);
         self.admission.on_began(handler, self.clock.now());
+        self.begin_calling(key, handler);
+        Some(handler)
+    }
+
+    /// From now on the connection, or its channel, waits for this call.
+    pub(in crate::shard) fn begin_calling(&mut self, key: ConnectionKey, handler: HandlerKey) {
         match self.table.connection(key) {
             Some(connection) => {
                 connection.state = State::Calling(handler);
@@ -68,7 +65,6 @@ impl<R: ShardRing> Shard<R> {
             None => self.table.begin_call(key, handler),
         }
         self.clock.clear_deadline(key);
-        Some(handler)
     }
 
     pub(in crate::shard) fn begin_run(&mut self, handler: HandlerKey, started: Started) {

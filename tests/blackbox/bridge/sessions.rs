@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::front::{Front, legacy};
 use super::lives::kill;
 use super::sinner::act;
-use crate::harness::{Dialect, Process, Request, Scratch, Server, WebSocket, case, eventually};
+use crate::harness::{
+    Dialect, Process, Request, Revision, Scratch, Server, WebSocket, case, eventually, text_of,
+};
 
 /// A server on two shards whose children belong to sessions.
 fn sessions(pool: &str) -> Front {
@@ -202,6 +204,41 @@ fn a_header_may_tell_clients_apart() {
     }
 }
 
+/// The texts of a batch of calls of `act` that comes with this field.
+fn batched(server: &Server, steps: &[Value], field: (&str, &str)) -> Vec<String> {
+    let calls = (0..).zip(steps).map(|(id, step)| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"name": "act", "arguments": act([step.clone()])}})
+    });
+    let batch = Dialect::legacy(Revision::BATCHING).post(&calls.collect());
+    let answer = server.ask(&batch.plus(field.0, field.1));
+    let answers = answer.json().as_array().unwrap();
+    answers
+        .iter()
+        .map(|answer| text_of(&answer["result"]).to_owned())
+        .collect()
+}
+
+#[test]
+fn a_header_tells_the_clients_of_batches_apart_too() {
+    let mut front = sessions("key_header=X-User");
+    let server = front.weir();
+    let pids = [json!("pid"), json!("pid"), json!("pid")];
+    let pids_of = |user| {
+        let mut pids = batched(server, &pids, ("X-User", user));
+        pids.dedup();
+        pids
+    };
+    let (ada, bob) = (pids_of("ada"), pids_of("bob"));
+    assert_eq!((ada.len(), bob.len()), (1, 1), "{ada:?} {bob:?}");
+    assert_ne!(ada, bob);
+    assert_eq!(pids_of("ada"), ada);
+    let alone = Dialect::modern()
+        .tool(1, "act", act(["pid"]))
+        .plus("X-User", "bob");
+    assert_eq!(server.ask(&alone).tool_text(), bob[0]);
+}
+
 #[test]
 fn each_websocket_has_a_child_as_long_as_it_is_open() {
     let mut front = sessions("");
@@ -346,6 +383,11 @@ fn values_of_a_clients_requests_are_for_its_child_alone() {
             assert_eq!(ask(client, value, act(["pid"])), child);
             children.push(child);
         }
+    }
+    // Each call of a batch is its client's, too.
+    for value in ["ada-7f3", "bob-9c1"] {
+        let steps = [json!(["variable", "SECRET"]), json!(["variable", "SECRET"])];
+        assert_eq!(batched(&server, &steps, ("X-Secret", value)), [value, value]);
     }
     let told = server.stderr()
         + &String::from_utf8(server.ask_admin(&Request::new("GET", "/metrics")).body).unwrap();

@@ -15,8 +15,7 @@ use super::modern::speaks_modern;
 use super::renaming::for_child;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::{Call, Forwarding, Run};
-use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
-use crate::shard::connections::{State, Waiting};
+use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given, Heads};
 use crate::shard::inbox::ShardEvent;
 use crate::shard::service::{LocalService, Within};
 use crate::shard::{Shard, ShardRing};
@@ -62,7 +61,7 @@ impl<R: ShardRing> Shard<R> {
             return self.refuse_work(key, &ticket, out, OverloadReason::Memory);
         }
         self.writer.put_buffer(std::mem::take(&mut out));
-        let client = self.children.client_of(server, &ticket, Some(heads));
+        let client = self.children.client_of(server, &ticket, Heads::Of(heads));
         let run = Run::Forwarded(Forwarding {
             server,
             shard: self.metrics.shard.0,
@@ -98,7 +97,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.calls.at(handler) else {
             return;
         };
-        let client = self.children.client_of(server, &call.ticket, None);
+        let fields = call.batch.as_ref().and_then(|batched| batched.fields.as_ref());
+        let heads = fields.map_or(Heads::None, Heads::Kept);
+        let client = self.children.client_of(server, &call.ticket, heads);
         call.run = Run::Forwarded(Forwarding {
             server,
             shard,
@@ -139,30 +140,11 @@ impl<R: ShardRing> Shard<R> {
         began: Instant,
     ) -> Option<HandlerKey> {
         let deadline = began + self.service.timeouts.call;
-        let call = Call {
-            service: Rc::clone(service),
-            ticket,
-            run,
-            began,
-            deadline,
-            batch: None,
-            link: None,
-            stream: None,
-            asker: None,
-            task: None,
-            rounds: None,
-        };
+        let call = Call::new(service, ticket, run, began, deadline);
         let handler = self.calls.begin_without_handler(key, call);
         debug_assert!(handler.is_some(), "calls cannot be numbered any more");
         let handler = handler?;
-        match self.table.connection(key) {
-            Some(connection) => {
-                connection.state = State::Calling(handler);
-                connection.waiting = Waiting::Nothing;
-            }
-            None => self.table.begin_call(key, handler),
-        }
-        self.clock.clear_deadline(key);
+        self.begin_calling(key, handler);
         Some(handler)
     }
 
