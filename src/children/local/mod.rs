@@ -320,7 +320,7 @@ impl<C, S> LocalChildren<C, S> {
     /// Gives waiting calls to children with room, and goes on with the ends of those that are of no more use.
     pub fn advance(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
         self.end_idle(now);
-        self.take_abandoned(tell);
+        self.take_abandoned(now, tell);
         self.hand_back_disowned(tell);
         self.serve_waiting(now);
         self.serve_owners(now);
@@ -516,7 +516,7 @@ impl<C, S> LocalChildren<C, S> {
     }
 
     /// Takes the calls from children that are of no more use.
-    fn take_abandoned(&mut self, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
+    fn take_abandoned(&mut self, now: Instant, tell: &mut impl FnMut(LocalEvent<'_, C>)) {
         for member in &mut self.members {
             let key = member.key;
             let (reason, was_owned) = (member.failure.clone(), member.was_owned());
@@ -527,7 +527,7 @@ impl<C, S> LocalChildren<C, S> {
                             call: (line, caller, None),
                         });
                     }
-                    Abandoned::Unsent { caller, line } => self.waiting.push_front(line, caller),
+                    Abandoned::Unsent { caller, line } => self.waiting.push_front(line, caller, now),
                     Abandoned::Sent { caller } => {
                         member.calls_lost += 1;
                         tell(LocalEvent::Failed {

@@ -409,6 +409,24 @@ fn the_calls_of_a_dead_child_fail_or_move_and_others_go_on() {
     assert_eq!(rig.local.room(), 4);
 }
 
+#[test]
+fn what_a_dead_child_has_not_seen_waits_no_longer_than_other_calls_if_there_is_no_other_child() {
+    let mut rig = Rig::with_children(4, 1, 4);
+    rig.process(1).die();
+    // It is not known to be dead yet.
+    rig.call(0).unwrap();
+    rig.local.on_exited(MemberKey(1), rig.now);
+    rig.passes(5);
+    rig.local.refuse(Some(LocalRefusal::Quarantined));
+    assert_eq!(rig.local.waiting(), 1);
+    rig.later(4999);
+    assert_eq!(rig.local.waiting(), 1);
+    rig.later(1);
+    let timed_out = CallFailure::Refused(LocalRefusal::QueueTimeout);
+    assert_eq!(rig.told.failed.get(&0), Some(&timed_out));
+    assert_eq!(rig.local.waiting(), 0);
+}
+
 impl Rig {
     fn answer_all_of_others(&mut self, dead: u64) {
         for (_, process) in self.processes.iter_mut().filter(|(number, _)| **number != dead) {

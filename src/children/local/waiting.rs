@@ -29,13 +29,12 @@ struct Returned<C> {
     text: Vec<u8>,
     caller: C,
     client: Option<ClientKey>,
-    /// When its time is over; `None` if a child had it already: it waits no longer than it takes.
-    due: Option<Instant>,
+    due: Instant,
 }
 
 impl<C> Returned<C> {
     fn taken(self) -> Taken<C> {
-        (self.text, self.caller, self.due)
+        (self.text, self.caller, Some(self.due))
     }
 }
 
@@ -106,13 +105,14 @@ impl<C> Waiting<C> {
         }
     }
 
-    /// Puts a call before all others: a child had it, and has not seen it.
-    pub(super) fn push_front(&mut self, text: Vec<u8>, caller: C) {
+    /// Puts a call before all others: a child had it, and has not seen it. Its wait begins anew, because there may be
+    /// no other child for long.
+    pub(super) fn push_front(&mut self, text: Vec<u8>, caller: C, now: Instant) {
         self.returned.push_back(Returned {
             text,
             caller,
             client: None,
-            due: None,
+            due: now + self.timeout,
         });
     }
 
@@ -124,7 +124,7 @@ impl<C> Waiting<C> {
             text: kept,
             caller,
             client,
-            due: Some(due),
+            due,
         });
     }
 
@@ -180,7 +180,7 @@ impl<C> Waiting<C> {
 
     /// Takes a call out whose time is over, if there is one, with the client for whose child it waits.
     pub(super) fn expire(&mut self, now: Instant) -> Option<(C, Option<ClientKey>)> {
-        let is_over = |call: &Returned<C>| call.due.is_some_and(|due| due <= now);
+        let is_over = |call: &Returned<C>| call.due <= now;
         if let Some(at) = self.returned.iter().position(is_over) {
             return self.returned.remove(at).map(|call| (call.caller, call.client));
         }
