@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mcp::Announcement;
-use crate::metrics::ChildRefusal;
+use crate::metrics::{ChildRefusal, ChildTally, DurationCounts};
 use crate::registry::ServerIndex;
 
 use super::child::{ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction, WarmupCall};
@@ -214,20 +214,20 @@ pub enum ChildNewsEvent {
         answered: u32,
         /// The time that children had those calls, in all.
         busy: Duration,
+        /// What children of this shard ask, and places that they have lost.
+        tally: ChildTally,
         /// What became of the calls of this shard's clients since then.
         settled: Box<Settled>,
     },
 }
 
 /// What became of calls of clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Calls that were answered.
-    pub calls: u32,
-    /// The time that children had them.
-    pub with_children: Duration,
+    /// How long children had the calls that were answered.
+    pub with_children: DurationCounts,
     /// The rest of their time: on the way, and waiting for a child.
-    pub elsewhere: Duration,
+    pub elsewhere: DurationCounts,
     /// Calls that were refused, by reason.
     pub refused: [u32; ChildRefusal::COUNT],
 }

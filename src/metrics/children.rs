@@ -1,7 +1,10 @@
 //! Figures of other programs that are served, which their supervisor keeps, for the exposition.
 
+use std::iter::Sum;
+use std::ops::Add;
 use std::time::Duration;
 
+use super::duration::DurationCounts;
 use super::exposition::{Exposition, FamilyWriter, Kind};
 use super::labels::{ChildDeath, ChildRefusal, ChildState, Label};
 
@@ -26,12 +29,12 @@ pub struct ChildServerFigures {
     pub waiting: u64,
     /// Calls that were refused before a child had them, by reason.
     pub refused_total: [u64; ChildRefusal::COUNT],
-    /// Calls that children have answered.
-    pub calls_total: u64,
-    /// The time that children had these.
-    pub with_children_total: Duration,
-    /// The rest of their time, from the request to the answer: on the way, and waiting.
-    pub elsewhere_total: Duration,
+    /// How long children had the calls that they answered.
+    pub with_children: DurationCounts,
+    /// The rest of the time of these calls, from the request to the answer: on the way, and waiting.
+    pub elsewhere: DurationCounts,
+    /// What children ask, and places that are lost.
+    pub tally: ChildTally,
     /// Resident bytes of children, with all that they started.
     pub resident_bytes: u64,
     /// CPU time of the same, and of those that are gone.
@@ -40,7 +43,56 @@ pub struct ChildServerFigures {
     pub is_quarantined: bool,
 }
 
+/// What children ask, and their places for calls that are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChildTally {
+    /// Questions whose clients have not answered yet.
+    pub questions_held: u64,
+    /// Questions that were put to clients, answered or not.
+    pub questions_total: u64,
+    /// Places that cancelled calls keep which their child does not answer.
+    pub places_lost: u64,
+    /// Places that were ever lost so.
+    pub places_lost_total: u64,
+}
+
+impl ChildTally {
+    /// What is left of it when the child is gone.
+    #[must_use]
+    pub fn totals(self) -> ChildTally {
+        ChildTally {
+            questions_held: 0,
+            places_lost: 0,
+            ..self
+        }
+    }
+}
+
+impl Add for ChildTally {
+    type Output = ChildTally;
+
+    fn add(self, other: ChildTally) -> ChildTally {
+        ChildTally {
+            questions_held: self.questions_held + other.questions_held,
+            questions_total: self.questions_total + other.questions_total,
+            places_lost: self.places_lost + other.places_lost,
+            places_lost_total: self.places_lost_total + other.places_lost_total,
+        }
+    }
+}
+
+impl Sum for ChildTally {
+    fn sum<I: Iterator<Item = ChildTally>>(tallies: I) -> ChildTally {
+        tallies.fold(ChildTally::default(), Add::add)
+    }
+}
+
 impl ChildServerFigures {
+    /// Calls that children have answered.
+    pub fn calls_total(&self) -> u64 {
+        self.with_children.count()
+    }
+
     /// Writes the families of all servers; none if there are none.
     pub(super) fn expose(exposition: &mut Exposition, servers: &[ChildServerFigures]) {
         let mut family = |kind, name, help, write: &dyn Fn(&mut FamilyWriter<'_>, &ChildServerFigures)| {
@@ -111,7 +163,7 @@ impl ChildServerFigures {
                 Kind::Counter,
                 "weir_child_calls_total",
                 "Calls that children have answered.",
-                |server| server.calls_total,
+                ChildServerFigures::calls_total,
             ),
             count(
                 Kind::Gauge,
@@ -119,35 +171,63 @@ impl ChildServerFigures {
                 "Resident memory of children, with all that they started.",
                 |server| server.resident_bytes,
             ),
+            count(
+                Kind::Gauge,
+                "weir_child_questions_held",
+                "Questions of children whose clients have not answered yet.",
+                |server| server.tally.questions_held,
+            ),
+            count(
+                Kind::Counter,
+                "weir_child_questions_total",
+                "Questions of children that were put to clients.",
+                |server| server.tally.questions_total,
+            ),
+            count(
+                Kind::Gauge,
+                "weir_child_places_lost",
+                "Places of children that cancelled calls keep which were never answered.",
+                |server| server.tally.places_lost,
+            ),
+            count(
+                Kind::Counter,
+                "weir_child_places_lost_total",
+                "Cancelled calls that their child did not answer in time.",
+                |server| server.tally.places_lost_total,
+            ),
         ];
         for (kind, name, help, of) in counts {
             family(kind, name, help, &|family, server| {
                 family.sample(&[("server", &server.server)], of(server));
             });
         }
-        type Time = fn(&ChildServerFigures) -> Duration;
-        let times: [(&str, &str, Time); 3] = [
+        type Times = fn(&ChildServerFigures) -> &DurationCounts;
+        let histograms: [(&str, &str, Times); 2] = [
             (
-                "weir_child_call_seconds_total",
+                "weir_child_call_seconds",
                 "Time that children had the calls they answered.",
-                |server| server.with_children_total,
+                |server| &server.with_children,
             ),
             (
-                "weir_child_overhead_seconds_total",
+                "weir_child_overhead_seconds",
                 "The rest of the time of these calls: on the way, and waiting for a child.",
-                |server| server.elsewhere_total,
-            ),
-            (
-                "weir_child_cpu_seconds_total",
-                "CPU time of children, with all that they started.",
-                |server| server.cpu_total,
+                |server| &server.elsewhere,
             ),
         ];
-        for (name, help, of) in times {
-            family(Kind::Counter, name, help, &|family, server| {
-                family.sample(&[("server", &server.server)], of(server).as_secs_f64());
+        for (name, help, of) in histograms {
+            family(Kind::Histogram, name, help, &|family, server| {
+                family.histogram(&[("server", &server.server)], of(server));
             });
         }
+        let used = "CPU time of children, with all that they started.";
+        family(
+            Kind::Counter,
+            "weir_child_cpu_seconds_total",
+            used,
+            &|family, server| {
+                family.sample(&[("server", &server.server)], server.cpu_total.as_secs_f64());
+            },
+        );
         let refused = "Calls that were refused before a child had them, by reason.";
         family(
             Kind::Counter,
@@ -191,12 +271,20 @@ mod tests {
         ChildServerFigures::expose(&mut exposition, &[]);
         assert_eq!(exposition.into_text(), "");
         let mut exposition = Exposition::default();
-        let figures = ChildServerFigures {
+        let mut figures = ChildServerFigures {
             server: "time".to_owned(),
             ready_ms_total: 1_500,
             is_quarantined: true,
+            tally: ChildTally {
+                questions_held: 1,
+                questions_total: 2,
+                places_lost: 3,
+                places_lost_total: 4,
+            },
             ..ChildServerFigures::default()
         };
+        figures.with_children.record(Duration::from_millis(40));
+        figures.elsewhere.record(Duration::from_micros(20));
         ChildServerFigures::expose(&mut exposition, &[figures]);
         let text = exposition.into_text();
         parse(&text);
@@ -206,14 +294,23 @@ mod tests {
             "weir_child_deaths_total{server=\"time\",reason=\"memory\"} 0",
             "weir_child_quarantined{server=\"time\"} 1",
             "weir_child_refusals_total{server=\"time\",reason=\"queue_full\"} 0",
-            "weir_child_overhead_seconds_total{server=\"time\"} 0",
+            "weir_child_calls_total{server=\"time\"} 1",
+            "weir_child_call_seconds_bucket{server=\"time\",le=\"0.025\"} 0",
+            "weir_child_call_seconds_bucket{server=\"time\",le=\"0.05\"} 1",
+            "weir_child_call_seconds_sum{server=\"time\"} 0.04",
+            "weir_child_overhead_seconds_bucket{server=\"time\",le=\"0.000025\"} 1",
+            "weir_child_overhead_seconds_count{server=\"time\"} 1",
+            "weir_child_questions_held{server=\"time\"} 1",
+            "weir_child_questions_total{server=\"time\"} 2",
+            "weir_child_places_lost{server=\"time\"} 3",
+            "weir_child_places_lost_total{server=\"time\"} 4",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(
             samples,
-            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 11
+            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 13 + 2 * (21 + 2)
         );
     }
 }

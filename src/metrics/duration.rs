@@ -47,6 +47,13 @@ const NANOS: [u64; BOUNDS.len()] = {
     nanos
 };
 
+/// The bucket of a duration.
+#[inline]
+fn bucket_of(nanos: u64) -> usize {
+    // From the shortest on: whoever takes longer can afford the search.
+    NANOS.iter().take_while(|bound| **bound < nanos).count()
+}
+
 /// The operation that was done: a method, or a call of a registered tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -83,9 +90,7 @@ impl DurationBuckets {
     #[inline]
     pub fn record(&self, elapsed: Duration) {
         let nanos = saturating_nanos(elapsed);
-        // From the shortest on: whoever takes longer can afford the search.
-        let bucket = NANOS.iter().take_while(|bound| **bound < nanos).count();
-        if let Some(count) = self.counts.get(bucket) {
+        if let Some(count) = self.counts.get(bucket_of(nanos)) {
             count.increment();
         }
         self.sum_nanos.add(nanos);
@@ -153,6 +158,16 @@ pub struct DurationCounts {
 }
 
 impl DurationCounts {
+    /// Records one duration, for whoever keeps them as plain numbers.
+    #[inline]
+    pub fn record(&mut self, elapsed: Duration) {
+        let nanos = saturating_nanos(elapsed);
+        if let Some(count) = self.counts.get_mut(bucket_of(nanos)) {
+            *count += 1;
+        }
+        self.sum_nanos += u128::from(nanos);
+    }
+
     /// How many durations there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -164,6 +179,17 @@ impl DurationCounts {
             *sum += count;
         }
         self.sum_nanos += other.sum_nanos;
+    }
+
+    /// How long they took on average; nothing if there were none.
+    pub fn mean(&self) -> Duration {
+        let nanos = self.sum_nanos.checked_div(self.count().into()).unwrap_or(0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// How long they took together, in whole nanoseconds.
+    pub fn sum_nanos(&self) -> u64 {
+        u64::try_from(self.sum_nanos).unwrap_or(u64::MAX)
     }
 
     /// How long they took together, in seconds.
@@ -223,6 +249,13 @@ mod tests {
         assert_eq!(counts.sum_nanos, u128::from(nanos.iter().sum::<u64>()));
         let cumulative: Vec<u64> = counts.cumulative().map(|(_, count)| count).collect();
         assert!(cumulative.is_sorted());
+        let mut plain = DurationCounts::default();
+        nanos
+            .iter()
+            .for_each(|nanos| plain.record(Duration::from_nanos(*nanos)));
+        assert_eq!(plain, counts);
+        assert_eq!(plain.mean(), Duration::from_nanos(nanos.iter().sum::<u64>() / 6));
+        assert_eq!(DurationCounts::default().mean(), Duration::ZERO);
     }
 
     #[test]

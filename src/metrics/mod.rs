@@ -28,7 +28,7 @@ mod tombstones;
 mod workers;
 
 pub use cell::{LongestNanos, Nanos, RequestCounts};
-pub use children::ChildServerFigures;
+pub use children::{ChildServerFigures, ChildTally};
 pub use contention::{Contention, ContentionFigures, ContentionMeter};
 pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};

@@ -72,6 +72,11 @@ impl OpenQuestions {
         self.open.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Whether one is about this call.
     pub(super) fn has_any_of(&self, call: CallKey) -> bool {
         self.open.iter().any(|question| question.call == call)

@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::children::line::{LineReader, Message, write_cancelled, write_modern_request, write_request};
 use crate::children::rate::RateLimit;
 use crate::mcp::Era;
+use crate::metrics::ChildTally;
 
 use super::calls::{CallKey, CallTimes, InFlight};
 use super::ending::{Ending, EndingStep};
@@ -51,6 +52,10 @@ pub struct ChildCounters {
     pub refused_questions: u64,
     /// Other notifications.
     pub ignored_notifications: u64,
+    /// Requests that were put to its clients.
+    pub questions: u64,
+    /// Cancelled calls that it did not answer in time.
+    pub lost_places: u64,
 }
 
 /// One child, whose calls are for callers `C`.
@@ -204,6 +209,16 @@ impl<C> Child<C> {
     /// What only counts.
     pub fn counters(&self) -> ChildCounters {
         self.counters
+    }
+
+    /// What it asks, and places that it has lost.
+    pub fn tally(&self) -> ChildTally {
+        ChildTally {
+            questions_held: self.questions.len() as u64,
+            questions_total: self.counters.questions,
+            places_lost: self.in_flight.lost().into(),
+            places_lost_total: self.counters.lost_places,
+        }
     }
 
     /// Memory that it holds besides its table of calls.

@@ -223,12 +223,14 @@ fn a_cancellation_reaches_the_child_and_a_late_answer_harms_nobody() {
     rig.pass(5);
     assert_eq!((rig.child.in_flight().lost(), rig.child.room()), (1, 1));
     assert!(rig.child.in_flight().has_lost_half());
+    let lost = |rig: &Rig| (rig.child.tally().places_lost, rig.child.tally().places_lost_total);
+    assert_eq!(lost(&rig), (1, 1));
     let other = rig.call("b");
     rig.say(&format!("{{\"id\":{},\"result\":{{}}}}\n", key.wire_id()));
     assert_eq!(rig.told(), [""; 0]);
     rig.say(&format!("{{\"id\":{},\"result\":{{}}}}\n", other.wire_id()));
     assert_eq!(rig.told(), [r#"b: {"id":"theirs","result":{}}"#]);
-    assert_eq!(rig.child.room(), 2);
+    assert_eq!((rig.child.room(), lost(&rig)), (2, (0, 1)));
 }
 
 #[test]

@@ -37,6 +37,7 @@ use crate::children::client::ClientKey;
 use crate::children::line::Message;
 use crate::children::piped::{PipeKeys, PipeSockets, PipedChild};
 use crate::children::pool::{Load, MemberKey, least_loaded};
+use crate::metrics::ChildTally;
 use crate::ring::{ConnectionKey, DataRing, Received};
 
 pub use event::{CallFailure, ChildEnd, LocalEvent, LocalRefusal, Taken};
@@ -80,6 +81,8 @@ pub struct LocalChildren<C, S> {
     /// Whether the first of equals gets a call, so that others can be idle.
     is_packing: bool,
     refusal: Option<LocalRefusal>,
+    /// What those that are gone have asked and lost.
+    gone: ChildTally,
 }
 
 impl<C, S> LocalChildren<C, S> {
@@ -92,6 +95,7 @@ impl<C, S> LocalChildren<C, S> {
             loads: Vec::new(),
             is_packing: false,
             refusal: None,
+            gone: ChildTally::default(),
         }
     }
 
@@ -248,6 +252,12 @@ impl<C, S> LocalChildren<C, S> {
         self.waiting.len()
     }
 
+    /// What its children ask, and places that they have lost; those that are gone count as well.
+    pub fn tally(&self) -> ChildTally {
+        let members = self.members.iter().map(|member| member.piped.child().tally());
+        self.gone + members.sum()
+    }
+
     /// Memory that its children hold: lines that are not whole, and what is to be written. Those that are of no more
     /// use are about to give theirs back.
     pub fn held_bytes(&self) -> usize {
@@ -330,6 +340,7 @@ impl<C, S> LocalChildren<C, S> {
             }
             let is_gone = member.is_gone();
             if is_gone {
+                self.gone = self.gone + member.piped.child().tally().totals();
                 tell(member.take_gone());
             }
             !is_gone

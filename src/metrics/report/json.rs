@@ -10,6 +10,7 @@ use super::advice::{Facts, advise};
 use super::merged::{Report, ShardReport};
 use crate::metrics::children::ChildServerFigures;
 use crate::metrics::counter::Counts;
+use crate::metrics::duration::DurationCounts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
 use crate::metrics::labels::{ChildDeath, ChildRefusal, Label, RequestClass, Stage, ToolLabels};
 use crate::metrics::saturating_nanos;
@@ -41,13 +42,25 @@ fn children_object(server: &ChildServerFigures) -> Value {
         "starts": server.starts_total,
         "ready": server.ready_total,
         "deaths": by_name::<ChildDeath>(&server.deaths_total),
-        "calls": server.calls_total,
+        "calls": server.calls_total(),
         "refusals": by_name::<ChildRefusal>(&server.refused_total),
-        "with_children_ns": nanos(server.with_children_total),
-        "elsewhere_ns": nanos(server.elsewhere_total),
+        "with_children_ns": server.with_children.sum_nanos(),
+        "elsewhere_ns": server.elsewhere.sum_nanos(),
+        "with_children_counts": counts_object(&server.with_children),
+        "elsewhere_counts": counts_object(&server.elsewhere),
+        "questions_held": server.tally.questions_held,
+        "questions": server.tally.questions_total,
+        "places_lost": server.tally.places_lost_total,
         "resident_bytes": server.resident_bytes,
         "cpu_ns": nanos(server.cpu_total),
     })
+}
+
+/// How many durations were at most so many seconds long.
+fn counts_object(counts: &DurationCounts) -> Value {
+    let counts = counts.cumulative();
+    let object: Map<_, _> = counts.map(|(le, count)| (le.to_owned(), count.into())).collect();
+    object.into()
 }
 
 fn by_name<E: Label>(counts: &[u64]) -> Value {

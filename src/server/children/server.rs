@@ -10,7 +10,7 @@ use crate::children::{
 use crate::config::{ChildServer, LossPolicy, PoolMode};
 use crate::launcher::ChildSpec;
 use crate::mcp::Era;
-use crate::metrics::{ChildDeath, ChildServerFigures, ChildState};
+use crate::metrics::{ChildDeath, ChildServerFigures, ChildState, ChildTally};
 use crate::registry::ServerIndex;
 
 use super::death::Death;
@@ -50,6 +50,7 @@ pub(super) struct ServerChildren {
     /// Calls that wait for a child, and that children have, shard by shard.
     waiting: Vec<usize>,
     in_flight: Vec<u32>,
+    tallies: Vec<ChildTally>,
     /// CPU time of children that are gone.
     cpu_of_gone: Duration,
     /// The shard that is next among those with as few children.
@@ -111,6 +112,7 @@ impl ServerChildren {
             era: SpokenEra::new(server.pool.era),
             waiting: vec![0; usize::from(around.shards)],
             in_flight: vec![0; usize::from(around.shards)],
+            tallies: vec![ChildTally::default(); usize::from(around.shards)],
             cpu_of_gone: Duration::ZERO,
             turn: 0,
             known: Vec::new(),
@@ -354,20 +356,22 @@ impl ServerChildren {
         }
     }
 
-    /// So many calls wait on a shard, and so many are with its children.
-    pub(super) fn on_load(&mut self, shard: u16, waiting: usize, in_flight: u32) {
+    /// So many calls wait on a shard, and so many are with its children, which ask and have lost so much.
+    pub(super) fn on_load(&mut self, shard: u16, waiting: usize, in_flight: u32, tally: ChildTally) {
         let shard = usize::from(shard);
         if let (Some(waits), Some(runs)) = (self.waiting.get_mut(shard), self.in_flight.get_mut(shard)) {
             (*waits, *runs) = (waiting, in_flight);
+        }
+        if let Some(known) = self.tallies.get_mut(shard) {
+            *known = tally;
         }
     }
 
     /// What became of calls of one shard's clients.
     pub(super) fn on_settled(&mut self, settled: &Settled) {
         let figures = &mut self.figures;
-        figures.calls_total += u64::from(settled.calls);
-        figures.with_children_total += settled.with_children;
-        figures.elsewhere_total += settled.elsewhere;
+        figures.with_children.merge(&settled.with_children);
+        figures.elsewhere.merge(&settled.elsewhere);
         for (count, more) in figures.refused_total.iter_mut().zip(settled.refused) {
             *count += u64::from(more);
         }
@@ -465,6 +469,7 @@ impl ServerChildren {
         }
         figures.in_flight = self.in_flight.iter().map(|count| u64::from(*count)).sum();
         figures.waiting = self.waiting.iter().map(|count| *count as u64).sum();
+        figures.tally = self.tallies.iter().copied().sum();
         figures.resident_bytes = self.members.iter().map(|member| member.used.0).sum();
         let cpu: Duration = self.members.iter().map(|member| member.used.1).sum();
         figures.cpu_total = self.cpu_of_gone + cpu;

@@ -240,9 +240,10 @@ impl<O: Outside> Supervising<O> {
                 in_flight,
                 answered,
                 busy,
+                tally,
                 settled,
             } => {
-                of.on_load(shard, waiting, in_flight);
+                of.on_load(shard, waiting, in_flight, tally);
                 of.on_answered(answered, busy);
                 of.on_settled(&settled);
             }

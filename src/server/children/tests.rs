@@ -28,7 +28,7 @@ use crate::launcher::{
     Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse, TreeUsage,
 };
 use crate::mcp::{Announcement, ClientCapabilities, Era, SessionToken};
-use crate::metrics::{ChildDeath, ChildRefusal, ChildState};
+use crate::metrics::{ChildDeath, ChildRefusal, ChildState, ChildTally};
 use crate::registry::ServerIndex;
 
 /// Something that the thread did.
@@ -494,6 +494,7 @@ fn a_pool_grows_when_its_shards_say_that_calls_wait_too_long() {
         in_flight: 0,
         answered: 10,
         busy: Duration::from_secs(1),
+        tally: ChildTally::default(),
         settled: Box::default(),
     };
     rig.news(0, 0, load(320));
@@ -712,6 +713,7 @@ fn a_drain_starts_nobody_and_is_over_with_the_last_child() {
         in_flight: 0,
         answered: 1,
         busy: Duration::from_secs(1),
+        tally: ChildTally::default(),
         settled: Box::default(),
     };
     rig.news(0, 0, load);

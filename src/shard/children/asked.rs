@@ -1,8 +1,12 @@
 //! The questions of children of this shard that legacy clients were asked: so that none is remembered by a session for
 //! longer than its child waits.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use crate::children::MemberKey;
 use crate::mcp::SessionToken;
+use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 use crate::session::live::ChildAsker;
 use crate::units::ViewId;
@@ -34,4 +38,19 @@ pub(super) struct AskedQuestion {
     pub(super) name: QuestionName,
     pub(super) session: SessionToken,
     pub(super) view: ViewId,
+}
+
+/// Questions of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) server: ServerIndex,
+    /// When they should be answered.
+    pub(super) due: Instant,
+    pub(super) questions: u64,
+}
+
+/// Questions to clients of this server's children.
+pub(super) fn rounds_of(rounds: &HashMap<HandlerKey, Round>, server: ServerIndex) -> u64 {
+    let of_server = rounds.values().filter(|round| round.server == server);
+    of_server.map(|round| round.questions).sum()
 }

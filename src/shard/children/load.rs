@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use crate::children::{ChildNewsEvent, LocalRefusal, Settled};
+use crate::metrics::ChildTally;
 use crate::registry::ServerIndex;
 
 use super::Children;
+use super::asked::rounds_of;
 
 impl<S> Children<S> {
     /// A call of this shard's, which took so long, was answered by a child that had it for this much of it.
     #[inline]
     pub(in crate::shard) fn on_settled(&mut self, server: ServerIndex, elapsed: Duration, took: Duration) {
         if let Some(entry) = self.servers.get_mut(server.as_usize()) {
-            entry.settled.calls = entry.settled.calls.saturating_add(1);
-            entry.settled.with_children += took;
-            entry.settled.elsewhere += elapsed.saturating_sub(took);
+            entry.settled.with_children.record(took);
+            entry.settled.elsewhere.record(elapsed.saturating_sub(took));
         }
     }
 
@@ -31,18 +32,27 @@ impl<S> Children<S> {
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {
             return;
         };
-        let waiting = entry.children.as_ref().map_or(0, |children| children.waiting());
-        let in_flight = entry.children.as_ref().map_or(0, |children| children.in_flight());
-        let is_known = waiting == entry.waiting_told && in_flight == entry.in_flight_told;
-        if entry.answered == 0 && is_known && entry.settled == Settled::default() {
+        let Some(children) = &entry.children else {
+            return;
+        };
+        let (waiting, in_flight) = (children.waiting(), children.in_flight());
+        let asked = ChildTally {
+            questions_held: rounds_of(&self.rounds, server),
+            questions_total: entry.asked_in_rounds,
+            ..ChildTally::default()
+        };
+        let tally = children.tally() + asked;
+        let load = (waiting, in_flight, tally);
+        if entry.answered == 0 && load == entry.load_told && entry.settled == Settled::default() {
             return;
         }
-        (entry.waiting_told, entry.in_flight_told) = (waiting, in_flight);
+        entry.load_told = load;
         let event = ChildNewsEvent::Load {
             waiting,
             in_flight,
             answered: std::mem::take(&mut entry.answered),
             busy: std::mem::take(&mut entry.busy),
+            tally,
             settled: Box::new(std::mem::take(&mut entry.settled)),
         };
         self.tell(server, event);

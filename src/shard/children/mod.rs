@@ -26,11 +26,12 @@ use crate::children::{
     ChildMesh, ChildNews, ChildNewsEvent, ChildrenParts, Client, LocalChildren, LocalRefusal, Message,
     QuestionRefusal, ServerParts, Settled, SubmitTerms, Supervisor, Taken,
 };
+use crate::metrics::ChildTally;
 use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
 
-use asked::AskedQuestion;
 pub use asked::QuestionName;
+use asked::{AskedQuestion, Round};
 pub use caller::{Caller, ClientTerms};
 use clients::Clients;
 pub(super) use heads::Heads;
@@ -57,8 +58,8 @@ pub(super) struct Children<S> {
     kept: Vec<(ServerIndex, Kept)>,
     /// Questions that legacy clients were asked.
     asked: Vec<AskedQuestion>,
-    /// Calls whose clients are asked what a child asks by its answer, and until when.
-    rounds: HashMap<HandlerKey, Instant>,
+    /// Calls whose clients are asked what a child asks by its answer.
+    rounds: HashMap<HandlerKey, Round>,
     parking: Parking,
     /// Pipes that are in the table.
     pipes: usize,
@@ -83,10 +84,12 @@ struct Server<S> {
     answered: u32,
     busy: Duration,
     settled: Settled,
-    waiting_told: usize,
+    /// Questions that legacy clients were asked because a child answered by them.
+    asked_in_rounds: u64,
+    /// Calls that wait and run, and what children ask and have lost.
+    load_told: (usize, u32, ChildTally),
     /// When the activity of clients was last told.
     active_told: Instant,
-    in_flight_told: u32,
 }
 
 /// Something to be done when children are back.
@@ -471,9 +474,9 @@ impl<S> Server<S> {
             answered: 0,
             busy: Duration::ZERO,
             settled: Settled::default(),
-            waiting_told: 0,
+            asked_in_rounds: 0,
+            load_told: (0, 0, ChildTally::default()),
             active_told: now,
-            in_flight_told: 0,
         }
     }
 }

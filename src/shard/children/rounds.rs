@@ -3,13 +3,30 @@
 use std::time::Instant;
 
 use crate::pool::HandlerKey;
+use crate::registry::ServerIndex;
 
 use super::Children;
+use super::asked::Round;
 
 impl<S> Children<S> {
-    /// The client of a call is asked, and has this long.
-    pub(in crate::shard) fn on_round(&mut self, call: HandlerKey, due: Instant) {
-        self.rounds.insert(call, due);
+    /// The client of a call to this server is asked so much, and has this long.
+    pub(in crate::shard) fn on_round(
+        &mut self,
+        call: HandlerKey,
+        server: ServerIndex,
+        questions: usize,
+        due: Instant,
+    ) {
+        let questions = questions as u64;
+        if let Some(entry) = self.servers.get_mut(server.as_usize()) {
+            entry.asked_in_rounds += questions;
+        }
+        let round = Round {
+            server,
+            due,
+            questions,
+        };
+        self.rounds.insert(call, round);
     }
 
     /// It is asked no longer; whether it was.
@@ -20,7 +37,7 @@ impl<S> Children<S> {
     /// A call whose client has not answered in time.
     pub(in crate::shard) fn late_round(&self, now: Instant) -> Option<HandlerKey> {
         let mut rounds = self.rounds.iter();
-        rounds.find(|(_, due)| **due <= now).map(|(call, _)| *call)
+        rounds.find(|(_, round)| round.due <= now).map(|(call, _)| *call)
     }
 
     /// A call whose client is asked.

@@ -11,6 +11,7 @@
 //! | `sessions` | children that belong to clients |
 //! | `lives` | how they begin and end |
 //! | `probe` | what is said of programs before they are served |
+//! | `figures` | what operators are told of them |
 //! | `storm` | all children killed at once |
 //! | `upkeep` | children that are made warm, let go, and remembered |
 //! | `wrappers` | programs that only start the child |
@@ -28,6 +29,7 @@
 
 mod asking;
 mod children;
+mod figures;
 mod front;
 mod lacking;
 mod lives;

@@ -57,6 +57,7 @@ impl<C> Child<C> {
         let begun = self.questions.begin(call, id, now + timeout);
         let number = begun.ok_or(QuestionRefusal::TooMany)?;
         self.in_flight.pause(call, now);
+        self.counters.questions += 1;
         if let Some(caller) = self.in_flight.caller(call) {
             let asked = Asked { number, needs, said };
             tell(ChildEvent::Asked { caller, asked });

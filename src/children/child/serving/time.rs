@@ -18,9 +18,12 @@ impl<C> Child<C> {
     pub fn on_time(&mut self, now: Instant, mut tell: impl FnMut(ChildEvent<'_, C>)) {
         self.expire_questions(now, &mut tell);
         while let Some(expired) = self.in_flight.expire(now) {
-            if let Expired::TimedOut { key, caller } = expired {
-                write_cancelled(self.outgoing.line(now), key.wire_id(), "the call took too long");
-                tell(ChildEvent::TimedOut { caller });
+            match expired {
+                Expired::TimedOut { key, caller } => {
+                    write_cancelled(self.outgoing.line(now), key.wire_id(), "the call took too long");
+                    tell(ChildEvent::TimedOut { caller });
+                }
+                Expired::Lost => self.counters.lost_places += 1,
             }
         }
         self.listen_again(now);

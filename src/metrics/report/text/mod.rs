@@ -9,6 +9,7 @@ mod numbers;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use latencies::{latency_table, write_shard_latencies};
@@ -19,6 +20,7 @@ use super::merged::Report;
 use super::table::{COLUMNS, line, wrap};
 use crate::metrics::children::ChildServerFigures;
 use crate::metrics::counter::Counts;
+use crate::metrics::duration::DurationCounts;
 use crate::metrics::labels::{Label, Stage};
 use crate::metrics::workers::WorkerFigures;
 
@@ -140,12 +142,12 @@ fn write_workers(text: &mut String, workers: WorkerFigures) {
 
 /// The children of one server.
 fn write_children(text: &mut String, server: &ChildServerFigures) {
-    let each = |time: Duration| time.as_secs_f64() * 1000.0 / server.calls_total.max(1) as f64;
+    let each = |times: &DurationCounts| times.mean().as_secs_f64() * 1000.0;
     let (deaths, refused) = (
         server.deaths_total.iter().sum(),
         server.refused_total.iter().sum::<u64>(),
     );
-    let said = format!(
+    let mut said = format!(
         "{} of {}, of which {}; {}, {:.2} ms each and {:.2} ms besides; {refused} refused; {:.1} s of CPU",
         plural(server.starts_total, "start"),
         printable(&server.server),
@@ -153,11 +155,20 @@ fn write_children(text: &mut String, server: &ChildServerFigures) {
             0 => "none died".to_owned(),
             deaths => format!("{deaths} died"),
         },
-        plural(server.calls_total, "call"),
-        each(server.with_children_total),
-        each(server.elsewhere_total),
+        plural(server.calls_total(), "call"),
+        each(&server.with_children),
+        each(&server.elsewhere),
         server.cpu_total.as_secs_f64()
     );
+    let tally = server.tally;
+    for (count, what) in [
+        (tally.questions_total, "question"),
+        (tally.places_lost_total, "lost place"),
+    ] {
+        if count > 0 {
+            let _ = write!(said, "; {}", plural(count, what));
+        }
+    }
     wrap(text, "Children: ", &said, COLUMNS);
 }
 

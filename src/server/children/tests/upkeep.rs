@@ -159,6 +159,7 @@ fn children_that_rest_end_but_for_those_that_are_always_there() {
         in_flight: 0,
         answered: 10,
         busy: Duration::from_secs(10),
+        tally: ChildTally::default(),
         settled: Box::default(),
     };
     rig.now += Duration::from_secs(1);
@@ -182,20 +183,29 @@ fn figures_are_those_of_all_shards_and_of_children_that_are_gone() {
     let mut rig = Rig::one(2);
     rig.acts();
     rig.ready(0, 1, 1);
-    let load = |waiting, in_flight| ChildNewsEvent::Load {
+    let mut settled = Settled {
+        refused: [0, 3, 0, 0, 0],
+        ..Settled::default()
+    };
+    for millis in [20, 40] {
+        settled.with_children.record(Duration::from_millis(millis));
+        settled.elsewhere.record(Duration::from_millis(millis / 4));
+    }
+    let load = |waiting, in_flight, questions_held| ChildNewsEvent::Load {
         waiting,
         in_flight,
         answered: 0,
         busy: Duration::ZERO,
-        settled: Box::new(Settled {
-            calls: 2,
-            with_children: Duration::from_millis(30),
-            elsewhere: Duration::from_millis(5),
-            refused: [0, 3, 0, 0, 0],
-        }),
+        tally: ChildTally {
+            questions_held,
+            places_lost_total: 1,
+            ..ChildTally::default()
+        },
+        settled: Box::new(settled.clone()),
     };
-    rig.news(0, 0, load(5, 2));
-    rig.news(1, 0, load(1, 4));
+    rig.news(0, 0, load(5, 2, 7));
+    rig.news(0, 0, load(5, 2, 1));
+    rig.news(1, 0, load(1, 4, 1));
     let uses = |millis, resident_bytes| TreeUsage {
         resident_bytes,
         cpu: Duration::from_millis(millis),
@@ -206,10 +216,12 @@ fn figures_are_those_of_all_shards_and_of_children_that_are_gone() {
         .handle(Mail::Usage(process, uses(70, 4096)), rig.now);
     let figures = |rig: &Rig| rig.supervising.status(rig.now).0[0].clone();
     let now = figures(&rig);
-    assert_eq!((now.waiting, now.in_flight, now.calls_total), (6, 6, 4));
-    assert_eq!(now.refused_total[ChildRefusal::QueueTimeout.index()], 6);
-    assert_eq!(now.with_children_total, Duration::from_millis(60));
-    assert_eq!(now.elsewhere_total, Duration::from_millis(10));
+    assert_eq!((now.waiting, now.in_flight, now.calls_total()), (6, 6, 6));
+    assert_eq!(now.refused_total[ChildRefusal::QueueTimeout.index()], 9);
+    assert_eq!(now.with_children.mean(), Duration::from_millis(30));
+    assert_eq!(now.elsewhere.mean(), Duration::from_micros(7_500));
+    // What happened is told once, and how things stand again and again.
+    assert_eq!((now.tally.questions_held, now.tally.places_lost_total), (2, 2));
     assert_eq!(
         (now.resident_bytes, now.cpu_total),
         (4096, Duration::from_millis(70))

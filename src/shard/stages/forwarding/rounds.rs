@@ -19,7 +19,7 @@ use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, ClientCapabilities};
 use crate::session::live::{ChildAsker, ChildPlace};
 
-use crate::shard::calls::{RoundQuestion, Rounds, Run};
+use crate::shard::calls::{Forwarding, RoundQuestion, Rounds, Run};
 use crate::shard::inbox::call_number;
 use crate::shard::{Shard, ShardRing};
 
@@ -53,6 +53,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = self.calls.at(call) else {
             return Ok(());
         };
+        let Run::Forwarded(Forwarding { server, .. }) = entry.run else {
+            return Ok(());
+        };
         let revision = entry.ticket.revision();
         let rounds = entry.rounds.as_deref_mut();
         let rounds = rounds.ok_or_else(|| lacks(asked.requests.first()))?;
@@ -68,7 +71,7 @@ impl<R: ShardRing> Shard<R> {
             self.call_again(call);
             return Ok(());
         }
-        self.children.on_round(call, due);
+        self.children.on_round(call, server, asked.requests.len(), due);
         for (number, request) in (first..).zip(&asked.requests) {
             let older = legacy_question(&request.method, request.params, revision);
             let params = older.as_deref().unwrap_or(request.params);
