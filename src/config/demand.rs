@@ -141,7 +141,7 @@ fn chosen_cpus(options: &Options, host: &Host, errors: &mut Vec<ConfigError>) ->
 pub(super) fn memory_demand(
     options: &Options,
     host: &Host,
-    counts: &Counts,
+    (counts, programs): (&Counts, usize),
     errors: &mut Vec<ConfigError>,
 ) -> MemoryDemand {
     let machine = &options.machine;
@@ -163,6 +163,7 @@ pub(super) fn memory_demand(
         budget_bytes: budget,
         shards: u32::from(counts.shards),
         workers: counts.workers,
+        programs: u32::try_from(programs).unwrap_or(u32::MAX),
         clientele,
         connections: connections_demand(options, host, counts, errors),
         handlers: machine.pool_size,

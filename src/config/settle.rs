@@ -67,7 +67,7 @@ pub(super) fn settle(
     let mut notes = Vec::new();
     settle_alone(&mut options);
     let counts = counts(&options, &children, host, &mut notes, &mut errors);
-    let demand = memory_demand(&options, host, &counts, &mut errors);
+    let demand = memory_demand(&options, host, (&counts, children.len()), &mut errors);
     note_unused(&options, is_given, &mut notes);
     refuse_together(&options, &children, &mut errors);
     refuse_unsupported(&children, &mut errors);

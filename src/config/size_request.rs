@@ -38,16 +38,18 @@ const LINGER: &str = "linger";
 const MEMORY: &str = "memory";
 const RATE: &str = "rate";
 const SERVICE_TIME: &str = "service-time";
+const PROGRAMS: &str = "programs";
 
 /// All options of `weir size`.
 #[rustfmt::skip] // One row, one option, as in the table of `serve`.
-pub static SIZE_OPTIONS: [SizeOption; 6] = [
+pub static SIZE_OPTIONS: [SizeOption; 7] = [
     SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },
     SizeOption { name: CORES, value_name: "N", help: "Cores that serve", fallback: Some("all this process may use"), kind: Kind::Count { min: 1, max: SHARDS_MAX } },
     SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: kind::LINGER },
     SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory that everything must fit into", fallback: Some("half of the cgroup's or machine's"), kind: kind::MEMORY },
     SizeOption { name: RATE, value_name: "N", help: "Requests per second, over all clients", fallback: Some("one per client"), kind: Kind::Count { min: 1, max: RATE_MAX } },
     SizeOption { name: SERVICE_TIME, value_name: "TIME", help: "From a call to its answer, on average", fallback: Some("100ms"), kind: Kind::Duration { min_ms: 0, max_ms: DAY_MS } },
+    SizeOption { name: PROGRAMS, value_name: "N", help: "Other programs that are served, each with 64 processes at most; their own memory is not counted", fallback: Some("0"), kind: Kind::Count { min: 0, max: 1024 } },
 ];
 
 /// The load that a pool is to be sized for.
@@ -65,6 +67,8 @@ pub struct SizeRequest {
     pub rate_given: Option<u32>,
     /// The time of a call, if given; not 0.
     pub service_time_given: Option<Duration>,
+    /// Other programs that are served.
+    pub programs: u32,
     /// The default `--buffer-size` of `serve`.
     pub buffer_bytes: u64,
     /// The default `--body-max` of `serve`: each shard should be able to hold one such body.
@@ -91,6 +95,7 @@ impl SizeRequest {
                 .unwrap_or_else(|| default_budget_bytes(host)),
             rate_given: reader.one(RATE, parse_count),
             service_time_given: reader.one(SERVICE_TIME, parse_service_time),
+            programs: reader.one(PROGRAMS, parse_count).unwrap_or(0),
             buffer_bytes: serve.machine.buffer_bytes,
             body_bytes_max: serve.http.body_bytes_max as u64,
         };
@@ -221,8 +226,10 @@ mod tests {
             ("memory", "1GiB"),
             ("rate", "1000000000"),
             ("service-time", "1ns"),
+            ("programs", "2"),
         ])
         .unwrap();
+        assert_eq!(request.programs, 2);
         assert_eq!((request.peak_clients, request.cores), (16_000_000, 1024));
         assert_eq!(request.linger, Linger::Forever);
         assert_eq!(request.budget_bytes, 1 << 30);

@@ -16,6 +16,8 @@ use super::size_request::SizeRequest;
 use super::values::Linger;
 use crate::units::{ByteSize, display_duration};
 
+/// Processes that each program has at most where each client has one of its own, unless its pool says otherwise.
+const PROCESSES_EACH: u32 = 64;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Numbers for `weir serve`, and the request they come from.
@@ -127,7 +129,7 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
             shards: request.cores,
             workers: request.cores,
             more_addresses: 0,
-            children: 0,
+            children: request.programs.saturating_mul(PROCESSES_EACH),
             connections,
         },
     })
@@ -140,6 +142,7 @@ fn demand(request: &SizeRequest, handlers: u32, connections: u32, budget_bytes: 
         budget_bytes,
         shards: request.cores,
         workers: request.cores,
+        programs: request.programs,
         connections: ConnectionsDemand::Exactly(connections),
         handlers: Some(handlers),
         buffer_bytes: request.buffer_bytes,
@@ -304,6 +307,19 @@ mod tests {
             assert_served_as_sized(&leases);
         }
         assert_served_as_sized(&classic);
+    }
+
+    #[test]
+    fn programs_take_memory_and_descriptors_but_no_handlers() {
+        let plain = size(&request(750, 2, Linger::None)).unwrap();
+        let asked = SizeRequest {
+            programs: 3,
+            ..request(750, 2, Linger::None)
+        };
+        let sizing = size(&asked).unwrap();
+        assert_eq!(sizing.handlers_total, plain.handlers_total);
+        assert!(sizing.fit.plan.programs_bytes > 0 && sizing.budget_wanted_bytes > plain.budget_wanted_bytes);
+        assert!(sizing.descriptors.total() >= plain.descriptors.total() + 3 * 64 * 3);
     }
 
     #[test]

@@ -10,6 +10,12 @@ pub(super) const WORKER_BYTES: u64 = 128 << 10;
 /// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
 /// 320 KiB for timers, inbox, decode scratch and known heads (an estimate).
 pub(super) const EXECUTOR_BYTES: u64 = 768 << 10;
+/// The launcher of other programs and its guard, 1.7 MiB each that they share with nobody (measured), and the thread
+/// that owns the programs' processes (an estimate).
+pub(super) const LAUNCHER_BYTES: u64 = 4 << 20;
+/// A program that is served: its endpoint's store and the thread that tells its clients of changes, 160 KiB (measured),
+/// and lists of some 100 KiB as the program wrote them and as they are told (an estimate).
+pub(super) const PROGRAM_BYTES: u64 = 512 << 10;
 /// The bytes of a handler besides its buffers.
 const HANDLER_STATE_BYTES: u64 = 1 << 10;
 /// The kernel's entry for a provided buffer.
@@ -63,6 +69,8 @@ pub struct MemoryDemand {
     pub shards: u32,
     /// The number of worker threads.
     pub workers: u32,
+    /// Other programs that are served. What their processes take is theirs.
+    pub programs: u32,
     /// The clients that the defaults are for.
     pub clientele: Clientele,
     /// The number of connections.
@@ -118,12 +126,19 @@ impl MemoryDemand {
 
     pub(super) fn fixed_bytes(&self, per_shard: &ShardMemory) -> u64 {
         self.process_bytes()
+            .saturating_add(self.programs_bytes())
             .saturating_add(connections_bytes(self.connections()))
             .saturating_add(per_shard.total_bytes().saturating_mul(u64::from(self.shards)))
     }
 
     pub(super) fn process_bytes(&self) -> u64 {
         PROCESS_BYTES.saturating_add(WORKER_BYTES.saturating_mul(u64::from(self.workers)))
+    }
+
+    /// None without programs: nothing of them is there then.
+    pub(super) fn programs_bytes(&self) -> u64 {
+        let programs = u64::from(self.programs);
+        LAUNCHER_BYTES * programs.min(1) + PROGRAM_BYTES * programs
     }
 
     pub(super) fn runtime_bytes_min(&self) -> u64 {

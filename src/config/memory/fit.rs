@@ -138,6 +138,7 @@ impl MemoryDemand {
             plan: MemoryPlan {
                 budget_bytes: self.budget_bytes,
                 process_bytes: self.process_bytes(),
+                programs_bytes: self.programs_bytes(),
                 connections_bytes: connections_bytes(connections),
                 shards: self.shards,
                 per_shard,

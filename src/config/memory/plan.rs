@@ -11,6 +11,8 @@ pub struct MemoryPlan {
     pub budget_bytes: u64,
     /// Program, allocator, registry, admin thread, workers.
     pub process_bytes: u64,
+    /// The launcher of other programs, their endpoints and lists; nothing without such programs.
+    pub programs_bytes: u64,
     /// The table of connections, full.
     pub connections_bytes: u64,
     /// The number of shards.
@@ -80,6 +82,7 @@ impl MemoryPlan {
     /// Bytes that are made at start, over all shards.
     pub fn fixed_bytes(&self) -> u64 {
         self.process_bytes
+            .saturating_add(self.programs_bytes)
             .saturating_add(self.connections_bytes)
             .saturating_add(
                 self.per_shard
@@ -95,10 +98,11 @@ impl fmt::Display for MemoryPlan {
         let shard = &self.per_shard;
         write!(
             f,
-            "{} = process {} + connection table {} + {} x (executor {} + handlers {} + ring buffers {} + assembly {} \
+            "{} = process {} + {}connection table {} + {} x (executor {} + handlers {} + ring buffers {} + assembly {} \
              + waiting {} + run time {})",
             size(self.budget_bytes),
             size(self.process_bytes),
+            programs_term(self.programs_bytes),
             size(self.connections_bytes),
             self.shards,
             size(shard.executor_bytes),
@@ -108,5 +112,14 @@ impl fmt::Display for MemoryPlan {
             size(shard.waiting_bytes),
             size(self.runtime_bytes_per_shard),
         )
+    }
+}
+
+/// The term of a sum, where there are programs.
+pub(super) fn programs_term(bytes: u64) -> String {
+    if bytes == 0 {
+        String::new()
+    } else {
+        format!("programs {} + ", ByteSize(bytes).rounded())
     }
 }

@@ -1,6 +1,7 @@
 //! The refusal of a budget that is too small: the whole arithmetic, and what to lower.
 
 use super::demand::{ConnectionsDemand, Counts, MemoryDemand, RUNTIME_DIVISOR, connections_bytes};
+use super::plan::programs_term;
 use crate::units::ByteSize;
 
 /// The unit in which the need is shown, rounded up so that it can be typed and is enough.
@@ -29,9 +30,10 @@ impl MemoryDemand {
             budget: size(self.budget_bytes),
             need: ByteSize(whole_mib(budget_holding(self.fixed_bytes(&shard)))),
             arithmetic: format!(
-                "process {} + connection table {} + {} x (executor {} + {} handlers of 2 x {} {} + {} ring buffers {} \
+                "process {} + {}connection table {} + {} x (executor {} + {} handlers of 2 x {} {} + {} ring buffers {} \
                  + {} assembly buffers {} + {} waiting buffers {}) + a quarter for run time",
                 size(self.process_bytes()),
+                programs_term(self.programs_bytes()),
                 size(connections_bytes(self.connections())),
                 self.shards,
                 size(shard.executor_bytes),

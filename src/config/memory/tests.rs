@@ -1,6 +1,6 @@
 //! Plans that are sound, and refusals that say enough.
 
-use super::demand::{EXECUTOR_BYTES, PROCESS_BYTES, WORKER_BYTES};
+use super::demand::{EXECUTOR_BYTES, LAUNCHER_BYTES, PROCESS_BYTES, PROGRAM_BYTES, WORKER_BYTES};
 use super::*;
 use crate::units::ByteSize;
 
@@ -12,6 +12,7 @@ fn demand(budget_bytes: u64, shards: u32) -> MemoryDemand {
         budget_bytes,
         shards,
         workers: shards,
+        programs: 0,
         connections: ConnectionsDemand::UpTo(20_000),
         handlers: None,
         buffer_bytes: 16 << 10,
@@ -28,8 +29,11 @@ fn spent(fit: &MemoryFit, demand: &MemoryDemand) -> u64 {
         + u64::from(fit.ring_buffers) * (4096 + 16)
         + u64::from(fit.assembly_buffers) * demand.buffer_bytes
         + u64::from(fit.queue_depth) * (4096 + 64);
+    let launcher = if demand.programs > 0 { LAUNCHER_BYTES } else { 0 };
     PROCESS_BYTES
         + u64::from(demand.workers) * WORKER_BYTES
+        + launcher
+        + u64::from(demand.programs) * PROGRAM_BYTES
         + u64::from(fit.connections) * 1024
         + u64::from(demand.shards) * (shard + fit.plan.runtime_bytes_per_shard)
 }
@@ -155,6 +159,25 @@ fn a_refusal_is_the_whole_arithmetic_and_names_what_to_lower() {
 }
 
 #[test]
+fn programs_that_are_served_have_a_share_that_is_named() {
+    let with = |programs, budget_bytes| MemoryDemand {
+        programs,
+        ..demand(budget_bytes, 2)
+    };
+    let without = assert_sound(&with(0, 1024 * MIB)).plan;
+    assert!(!without.to_string().contains("programs"), "{without}");
+    let plan = assert_sound(&with(8, 1024 * MIB)).plan;
+    assert_eq!(plan.fixed_bytes(), without.fixed_bytes() + 8 * MIB);
+    assert!(
+        plan.to_string().contains(" + programs 8 MiB + connection table"),
+        "{plan}"
+    );
+    let short = with(100, 32 * MIB).fit().unwrap_err().to_string();
+    assert!(short.contains(" + programs 54 MiB + "), "{short}");
+    with(0, 32 * MIB).fit().unwrap();
+}
+
+#[test]
 fn the_need_a_refusal_names_is_enough() {
     for (handlers, shards) in [(1000, 1), (1000, 2), (65_535, 8), (40, 64)] {
         let asked = |budget_bytes| MemoryDemand {
@@ -179,6 +202,7 @@ fn every_budget_gives_a_sound_plan_or_a_refusal() {
             budget_bytes: 1 << random.u64(23..36),
             shards: random.u32(1..=64),
             workers: random.u32(1..=64),
+            programs: random.u32(0..=20),
             connections: if random.bool() {
                 ConnectionsDemand::UpTo(random.u32(1..=1_000_000))
             } else {
