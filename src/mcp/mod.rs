@@ -74,3 +74,4 @@ pub use time::{UnixMillis, UnixSeconds};
 pub use unresumed::Unresumed;
 pub use writing::foreign::ServerFault;
 pub use writing::question_compat::older_question;
+pub use writing::related_task::write_related_message;

@@ -153,7 +153,7 @@ pub use content::{ContentAnnotations, ContentBlock, ResourceContents, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;
 pub use describing::foreign::{
-    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
+    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer, declared_tasks,
 };
 pub use describing::lister::ResourceLister;
 pub use describing::merged::rename_interface;
@@ -175,6 +175,7 @@ pub use info::index::{
 };
 pub use info::prompt_info::{PromptArgument, PromptInfo};
 pub use info::resource_info::ResourceInfo;
+pub(crate) use info::tool_info::TaskWord;
 pub use info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
 pub use operation::Operation;
 pub use panics::{Noted, PanicFacts, log_caught_panic, note_panic, note_panics_here, take_last_panic};

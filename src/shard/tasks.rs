@@ -1,4 +1,5 @@
-//! How many calls may run as tasks: some handlers are left to calls that clients wait for.
+//! How many calls may run as tasks: some handlers are left to calls that clients wait for. Those that are with a child
+//! need none, and are bounded as all calls of children are.
 
 /// One in so many handlers is left to calls that clients wait for.
 const HANDLERS_PER_SPARED: u32 = 4;
@@ -8,6 +9,16 @@ pub(super) struct Tasks {
     /// With a handler, or waiting for their clients.
     running: u32,
     running_max: u32,
+    at_children: u32,
+}
+
+/// What works for a call that runs as a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WorkedBy {
+    /// A handler of this shard.
+    Handler,
+    /// A child process.
+    Child,
 }
 
 impl Tasks {
@@ -16,6 +27,7 @@ impl Tasks {
         Tasks {
             running: 0,
             running_max: handlers.saturating_sub(handlers / HANDLERS_PER_SPARED).max(1),
+            at_children: 0,
         }
     }
 
@@ -24,17 +36,25 @@ impl Tasks {
         self.running >= self.running_max
     }
 
-    /// Those that run.
+    /// Those that run, in handlers or at children.
     pub(super) fn running(&self) -> u32 {
-        self.running
+        self.running + self.at_children
     }
 
-    pub(super) fn on_begun(&mut self) {
-        self.running += 1;
+    pub(super) fn on_begun(&mut self, by: WorkedBy) {
+        *self.count(by) += 1;
     }
 
-    pub(super) fn on_over(&mut self) {
-        self.running = self.running.saturating_sub(1);
+    pub(super) fn on_over(&mut self, by: WorkedBy) {
+        let count = self.count(by);
+        *count = count.saturating_sub(1);
+    }
+
+    fn count(&mut self, by: WorkedBy) -> &mut u32 {
+        match by {
+            WorkedBy::Handler => &mut self.running,
+            WorkedBy::Child => &mut self.at_children,
+        }
     }
 }
 
@@ -48,12 +68,15 @@ mod tests {
             let mut tasks = Tasks::new(handlers);
             for _ in 0..tasks_max {
                 assert!(!tasks.is_full(), "{handlers} handlers");
-                tasks.on_begun();
+                tasks.on_begun(WorkedBy::Handler);
+                tasks.on_begun(WorkedBy::Child);
             }
             assert!(tasks.is_full(), "{handlers} handlers");
-            tasks.on_over();
+            tasks.on_over(WorkedBy::Child);
+            assert!(tasks.is_full(), "{handlers} handlers");
+            tasks.on_over(WorkedBy::Handler);
             assert!(!tasks.is_full());
-            assert_eq!(tasks.running(), tasks_max - 1);
+            assert_eq!(tasks.running(), 2 * (tasks_max - 1));
         }
     }
 }

@@ -13,18 +13,18 @@ const INTERNAL_ERROR: i64 = -32603;
 const OVERLOADED: i64 = -31503;
 
 /// A client of 2026-07-28 that knows tasks, and can be asked.
-fn modern() -> Dialect {
+pub(crate) fn modern() -> Dialect {
     Dialect::modern().able(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {}}))
 }
 
 /// A session of 2025-11-25, which can be asked.
 #[track_caller]
-fn open_legacy(server: &Server) -> Dialect {
+pub(crate) fn open_legacy(server: &Server) -> Dialect {
     server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY).able(json!({"elicitation": {}})))
 }
 
 /// A call that is to become a task.
-fn task_call(dialect: &Dialect, tool: &str, arguments: Value, ttl_ms: Option<u64>) -> Request {
+pub(crate) fn task_call(dialect: &Dialect, tool: &str, arguments: Value, ttl_ms: Option<u64>) -> Request {
     let mut params = json!({"name": tool, "arguments": arguments});
     if !dialect.is_modern() {
         params["task"] = ttl_ms.map_or(json!({}), |ttl| json!({"ttl": ttl}));
@@ -34,7 +34,7 @@ fn task_call(dialect: &Dialect, tool: &str, arguments: Value, ttl_ms: Option<u64
 
 /// The task that a call became.
 #[track_caller]
-fn created(dialect: &Dialect, response: &Response) -> Value {
+pub(crate) fn created(dialect: &Dialect, response: &Response) -> Value {
     if dialect.is_modern() {
         response.result().clone()
     } else {
@@ -44,7 +44,7 @@ fn created(dialect: &Dialect, response: &Response) -> Value {
 
 /// Makes a task; returns its id.
 #[track_caller]
-fn begin(client: &mut Client, dialect: &Dialect, tool: &str, arguments: Value) -> String {
+pub(crate) fn begin(client: &mut Client, dialect: &Dialect, tool: &str, arguments: Value) -> String {
     let response = client.ask(&task_call(dialect, tool, arguments, None));
     let task = created(dialect, &response);
     task["taskId"].as_str().unwrap().to_owned()
@@ -56,13 +56,13 @@ fn begin_long(client: &mut Client, dialect: &Dialect) -> String {
     begin(client, dialect, "sleep", json!({"ms": 60_000}))
 }
 
-fn about(dialect: &Dialect, method: &str, task: &str) -> Request {
+pub(crate) fn about(dialect: &Dialect, method: &str, task: &str) -> Request {
     dialect.request(method, method, json!({"taskId": task}))
 }
 
 /// The present state of a task; `None` if it is unknown.
 #[track_caller]
-fn look(client: &mut Client, dialect: &Dialect, task: &str) -> Option<Value> {
+pub(crate) fn look(client: &mut Client, dialect: &Dialect, task: &str) -> Option<Value> {
     let response = client.ask(&about(dialect, "tasks/get", task));
     match response.json().get("result") {
         Some(found) => Some(found.clone()),
@@ -74,27 +74,27 @@ fn look(client: &mut Client, dialect: &Dialect, task: &str) -> Option<Value> {
 }
 
 #[track_caller]
-fn status(client: &mut Client, dialect: &Dialect, task: &str) -> String {
+pub(crate) fn status(client: &mut Client, dialect: &Dialect, task: &str) -> String {
     let task = look(client, dialect, task).expect("the task is known");
     task["status"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
-fn wait_until(client: &mut Client, dialect: &Dialect, task: &str, wanted: &str) -> Value {
+pub(crate) fn wait_until(client: &mut Client, dialect: &Dialect, task: &str, wanted: &str) -> Value {
     eventually_some(&format!("the task is {wanted}"), || {
         look(client, dialect, task).filter(|task| task["status"] == wanted)
     })
 }
 
 /// Sends `tasks/result`.
-fn wait_for(mut client: Client, dialect: &Dialect, task: &str) -> Client {
+pub(crate) fn wait_for(mut client: Client, dialect: &Dialect, task: &str) -> Client {
     client.send(&about(dialect, "tasks/result", task));
     client
 }
 
 /// The answer to `tasks/result`, which comes at once if the task was over, or on a stream.
 #[track_caller]
-fn result_of(mut client: Client) -> Value {
+pub(crate) fn result_of(mut client: Client) -> Value {
     if client.is_stream_next() {
         client.receive_stream().answer("tasks/result")
     } else {
@@ -103,7 +103,7 @@ fn result_of(mut client: Client) -> Value {
 }
 
 #[track_caller]
-fn assert_refused(response: &Response, code: i64) {
+pub(crate) fn assert_refused(response: &Response, code: i64) {
     assert_eq!(response.json()["error"]["code"], code, "{}", response.text());
 }
 

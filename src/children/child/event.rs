@@ -58,7 +58,9 @@ impl Answer<'_> {
                 if lacking != ClientCapabilities::NONE && self.message.has_failed() {
                     return protocol.answer_missing_capability(ticket, lacking, out);
                 }
-                if let Some(requests) = urls_required(self.line, &self.message) {
+                // A task has no such answer; its client reads in the error where to go.
+                let urls = (!ticket.is_task()).then(|| urls_required(self.line, &self.message));
+                if let Some(requests) = urls.flatten() {
                     return protocol.answer_urls_required(ticket, &requests, out);
                 }
                 let terms = ModernTerms {

@@ -71,7 +71,7 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
         };
         return listen::listen(protocol, request, &listener, state, out).map(Routed::Listen);
     }
-    if protocol.lists().has_tasks()
+    if protocol.lists().makes_tasks()
         && let Some(asked) = tasks::ModernRequest::named(request.method)
     {
         let reply = asked.answer(

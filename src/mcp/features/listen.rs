@@ -92,7 +92,7 @@ pub(in crate::mcp) fn listen<'s>(
     )?;
     let uris = present(uris);
     // A server without tasks ignores the member, like any other unknown one.
-    let tasks = present(tasks).filter(|_| protocol.lists().has_tasks());
+    let tasks = present(tasks).filter(|_| protocol.lists().makes_tasks());
     let interest = Interest {
         tools: is_wanted(tools)? && has.tools,
         prompts: is_wanted(prompts)? && has.prompts,

@@ -2,7 +2,7 @@
 //! not know are left out, and every other byte stays as it was written.
 
 use crate::jsonrpc::{element_spans, members};
-use crate::registry::ForeignKind;
+use crate::registry::{ForeignKind, declared_tasks};
 
 use crate::mcp::revision::Revision;
 
@@ -20,11 +20,33 @@ type Rules = fn(&str, &[u8], Revision) -> Edit;
 /// Appends an item of a list.
 pub(super) fn write_item(kind: ForeignKind, item: &[u8], revision: Revision, out: &mut Vec<u8>) {
     let rules = match kind {
-        ForeignKind::Tool => tool,
+        ForeignKind::Tool => return write_tool(item, revision, out),
         ForeignKind::Prompt => prompt,
         ForeignKind::Resource | ForeignKind::Template => resource,
     };
     write_edited(item, revision, rules, out);
+}
+
+/// Appends a tool. If its program does not say whether its calls may be tasks, clients that ask for tasks may do so.
+fn write_tool(item: &[u8], revision: Revision, out: &mut Vec<u8>) {
+    if !revision.has_requested_tasks() {
+        return write_edited(item, revision, tool, out);
+    }
+    if declared_tasks(item).is_some() {
+        let rules: Rules = |name, value, revision| match name {
+            "execution" => Edit::Keep,
+            _ => tool(name, value, revision),
+        };
+        return write_edited(item, revision, rules, out);
+    }
+    let begin = out.len();
+    write_edited(item, revision, tool, out);
+    let has_members = members(out.get(begin..).unwrap_or_default()).next().is_some();
+    if out.last() == Some(&b'}') {
+        out.pop();
+        out.extend_from_slice(if has_members { b"," } else { b"" });
+        out.extend_from_slice(br#""execution":{"taskSupport":"optional"}}"#);
+    }
 }
 
 /// Appends the object `serverInfo`.
@@ -40,7 +62,7 @@ fn implementation(name: &str, _value: &[u8], revision: Revision) -> Edit {
     named(name, revision)
 }
 
-/// Whether a tool's calls may be tasks is not for its program to say: here none are.
+/// A tool for clients that do not ask for tasks.
 fn tool(name: &str, value: &[u8], revision: Revision) -> Edit {
     match name {
         "annotations" => kept_if(revision.has_annotations()),
@@ -162,7 +184,7 @@ mod tests {
             ),
             (
                 Revision::V2025_11_25,
-                r#"{ "title" : "T", "name":"\u0061\n", "x":[1.10,1e400,12345678901234567890] ,"icons":[{"src":"a"}], "annotations":{"title":"A"},"outputSchema":{"type":"object"},"x":0}"#,
+                r#"{ "title" : "T", "name":"\u0061\n", "x":[1.10,1e400,12345678901234567890] ,"icons":[{"src":"a"}], "annotations":{"title":"A"},"execution":{"taskSupport":"required"},"outputSchema":{"type":"object"},"x":0}"#,
             ),
             (
                 Revision::V2026_07_28,
@@ -178,6 +200,29 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_ask_for_tasks_may_do_so_unless_the_program_says_otherwise() {
+        let written = |tool: &str| written(ForeignKind::Tool, tool, Revision::V2025_11_25);
+        for word in ["forbidden", "optional", "req\\u0075ired"] {
+            let tool = format!(r#"{{"execution" : {{"taskSupport":"{word}", "x":1.0}},"name":"a"}}"#);
+            assert_eq!(written(&tool), tool);
+        }
+        for nothing in [
+            "{}",
+            "null",
+            "7",
+            r#"{"taskSupport":"often"}"#,
+            r#"{"taskSupport":true}"#,
+        ] {
+            let tool = format!(r#"{{"name":"a","execution":{nothing},"x":1.10 }}"#);
+            assert_eq!(
+                written(&tool),
+                r#"{"name":"a","x":1.10 ,"execution":{"taskSupport":"optional"}}"#,
+                "{tool}"
+            );
+        }
+    }
+
+    #[test]
     fn schemas_of_other_results_are_for_modern_clients() {
         for schema in [
             r#"{"type":"array"}"#,
@@ -186,8 +231,10 @@ mod tests {
             r#"{"type":["object"]}"#,
         ] {
             let tool = format!(r#"{{"name":"a","outputSchema":{schema}}}"#);
-            let old = written(ForeignKind::Tool, &tool, Revision::V2025_11_25);
+            let old = written(ForeignKind::Tool, &tool, Revision::V2025_06_18);
             assert_eq!(old, r#"{"name":"a"}"#);
+            let asking = written(ForeignKind::Tool, &tool, Revision::V2025_11_25);
+            assert_eq!(asking, r#"{"name":"a","execution":{"taskSupport":"optional"}}"#);
             assert_eq!(written(ForeignKind::Tool, &tool, Revision::V2026_07_28), tool);
         }
         let escaped = r#"{"name":"a","outputSchema":{"t\u0079pe":"\u006fbject"}}"#;
@@ -227,6 +274,7 @@ mod tests {
                 for revision in Revision::ALL
                     .into_iter()
                     .filter(|revision| revision.has_annotations())
+                    .filter(|revision| kind != ForeignKind::Tool || !revision.has_requested_tasks())
                 {
                     assert_eq!(written(kind, odd, revision), odd);
                 }
@@ -263,7 +311,9 @@ mod tests {
                     let shown = format!("seed {seed}: {kind:?} {revision:?} {item}: {text}");
                     assert!(!has("title") || revision.has_titles(), "{shown}");
                     assert!(!has("icons") || revision.has_icons(), "{shown}");
-                    assert!(!has("execution") || kind != ForeignKind::Tool, "{shown}");
+                    if kind == ForeignKind::Tool {
+                        assert_eq!(has("execution"), revision.has_requested_tasks(), "{shown}");
+                    }
                     assert_eq!(has("x"), item.contains(r#""x":{"#), "{shown}");
                     assert_eq!(has("name"), item.contains(r#""name":"n""#), "{shown}");
                 }

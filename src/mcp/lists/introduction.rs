@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::jsonrpc::{write_json, write_string};
-use crate::registry::{CacheScope, Caching, ForeignServer, Registry, TASKS_EXTENSION, TaskSupport};
+use crate::registry::{
+    CacheScope, Caching, ForeignServer, Registry, TASKS_EXTENSION, TaskSupport, TaskWord, ToolInfo,
+};
 
 use crate::mcp::lists::foreign;
 use crate::mcp::lists::has::Has;
@@ -173,10 +175,19 @@ pub(super) fn caching(registry: &Registry) -> Caching {
     Caching::new(ttl, CacheScope::Public)
 }
 
+/// Whether calls may be tasks that their clients asked for (2025-11-25). Those of other programs may, and which tools
+/// such a program has is known only once it runs.
 pub(super) fn has_tasks(registry: &Registry) -> bool {
-    registry
-        .tools()
-        .any(|(_, tool)| tool.task_support() != TaskSupport::Forbidden)
+    let mut tools = registry.all_tools();
+    registry.foreign_features().tools || tools.any(|tool| tool.task_support() != TaskSupport::Forbidden)
+}
+
+/// Whether calls may be tasks because the server decides so (since 2026-07-28).
+pub(super) fn makes_tasks(registry: &Registry) -> bool {
+    let makes_tasks = |tool: &ToolInfo| {
+        tool.task_support() != TaskSupport::Forbidden && tool.task_word() != TaskWord::Unsaid
+    };
+    registry.all_tools().any(makes_tasks)
 }
 
 fn server_info(identity: &Identity, revision: Revision) -> Value {
@@ -220,7 +231,7 @@ fn capabilities(registry: &Registry, revision: Revision) -> Map<String, Value> {
         ),
         (
             "extensions",
-            revision.era() == Era::Modern && has_tasks(registry),
+            revision.era() == Era::Modern && makes_tasks(registry),
             json!({TASKS_EXTENSION: {}}),
         ),
     ];

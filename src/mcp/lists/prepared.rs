@@ -115,6 +115,7 @@ pub(in crate::mcp) struct Lists {
     meta: Vec<u8>,
     has: Has,
     has_tasks: bool,
+    makes_tasks: bool,
 }
 
 impl Lists {
@@ -135,6 +136,7 @@ impl Lists {
             meta: introduction.meta(),
             has: Has::of(registry),
             has_tasks: introduction::has_tasks(registry),
+            makes_tasks: introduction::makes_tasks(registry),
         }
     }
 
@@ -191,6 +193,11 @@ impl Lists {
     /// Whether there are tools whose calls may go on as tasks.
     pub(in crate::mcp) fn has_tasks(&self) -> bool {
         self.has_tasks
+    }
+
+    /// Whether calls of some of them may be tasks because the server decides so (since 2026-07-28).
+    pub(in crate::mcp) fn makes_tasks(&self) -> bool {
+        self.makes_tasks
     }
 
     /// The value of `_meta` in every modern result.

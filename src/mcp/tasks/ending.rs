@@ -2,17 +2,19 @@
 //!
 //! The eras disagree: in 2025-11-25 a tool's own error fails its task, since 2026-07-28 only a JSON-RPC error does.
 
-use crate::jsonrpc::Id;
+use crate::jsonrpc::{Id, members};
 use crate::mcp::call::Ticket;
 use crate::mcp::error::{write_internal_error, write_overload};
 use crate::mcp::overload::{Overload, OverloadReason};
 use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::mcp::writing::answer::failure_text;
+use crate::metrics;
 use crate::registry::Outcome;
 
 use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
-use crate::mcp::writing::related_task::write_related_task;
+use crate::mcp::writing::related_task::{write_related, write_related_task};
 
 /// The id in answers of which only the contents are wanted.
 const ANY_ID: Id<'static> = Id::Unsigned(0);
@@ -45,6 +47,39 @@ impl Protocol {
 }
 
 impl TaskEnding {
+    /// The end of a task whose call has this `answer`, which was written for the ticket and is counted as `reply` says.
+    /// It may be another program's.
+    pub fn of_answer(ticket: &Ticket, task: &TaskId, answer: &[u8], reply: &Reply) -> Self {
+        let (mut end, mut message) = (None, None);
+        for member in members(answer) {
+            let value = member.value.of(answer);
+            match &*member.name(answer) {
+                "result" => end = Some(TaskEnd::Result(value.into())),
+                "error" => {
+                    end = Some(TaskEnd::Error(value.into()));
+                    message = message_of(value);
+                }
+                _ => {}
+            }
+        }
+        let is_legacy = ticket.revision().era() == Era::Legacy;
+        if let (Some(TaskEnd::Result(result)), true) = (&mut end, is_legacy) {
+            let mut related = Vec::with_capacity(result.len() + 128);
+            write_related(result, task, &mut related);
+            *result = related.into();
+        }
+        let is_tool_error = reply.labels.outcome == metrics::Outcome::ToolError;
+        let status = match end {
+            Some(TaskEnd::Result(_)) if !is_legacy || !is_tool_error => TaskStatus::Completed,
+            _ => TaskStatus::Failed,
+        };
+        Self {
+            status,
+            end: end.unwrap_or_else(|| TaskEnd::Error(b"{}".as_slice().into())),
+            message,
+        }
+    }
+
     /// The end of a task that could not run, or not to its end, because of overload.
     pub fn overload(overload: &Overload) -> Self {
         let mut answer = Vec::new();
@@ -103,6 +138,15 @@ fn relate(result: &mut Box<[u8]>, task: &TaskId) {
     write_related_task(task, &mut text);
     text.push(b'}');
     *result = text.into();
+}
+
+/// The message of an error.
+fn message_of(error: &[u8]) -> Option<Box<str>> {
+    let found = members(error)
+        .filter(|member| member.name(error) == "message")
+        .last()?;
+    let text: String = serde_json::from_slice(found.value.of(error)).ok()?;
+    Some(cut(&text).into())
 }
 
 fn cut(text: &str) -> &str {

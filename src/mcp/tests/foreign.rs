@@ -32,7 +32,7 @@ fn items(key: &str, texts: &[&str]) -> Vec<ForeignItem> {
 /// The name by which the other program calls itself.
 pub(super) const THEIR_NAME: &str = "théirs";
 
-const TOOL: &str = r#"{"name":"any name/é","title":"T","inputSchema":{"type":"object","x":[1.10,1e400,12345678901234567890]},"annotations":{"readOnlyHint":true},"execution":{"taskSupport":"required"},"unknown" : {}}"#;
+const TOOL: &str = r#"{"name":"any name/é","title":"T","inputSchema":{"type":"object","x":[1.10,1e400,12345678901234567890]},"annotations":{"readOnlyHint":true},"execution":{"taskSupport":"optional"},"unknown" : {}}"#;
 
 fn program(index: u16, name: &str) -> ForeignServer {
     ForeignServer {
@@ -144,17 +144,17 @@ fn items_are_listed_as_they_were_written() {
     let oldest = TOOL
         .replace(r#""title":"T","#, "")
         .replace(r#""annotations":{"readOnlyHint":true},"#, "")
-        .replace(r#""execution":{"taskSupport":"required"},"#, "");
+        .replace(r#""execution":{"taskSupport":"optional"},"#, "");
     let list = |server: &mut Server, revision| server.bytes(revision, "tools/list", json!({}));
     assert_eq!(
         list(&mut server, Revision::V2024_11_05),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{oldest}]}}}}"#)
     );
-    let newest = TOOL.replace(r#""execution":{"taskSupport":"required"},"#, "");
-    for revision in [Revision::V2025_06_18, Revision::V2025_11_25] {
+    let newest = TOOL.replace(r#""execution":{"taskSupport":"optional"},"#, "");
+    for (revision, tool) in [(Revision::V2025_06_18, &*newest), (Revision::V2025_11_25, TOOL)] {
         assert_eq!(
             list(&mut server, revision),
-            format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{newest}]}}}}"#)
+            format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tool}]}}}}"#)
         );
     }
     assert_eq!(
@@ -266,10 +266,25 @@ fn capabilities(server: &mut Server, revision: Revision) -> Value {
     }
 }
 
+/// What is declared of tasks where a tool speaks of them.
+fn with_tasks(mut capabilities: Value, revision: Revision) -> Value {
+    match revision {
+        Revision::V2025_11_25 => {
+            capabilities["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+        }
+        Revision::V2026_07_28 => {
+            capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+        }
+        _ => {}
+    }
+    capabilities
+}
+
 #[test]
 fn only_what_works_is_declared() {
     let mut server = only(program(0, "a"));
     let changing = json!({"listChanged": true});
+    let modern = Revision::V2026_07_28;
     let everything =
         json!({"tools": changing, "resources": changing, "prompts": changing, "completions": {}});
     for revision in [
@@ -277,7 +292,8 @@ fn only_what_works_is_declared() {
         Revision::V2025_11_25,
         Revision::V2026_07_28,
     ] {
-        assert_eq!(capabilities(&mut server, revision), everything, "{revision:?}");
+        let expected = with_tasks(everything.clone(), revision);
+        assert_eq!(capabilities(&mut server, revision), expected, "{revision:?}");
     }
     let mut few = program(0, "a");
     few.features = ForeignFeatures {
@@ -286,8 +302,8 @@ fn only_what_works_is_declared() {
     };
     let mut server = only(few);
     assert_eq!(
-        capabilities(&mut server, Revision::V2026_07_28),
-        json!({"tools": changing})
+        capabilities(&mut server, modern),
+        with_tasks(json!({"tools": changing}), modern)
     );
     for method in [
         "prompts/list",
@@ -307,11 +323,14 @@ fn only_what_works_is_declared() {
         .unwrap();
     let mut server = self::server(&own.build(), vec![program(0, "a")]);
     assert_eq!(
-        capabilities(&mut server, Revision::V2026_07_28),
-        json!({
-            "tools": changing, "resources": {"subscribe": true, "listChanged": true},
-            "prompts": changing, "completions": {}, "logging": {},
-        })
+        capabilities(&mut server, modern),
+        with_tasks(
+            json!({
+                "tools": changing, "resources": {"subscribe": true, "listChanged": true},
+                "prompts": changing, "completions": {}, "logging": {},
+            }),
+            modern
+        )
     );
 }
 
@@ -319,12 +338,14 @@ fn only_what_works_is_declared() {
 fn a_program_that_has_said_nothing_yet_is_promised() {
     let mut server = only(ForeignServer::unknown(ServerIndex(3), "a"));
     let changing = json!({"listChanged": true});
-    for revision in [Revision::V2025_11_25, Revision::V2026_07_28] {
-        assert_eq!(
-            capabilities(&mut server, revision),
-            json!({"tools": changing, "resources": changing, "prompts": changing})
-        );
-    }
+    let promised = json!({"tools": changing, "resources": changing, "prompts": changing});
+    // Nobody knows yet whether one of its tools speaks of tasks, but calls may be tasks if their clients ask for that.
+    let asking = Revision::V2025_11_25;
+    assert_eq!(
+        capabilities(&mut server, asking),
+        with_tasks(promised.clone(), asking)
+    );
+    assert_eq!(capabilities(&mut server, Revision::V2026_07_28), promised);
     let tools = server.modern("tools/list", json!({})).body;
     assert_eq!(tools["result"]["tools"], json!([]));
     let name = &tools["result"]["_meta"][format!("{META}serverInfo")]["name"];
@@ -640,3 +661,4 @@ fn answers_that_never_came_name_the_server_and_the_reason() {
 }
 
 mod merged;
+mod tasks;

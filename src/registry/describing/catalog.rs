@@ -57,12 +57,17 @@ impl Registry {
 
     /// The names of all tools, those of other programs too, in the order of [`ToolIndex`].
     pub(crate) fn tool_names(&self) -> impl Iterator<Item = &str> {
+        self.all_tools().map(ToolInfo::name)
+    }
+
+    /// All tools, those of other programs too, in the order of [`ToolIndex`].
+    pub(crate) fn all_tools(&self) -> impl Iterator<Item = &ToolInfo> {
         let foreign = self
             .foreign()
             .into_iter()
             .flat_map(|foreign| foreign.tools.infos());
         let own = self.inner.tools.iter().map(|tool| &tool.info);
-        own.chain(foreign).map(ToolInfo::name)
+        own.chain(foreign)
     }
 
     /// The resource of exactly this URI, unless it is another program's. Does not allocate.

@@ -5,7 +5,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::jsonrpc::members;
 use crate::registry::info::index::ServerIndex;
+use crate::registry::info::tool_info::TaskSupport;
 use crate::registry::schemas::param_header::ParamHeaderError;
 
 /// A server that is another program, as it describes itself and what it has. The texts of its items are objects of
@@ -207,4 +209,24 @@ impl fmt::Display for ForeignFault {
             }
         }
     }
+}
+
+/// What a tool of another program says of its calls as tasks (2025-11-25, `Tool.execution.taskSupport`), if it does so
+/// in a word that means something.
+pub fn declared_tasks(tool: &[u8]) -> Option<TaskSupport> {
+    let support = value(value(tool, "execution")?, "taskSupport")?;
+    match &*serde_json::from_slice::<String>(support).ok()? {
+        "forbidden" => Some(TaskSupport::Forbidden),
+        "optional" => Some(TaskSupport::Optional),
+        "required" => Some(TaskSupport::Required),
+        _ => None,
+    }
+}
+
+/// The last member of this name, as most parsers read it.
+pub(super) fn value<'t>(object: &'t [u8], name: &str) -> Option<&'t [u8]> {
+    let found = members(object)
+        .filter(|member| member.name(object) == name)
+        .last();
+    found.map(|member| member.value.of(object))
 }

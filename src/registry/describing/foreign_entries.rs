@@ -12,14 +12,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::foreign::{
-    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer,
+    ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer, declared_tasks,
+    value,
 };
 use super::merged::MergedNames;
-use crate::jsonrpc::members;
 use crate::registry::info::index::ServerIndex;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
-use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
+use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::schemas::param_header::{self, ParamHeader, ParamHeaderError};
 
 /// All entries that other programs serve.
@@ -180,7 +180,8 @@ impl ForeignEntries {
             ForeignKind::Tool => {
                 headers = param_headers(&item.text);
                 let headers = headers.clone().unwrap_or_default();
-                self.tools.add(named, server, tool(name, headers))
+                self.tools
+                    .add(named, server, tool(name, headers, declared_tasks(&item.text)))
             }
             ForeignKind::Prompt => self.prompts.add(named, server, prompt(name)),
             ForeignKind::Resource => {
@@ -279,7 +280,7 @@ impl ForeignEntries {
 }
 
 /// A tool as far as calls of it need. Its arguments are not checked here, and it is listed in its own bytes.
-fn tool(name: &str, param_headers: Vec<ParamHeader>) -> ToolInfo {
+fn tool(name: &str, param_headers: Vec<ParamHeader>, tasks: Option<TaskSupport>) -> ToolInfo {
     ToolInfo {
         name: name.to_owned(),
         title: None,
@@ -290,7 +291,9 @@ fn tool(name: &str, param_headers: Vec<ParamHeader>) -> ToolInfo {
         icons: Vec::new(),
         execution: Execution::Shard,
         param_headers,
-        task_support: TaskSupport::Forbidden,
+        // A task is an ordinary call to the program, which need not know of it.
+        task_support: tasks.unwrap_or(TaskSupport::Optional),
+        task_word: tasks.map_or(TaskWord::Unsaid, |_| TaskWord::Declared),
         asked_before_task: Vec::new(),
     }
 }
@@ -316,12 +319,4 @@ fn resource_name(item: &ForeignItem) -> String {
 fn param_headers(tool: &[u8]) -> Result<Vec<ParamHeader>, ParamHeaderError> {
     let schema = value(tool, "inputSchema").and_then(|schema| serde_json::from_slice::<Value>(schema).ok());
     schema.map_or(Ok(Vec::new()), |schema| param_header::of_schema(&schema))
-}
-
-/// The last member of this name, as most parsers read it.
-fn value<'t>(object: &'t [u8], name: &str) -> Option<&'t [u8]> {
-    let found = members(object)
-        .filter(|member| member.name(object) == name)
-        .last();
-    found.map(|member| member.value.of(object))
 }

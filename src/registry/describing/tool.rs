@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::info::icon::Icon;
-use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
+use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
@@ -273,6 +273,7 @@ impl ToolBuilder<ExplicitSchema> {
             // Registration reads them from the schema.
             param_headers: Vec::new(),
             task_support: self.task_support,
+            task_word: TaskWord::Registered,
             asked_before_task: self.asked_before_task,
         };
         Tool {

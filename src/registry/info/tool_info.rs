@@ -33,6 +33,17 @@ pub enum TaskSupport {
     Required,
 }
 
+/// Who says whether a tool's calls go on as tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskWord {
+    /// Whoever registered it in this process.
+    Registered,
+    /// The program that has the tool.
+    Declared,
+    /// Nobody: the program that has the tool says nothing of tasks, and needs to know of none.
+    Unsaid,
+}
+
 /// Hints for clients, which must not trust them. Serialises as MCP's `ToolAnnotations`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,6 +93,8 @@ pub struct ToolInfo {
     #[serde(skip)]
     pub(in crate::registry) task_support: TaskSupport,
     #[serde(skip)]
+    pub(in crate::registry) task_word: TaskWord,
+    #[serde(skip)]
     pub(in crate::registry) asked_before_task: Vec<String>,
 }
 
@@ -130,6 +143,11 @@ impl ToolInfo {
     /// Whether its calls go on as tasks.
     pub fn task_support(&self) -> TaskSupport {
         self.task_support
+    }
+
+    /// Who says so.
+    pub(crate) fn task_word(&self) -> TaskWord {
+        self.task_word
     }
 
     /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.

@@ -280,7 +280,11 @@ impl Calls {
 
     /// A handler works for this task from now on, and no more for the connection that asked for it.
     pub(super) fn hand_over(&mut self, handler: HandlerKey, task: ConnectionKey) {
-        self.pool.hand_over(handler, task);
+        if self.places.is_one(handler) {
+            self.places.hand_over(handler, task);
+        } else {
+            self.pool.hand_over(handler, task);
+        }
     }
 
     /// Keeps the body of a batch, or of a call that may be answered with questions, with its handler.

@@ -56,6 +56,13 @@ impl Places {
         self.places.get(self.inward(key)?).map(|place| place.holder)
     }
 
+    /// A call is that of another holder from now on.
+    pub(super) fn hand_over(&mut self, key: HandlerKey, holder: ConnectionKey) {
+        if let Some(place) = self.inward(key).and_then(|key| self.places.get_mut(key)) {
+            place.holder = holder;
+        }
+    }
+
     /// Takes a call out that is over; whether there was one.
     pub(super) fn remove(&mut self, key: HandlerKey) -> bool {
         let key = self.inward(key);

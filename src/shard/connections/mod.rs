@@ -493,6 +493,7 @@ impl<S> Table<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::tasks::WorkedBy;
     use crate::units::ViewId;
 
     const SOCKET: &str = "socket";
@@ -519,7 +520,7 @@ mod tests {
             now(),
         ));
         let place = table.channel_place(exchange, 3);
-        let task = table.insert_task(Task::new(place, now()));
+        let task = table.insert_task(Task::new(place, WorkedBy::Handler, now()));
         for (key, expected) in [
             (connection, [true, false, false, true]),
             (exchange, [false, true, false, true]),
@@ -559,7 +560,7 @@ mod tests {
             now(),
             now(),
         ));
-        let task = table.insert_task(Task::new(None, now()));
+        let task = table.insert_task(Task::new(None, WorkedBy::Handler, now()));
         for (key, waits) in [(connection, true), (exchange, true), (task, false)] {
             table.begin_wait(key, wait(), now());
             assert_eq!(table.wait(key).is_some(), waits);

@@ -5,13 +5,16 @@ use std::time::Instant;
 
 use crate::pool::HandlerKey;
 use crate::shard::channels::ChannelPlace;
+use crate::shard::tasks::WorkedBy;
 
 /// A call without a client.
 #[derive(Debug)]
 pub(in crate::shard) struct Task {
     /// The channel that it was asked for on, if it was.
     pub channel: Option<ChannelPlace>,
-    /// The handler it runs in; none while it waits for its client.
+    /// What works for it.
+    pub by: WorkedBy,
+    /// The handler it runs in, or the call without one; none while it waits for its client.
     pub handler: Option<HandlerKey>,
     /// When it was made.
     pub began: Instant,
@@ -20,9 +23,10 @@ pub(in crate::shard) struct Task {
 }
 
 impl Task {
-    pub(in crate::shard) fn new(channel: Option<ChannelPlace>, now: Instant) -> Task {
+    pub(in crate::shard) fn new(channel: Option<ChannelPlace>, by: WorkedBy, now: Instant) -> Task {
         Task {
             channel,
+            by,
             handler: None,
             began: now,
             waited_micros: 0,

@@ -26,6 +26,7 @@ use crate::transport::http::HEAD_RESERVE;
 use crate::shard::access::Subject;
 use crate::shard::connections::Task;
 use crate::shard::streams::Role;
+use crate::shard::tasks::WorkedBy;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -38,7 +39,12 @@ impl<R: ShardRing> Shard<R> {
         terms: TaskTerms,
     ) -> bool {
         let channel = self.table.channel_place(key, self.metrics.shard.0);
-        let task_key = self.table.insert_task(Task::new(channel, self.clock.now()));
+        let by = if self.calls.is_without_handler(handler) {
+            WorkedBy::Child
+        } else {
+            WorkedBy::Handler
+        };
+        let task_key = self.table.insert_task(Task::new(channel, by, self.clock.now()));
         self.clock.reserve(task_key);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
@@ -73,7 +79,7 @@ impl<R: ShardRing> Shard<R> {
         let (label, operation) = (call.label(), call.ticket.operation());
         self.calls.hand_over(handler, task_key);
         self.table.begin_call(task_key, handler);
-        self.tasks.on_begun();
+        self.tasks.on_begun(by);
         if let Some(channel) = channel {
             self.on_task_of_channel(channel);
         }
@@ -128,9 +134,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task is over: its entry is removed.
     fn leave_task(&mut self, key: ConnectionKey) {
-        self.tasks.on_over();
-        let channel = self.table.remove_task(key).and_then(|task| task.channel);
-        if let Some(channel) = channel {
+        let Some(task) = self.table.remove_task(key) else {
+            return;
+        };
+        self.tasks.on_over(task.by);
+        if let Some(channel) = task.channel {
             self.on_task_of_channel_over(channel);
         }
     }

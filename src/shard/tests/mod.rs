@@ -37,6 +37,7 @@ mod client;
 mod dice;
 mod draining;
 mod events;
+mod forwarded_tasks;
 mod forwarding;
 mod lingering;
 mod moving;

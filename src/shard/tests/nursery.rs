@@ -112,7 +112,13 @@ fn rig_of(
         mesh: ChildMesh::new(1, sizes.shards),
         supervisor: Arc::new(Listener(Mutex::new(tell))),
     };
-    let tool = json!({"name": "child", "inputSchema": {"type": "object"}}).to_string();
+    let child = json!({"name": "child", "inputSchema": {"type": "object"}});
+    let slow =
+        json!({"name": "slow", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}});
+    let item = |tool: Value| ForeignItem {
+        name: tool["name"].as_str().unwrap().to_owned(),
+        text: tool.to_string().into_bytes().into(),
+    };
     let server = ForeignServer {
         server: SERVER,
         name: "played".to_owned(),
@@ -123,10 +129,7 @@ fn rig_of(
             tools: true,
             ..ForeignFeatures::default()
         },
-        tools: vec![ForeignItem {
-            name: "child".to_owned(),
-            text: tool.into_bytes().into(),
-        }],
+        tools: vec![item(child), item(slow)],
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),

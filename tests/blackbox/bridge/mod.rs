@@ -18,6 +18,7 @@
 //! | `modern` | children of the modern era |
 //! | `several` | several servers: an endpoint for each, and one for all |
 //! | `lacking` | what they ask of clients that cannot answer it |
+//! | `tasks` | calls that go on as tasks |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
@@ -42,5 +43,6 @@ mod sinner;
 mod sins;
 mod storm;
 mod table;
+mod tasks;
 mod upkeep;
 mod wrappers;

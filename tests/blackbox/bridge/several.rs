@@ -162,13 +162,13 @@ fn the_path_of_a_server_is_nobody_elses() {
 }
 
 /// `weir serve` with these servers, each one `misbehave` with its actions, and these flags besides.
-struct Several {
-    server: Server,
+pub(super) struct Several {
+    pub(super) server: Server,
     _scratch: Scratch,
 }
 
 impl Several {
-    fn start(name: &str, servers: &[(&str, &[&str])], flags: &[&str]) -> Several {
+    pub(super) fn start(name: &str, servers: &[(&str, &[&str])], flags: &[&str]) -> Several {
         let scratch = Scratch::new(&format!("bridge-several-{name}"));
         std::fs::write(scratch.path().join("mcp.json"), file_of(servers)).unwrap();
         let file = scratch.text("mcp.json");

@@ -113,7 +113,14 @@ impl Server {
             1 => {
                 let added = self.state.lock().unwrap().added.clone().into_iter();
                 let named = ["echo", "act"].map(str::to_owned).into_iter().chain(added);
-                named.map(|name| tool(&name, "")).collect::<Vec<_>>().join(",")
+                let tasks = self.options.tasks.as_deref().map_or_else(String::new, |word| {
+                    format!(r#""execution":{{"taskSupport":"{word}"}}"#)
+                });
+                let more = |name: &str| if name == "act" { &*tasks } else { "" };
+                named
+                    .map(|name| tool(&name, more(&name)))
+                    .collect::<Vec<_>>()
+                    .join(",")
             }
             _ => tool(&format!("page-{page}"), ODD_MEMBERS),
         };

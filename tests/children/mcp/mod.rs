@@ -17,6 +17,7 @@
 //! | `dual` | it speaks both eras, and stays in the one that is spoken first |
 //! | `picky` | before `initialize` everything is refused, with 7 KB of stderr |
 //! | `deaf` | before `initialize` it answers nothing |
+//! | `tasks:WORD` | `act` says this of tasks |
 //! | `dies-of-discover` | `server/discover` is its end |
 //!
 //! It has the tools `echo` and `act` on the first page of the list, and `page-2` (and so on) on the others; the prompt
@@ -95,6 +96,7 @@ struct Options {
     is_endless: bool,
     is_repeating: bool,
     is_deaf_to_pings: bool,
+    tasks: Option<String>,
     eras: Eras,
     is_picky: bool,
     is_deaf: bool,
@@ -117,6 +119,7 @@ impl Options {
                 "endless" => options.is_endless = true,
                 "repeat" => options.is_repeating = true,
                 "no-ping" => options.is_deaf_to_pings = true,
+                "tasks" => options.tasks = Some(value.to_owned()),
                 "modern" => options.eras = Eras::Modern,
                 "dual" => options.eras = Eras::Dual,
                 "picky" => options.is_picky = true,

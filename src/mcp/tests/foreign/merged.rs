@@ -79,7 +79,7 @@ fn nothing_of_one_is_in_anothers_way() {
     }
     let text = server.bytes(Revision::V2025_11_25, "tools/list", json!({}));
     for part in [
-        r#"{"name":"second__read","n":1.10,"inputSchema":{"type":"object"}}"#,
+        r#"{"name":"second__read","n":1.10,"inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}"#,
         r#""resourceUri":"ui://second/card""#,
         "12345678901234567890",
     ] {

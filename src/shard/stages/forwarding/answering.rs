@@ -231,7 +231,7 @@ impl<R: ShardRing> Shard<R> {
         if let metrics::Operation::Tool(row) = label {
             self.metrics.record_tool(row, elapsed);
         }
-        self.answer_call(call, elapsed, answer.line.len(), |ticket, out| {
+        self.answer_forwarded(call, elapsed, answer.line.len(), |ticket, out| {
             answer.write_for(&service.protocol, ticket, lacking, out)
         });
         let encoded = self.clock.end_step();
@@ -251,7 +251,7 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&entry.service);
         let elapsed = self.clock.now().saturating_duration_since(entry.began);
         let name = self.children.name(forwarding.server).to_owned();
-        self.answer_call(call, elapsed, 0, |ticket, out| {
+        self.answer_forwarded(call, elapsed, 0, |ticket, out| {
             let why;
             let fault = match failure {
                 CallFailure::ChildLost { reason, .. } => {
@@ -279,7 +279,7 @@ impl<R: ShardRing> Shard<R> {
             Some(holder)
         });
         if let Some(holder) = holder {
-            self.say(call, holder, &message, true);
+            self.say_of_child(call, holder, &message);
         }
         self.calls.put_message(message);
         if holder.is_some() {

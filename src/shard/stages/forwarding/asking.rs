@@ -61,6 +61,11 @@ impl<R: ShardRing> Shard<R> {
         }
         let view = self.calls.holder(call).map(|holder| self.view_id_of(holder));
         match (self.calls.at(call), view) {
+            // What it would ask, nobody could pass on.
+            (Some(call), _) if call.task.is_some() => ClientTerms {
+                log: log_wish(call),
+                ..ClientTerms::NONE
+            },
             (Some(call), Some(view)) if call.batch.is_none() => {
                 ClientTerms::of(&call.ticket, view, log_wish(call))
             }

@@ -77,6 +77,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
+        if !self.begin_task_of_child(key, call, work) {
+            return;
+        }
         match work.resumed().filter(|_| !is_modern) {
             None => self.give(call, server, &text, &message, None),
             Some(resumed) => self.give_again(call, server, (&text, &message), resumed),
@@ -285,7 +288,7 @@ impl<R: ShardRing> Shard<R> {
             self.children.name(server).to_owned(),
             LocalRefusal::SessionOver.to_string(),
         );
-        self.answer_call(call, Duration::ZERO, 0, |ticket, out| {
+        self.answer_forwarded(call, Duration::ZERO, 0, |ticket, out| {
             let fault = ServerFault::Lost { why: &why };
             service.protocol.answer_server_fault(ticket, &name, fault, out)
         });
@@ -307,7 +310,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let name = self.children.name(server).to_owned();
-        self.answer_call(call, Duration::ZERO, 0, |ticket, out| {
+        self.answer_forwarded(call, Duration::ZERO, 0, |ticket, out| {
             let why = refusal.to_string();
             service
                 .protocol

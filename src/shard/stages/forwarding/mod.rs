@@ -19,6 +19,7 @@
 //! | `renaming` | names, where several servers are served together |
 //! | `rounds` | what they ask by their answers, of legacy clients |
 //! | `states` | what they want back from modern clients |
+//! | `tasks` | calls that go on as tasks |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
 mod answering;
@@ -30,5 +31,6 @@ mod parking;
 mod renaming;
 mod rounds;
 mod states;
+mod tasks;
 
 pub(super) use renaming::for_child;

@@ -25,7 +25,7 @@ pub(super) fn speaks_modern(service: &Service, server: ServerIndex) -> bool {
 
 /// Whether the client of a call can be asked what a modern child asks by its answer.
 fn may_be_asked(call: &Call) -> bool {
-    call.ticket.asking() == Asking::OnStream && call.batch.is_none()
+    call.ticket.asking() == Asking::OnStream && call.batch.is_none() && call.task.is_none()
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -89,7 +89,7 @@ impl<R: ShardRing> Shard<R> {
             Some(holder)
         });
         if let Some(holder) = holder {
-            self.say(call, holder, &message, true);
+            self.say_of_child(call, holder, &message);
         }
         self.calls.put_message(message);
         if holder.is_some() {

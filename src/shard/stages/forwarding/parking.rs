@@ -285,7 +285,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = self.calls.at(call) else { return };
         entry.run = Run::Ended;
         let elapsed = self.clock.now().saturating_duration_since(entry.began);
-        self.answer_call(call, elapsed, requests.len(), |ticket, out| {
+        self.answer_forwarded(call, elapsed, requests.len(), |ticket, out| {
             service
                 .protocol
                 .answer_parked(ticket, requests, sealed.as_deref(), out)
@@ -343,7 +343,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = self.calls.at(call) else { return };
         entry.run = Run::Ended;
         let service = Rc::clone(&entry.service);
-        self.answer_call(call, Duration::ZERO, 0, |ticket, out| {
+        self.answer_forwarded(call, Duration::ZERO, 0, |ticket, out| {
             service.protocol.answer_unresumed(ticket, why, out)
         });
     }

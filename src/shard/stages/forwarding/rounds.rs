@@ -39,7 +39,12 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = entry.filter(|call| matches!(call.run, Run::Forwarded(_))) else {
             return;
         };
-        if entry.ticket.revision().era() == Era::Modern {
+        if entry.task.is_some() {
+            self.fail_round(
+                call,
+                "it asks for input, and a task's client cannot be asked for that",
+            );
+        } else if entry.ticket.revision().era() == Era::Modern {
             self.settle_sealed(call, answer);
         } else if let Err(why) = self.ask_round(call, answer) {
             self.fail_round(call, &why);
@@ -153,7 +158,7 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&entry.service);
         let elapsed = self.clock.now().saturating_duration_since(entry.began);
         let name = self.children.name(forwarding.server).to_owned();
-        self.answer_call(call, elapsed, 0, |ticket, out| {
+        self.answer_forwarded(call, elapsed, 0, |ticket, out| {
             let fault = ServerFault::Unasked { why };
             service.protocol.answer_server_fault(ticket, &name, fault, out)
         });
