@@ -76,21 +76,27 @@ fn nothing_from_a_peer_reaches_the_log_raw() {
         }
         let said = server.stderr() + &server.stdout();
         assert!(!said.contains(token), "a token was logged");
-        let raw = [
-            '\u{1b}', '\0', '\r', '\u{2028}', '\u{85}', '\u{202e}', '\u{9b}', '\u{2066}',
-        ];
-        for line in said.lines() {
-            assert!(!line.contains(raw) && !line.starts_with(mark), "{line:?}");
-            let is_record = match format {
-                "json" => serde_json::from_str::<Value>(line).is_ok(),
-                _ => line.get(..2) == Some("20") && line.contains("Z "),
-            };
-            assert!(is_record, "{line:?}");
-        }
+        assert_is_clean(&said, format, mark);
     }
 }
 
-/// The records of requests.
+/// Whether a log is one record a line, in this format, of which none begins with a peer's `mark`, and which tells a
+/// terminal nothing.
+#[track_caller]
+pub(crate) fn assert_is_clean(said: &str, format: &str, mark: &str) {
+    let raw = [
+        '\u{1b}', '\0', '\r', '\u{2028}', '\u{85}', '\u{202e}', '\u{9b}', '\u{2066}',
+    ];
+    for line in said.lines() {
+        assert!(!line.contains(raw) && !line.starts_with(mark), "{line:?}");
+        let is_record = match format {
+            "json" => serde_json::from_str::<Value>(line).is_ok(),
+            _ => line.get(..2) == Some("20") && line.contains("Z "),
+        };
+        assert!(is_record, "{line:?}");
+    }
+}
+
 fn access_records(server: &Server) -> Vec<Value> {
     let said = server.stderr();
     // The last line may be incomplete.

@@ -46,7 +46,7 @@ fn answer_to(method: &str, _: &Value) -> Value {
 }
 
 #[test]
-fn clients_are_asked_everything_that_they_have_declared() {
+pub(super) fn clients_are_asked_everything_that_they_have_declared() {
     for front in fronts() {
         ask_everything(front.legacy());
         ask_everything(front.modern());
@@ -70,7 +70,7 @@ fn ask_everything(mut client: Conversation) {
 }
 
 #[test]
-fn questions_of_two_clients_at_once_are_each_its_own() {
+pub(super) fn questions_of_two_clients_at_once_are_each_its_own() {
     questions_of_two_clients(&Front::of(&["mcp"], "interactive=on,min_idle=2,max=2"));
     questions_of_two_clients(&sessions());
 }
@@ -92,7 +92,7 @@ fn questions_of_two_clients(front: &Front) {
 /// The process of a session cannot say for which of the session's calls it asks; whichever carries the question, the
 /// answer gets there.
 #[test]
-fn a_client_with_several_calls_is_asked_once_for_each() {
+pub(super) fn a_client_with_several_calls_is_asked_once_for_each() {
     let front = sessions();
     let mut client = front.legacy();
     let calls = [(); 3].map(|()| client.call("act", act([form()])));
@@ -114,7 +114,7 @@ fn a_client_with_several_calls_is_asked_once_for_each() {
 }
 
 #[test]
-fn older_clients_are_asked_in_their_own_words() {
+pub(super) fn older_clients_are_asked_in_their_own_words() {
     for revision in Revision::ALL_LEGACY {
         let dialect = Dialect::legacy(revision).able(json!({"elicitation": {}, "sampling": {}}));
         let front = interactive();
@@ -140,7 +140,7 @@ fn older_clients_are_asked_in_their_own_words() {
 }
 
 #[test]
-fn a_client_that_declares_nothing_is_asked_nothing() {
+pub(super) fn a_client_that_declares_nothing_is_asked_nothing() {
     for front in fronts() {
         let mut client = front.connect(Dialect::legacy(Revision::NEWEST_LEGACY));
         client.initialize();
@@ -151,7 +151,7 @@ fn a_client_that_declares_nothing_is_asked_nothing() {
 
 /// Two rounds, in the first of which two threads of the child ask at once.
 #[test]
-fn modern_clients_answer_round_by_round() {
+pub(super) fn modern_clients_answer_round_by_round() {
     let front = interactive();
     let mut client = front.modern();
     let asked = form()[2].clone();
@@ -220,7 +220,7 @@ fn log(level: &str, data: &str) -> Value {
 
 /// A client hears what its own calls log, from the level that it has set, and nobody else does.
 #[test]
-fn log_messages_reach_their_caller_by_its_level() {
+pub(super) fn log_messages_reach_their_caller_by_its_level() {
     for front in fronts() {
         let mut client = front.connect(super::front::legacy());
         let introduction = client.initialize();
@@ -262,7 +262,7 @@ fn log_messages_reach_their_caller_by_its_level() {
 }
 
 #[test]
-fn modern_clients_hear_what_their_request_wants() {
+pub(super) fn modern_clients_hear_what_their_request_wants() {
     let front = interactive();
     let mut client = front.modern();
     let both = || act([log("debug", "low"), log("error", "high"), json!(["sleep", 50])]);
@@ -280,7 +280,7 @@ fn modern_clients_hear_what_their_request_wants() {
 /// A child that serves many clients at once cannot say whose question or message it has: it is told that there is
 /// nobody, and no client is promised any.
 #[test]
-fn children_of_many_clients_ask_nobody_and_tell_nobody() {
+pub(super) fn children_of_many_clients_ask_nobody_and_tell_nobody() {
     let front = Front::start();
     for mut client in front.both() {
         let text = told(&mut client, act([log("error", "secret"), form()]));
@@ -308,7 +308,7 @@ fn times(client: &mut Conversation, method: &str) -> usize {
 /// The first subscriber of a resource has the child subscribed, the last one unsubscribed; a successor is subscribed
 /// again.
 #[test]
-fn updates_reach_subscribers_and_nobody_else() {
+pub(super) fn updates_reach_subscribers_and_nobody_else() {
     let front = Front::start();
     let (mut first, mut second, mut third) = (front.legacy(), front.legacy(), front.legacy());
     let one = json!({"uri": "child://one"});
@@ -345,7 +345,7 @@ fn updates_reach_subscribers_and_nobody_else() {
 }
 
 #[test]
-fn a_modern_subscriber_listens_to_resources_of_children() {
+pub(super) fn a_modern_subscriber_listens_to_resources_of_children() {
     let front = Front::start();
     let mut listener = front.modern();
     let wanted = json!({"notifications": {"resourceSubscriptions": ["child://one"]}});

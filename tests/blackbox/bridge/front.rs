@@ -1,5 +1,6 @@
 //! What stands between clients and a child: the server with a shared pool, or the peer that the environment names.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +10,23 @@ use serde_json::{Value, json};
 use super::peer::Peer;
 use super::sinner::{act, misbehaving};
 use crate::harness::{
-    Conversation, Dialect, Process, Revision, Server, TransportKind, case, eventually, text_of,
+    Conversation, Dialect, Process, Revision, Server, Stdio, TransportKind, WEIR, case, eventually, text_of,
 };
 
 /// The variable that names a peer.
 const PEER: &str = "BRIDGE_PEER";
+
+thread_local! {
+    /// What clients of this thread's test speak over.
+    static TRANSPORT: Cell<TransportKind> = const { Cell::new(TransportKind::Http) };
+}
+
+/// Does something whose fronts serve, and have clients, over this transport.
+pub(super) fn over(transport: TransportKind, what: impl FnOnce()) {
+    let before = TRANSPORT.replace(transport);
+    what();
+    TRANSPORT.set(before);
+}
 
 /// A front of one child, and the child's mark.
 pub(super) struct Front {
@@ -23,6 +36,8 @@ pub(super) struct Front {
 
 pub(super) enum Host {
     Weir(Server),
+    /// A process for each client, with these arguments.
+    OfClients(Vec<String>),
     Peer(
         SocketAddr,
         #[allow(dead_code, reason = "it is killed when it is dropped")] Process,
@@ -46,6 +61,9 @@ impl Front {
         let command = command_line(&misbehaving(&mark, actions));
         let host = match std::env::var(PEER) {
             Ok(template) => start_peer(&template, &command),
+            Err(_) if TRANSPORT.get() == TransportKind::Stdio => {
+                Host::OfClients(arguments("stdio", &command, pool, flags))
+            }
             Err(_) => Host::Weir(start_weir(&command, pool, flags)),
         };
         Front { host, mark }
@@ -65,14 +83,19 @@ impl Front {
     pub(super) fn weir(&mut self) -> &mut Server {
         match &mut self.host {
             Host::Weir(server) => server,
-            Host::Peer(..) => panic!("a peer has no such thing"),
+            Host::OfClients(_) | Host::Peer(..) => panic!("there is no such thing"),
         }
     }
 
     /// A client whose conversation has not begun.
     pub(super) fn connect(&self, dialect: Dialect) -> Conversation {
         let transport = match &self.host {
-            Host::Weir(server) => TransportKind::Http.connect(server.address, dialect.revision),
+            Host::Weir(server) => TRANSPORT.get().connect(server.address, dialect.revision),
+            Host::OfClients(arguments) => {
+                let mut command = Command::new(WEIR);
+                command.args(arguments);
+                Box::new(Stdio::start(command, dialect.revision))
+            }
             Host::Peer(address, _) => Box::new(Peer::new(*address)),
         };
         Conversation::new(transport, dialect)
@@ -85,11 +108,16 @@ impl Front {
         client
     }
 
+    /// A client of the newest revision that the transport carries.
     pub(super) fn modern(&self) -> Conversation {
-        self.connect(Dialect::modern().able(abilities()))
+        if TRANSPORT.get().carries(Revision::MODERN) {
+            self.connect(Dialect::modern().able(abilities()))
+        } else {
+            self.legacy()
+        }
     }
 
-    /// One client of each era.
+    /// One client of each era, as far as the transport carries it.
     pub(super) fn both(&self) -> [Conversation; 2] {
         [self.legacy(), self.modern()]
     }
@@ -140,18 +168,38 @@ pub(super) fn command_line(command: &Command) -> String {
 }
 
 fn start_weir(command: &str, pool: &str, flags: &[&str]) -> Server {
+    let mut listening = vec![
+        "--admin",
+        "127.0.0.1:0",
+        "--report",
+        "json",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    if TRANSPORT.get() == TransportKind::HttpSse {
+        listening.extend(["--sse-legacy", "on"]);
+    }
+    listening.extend(flags);
+    let arguments = arguments("serve", command, pool, &listening);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Server::over(Process::start(&arguments))
+}
+
+/// Children are shared unless the pool says otherwise.
+fn arguments(how: &str, command: &str, pool: &str, flags: &[&str]) -> Vec<String> {
     let pool = if pool.contains("mode=") {
         pool.to_owned()
     } else {
         format!("mode=shared,{pool}")
     };
-    let mut arguments = vec!["serve", "--admin", "127.0.0.1:0", "--report", "json"];
-    arguments.extend(["--listen", "127.0.0.1:0", "--stdio", command, "--pool", &pool]);
-    if !flags.contains(&"--shards") {
-        arguments.extend(["--shards", "1"]);
+    let mut arguments = vec![how, "--stdio", command, "--pool", &pool];
+    match flags.iter().position(|flag| *flag == "--shards") {
+        // One client has one shard.
+        Some(at) if how == "stdio" => arguments.extend([&flags[..at], &flags[at + 2..]].concat()),
+        Some(_) => arguments.extend(flags),
+        None => arguments.extend([flags, &["--shards", "1"]].concat()),
     }
-    arguments.extend(flags);
-    Server::over(Process::start(&arguments))
+    arguments.into_iter().map(str::to_owned).collect()
 }
 
 fn start_peer(template: &str, command: &str) -> Host {

@@ -13,6 +13,8 @@
 //! | `probe` | what is said of programs before they are served |
 //! | `figures` | what operators are told of them |
 //! | `storm` | all children killed at once |
+//! | `processes` | the server as a process: what ends it, and what children write into its log |
+//! | `wire` | tests of `table` and `asking` over the other transports |
 //! | `upkeep` | children that are made warm, let go, and remembered |
 //! | `wrappers` | programs that only start the child |
 //! | `modern` | children of the modern era |
@@ -37,6 +39,7 @@ mod lives;
 mod modern;
 mod peer;
 mod probe;
+mod processes;
 mod sessions;
 mod several;
 mod sinner;
@@ -45,4 +48,5 @@ mod storm;
 mod table;
 mod tasks;
 mod upkeep;
+mod wire;
 mod wrappers;

@@ -22,7 +22,7 @@ fn is_member(object: &Value, name: &str) -> bool {
 }
 
 #[test]
-fn row_01_capabilities_instructions_and_name_are_the_childs() {
+pub(super) fn row_01_capabilities_instructions_and_name_are_the_childs() {
     let front = Front::start();
     let introduction = front.connect(super::front::legacy()).initialize();
     assert_eq!(introduction["instructions"], "Tell me what to do.");
@@ -34,7 +34,7 @@ fn row_01_capabilities_instructions_and_name_are_the_childs() {
 }
 
 #[test]
-fn row_02_all_pages_of_lists_are_there_and_each_item_once() {
+pub(super) fn row_02_all_pages_of_lists_are_there_and_each_item_once() {
     let front = Front::of(&["mcp:[pages:5]"], "max=1");
     for mut client in front.both() {
         let names = names_of(&mut client, "tools/list", "tools");
@@ -47,7 +47,7 @@ fn row_02_all_pages_of_lists_are_there_and_each_item_once() {
 }
 
 #[test]
-fn row_03_an_id_beyond_53_bits_comes_back() {
+pub(super) fn row_03_an_id_beyond_53_bits_comes_back() {
     let front = Front::start();
     for mut client in front.both() {
         let id = json!(9_007_199_254_740_993_u64);
@@ -62,7 +62,7 @@ fn row_03_an_id_beyond_53_bits_comes_back() {
 }
 
 #[test]
-fn row_04_equal_ids_of_two_sessions_are_two() {
+pub(super) fn row_04_equal_ids_of_two_sessions_are_two() {
     let front = Front::start();
     let mut clients = [front.legacy(), front.legacy(), front.modern(), front.modern()];
     // The first that asks is answered last.
@@ -80,7 +80,7 @@ fn row_04_equal_ids_of_two_sessions_are_two() {
 }
 
 #[test]
-fn row_05_what_a_child_says_is_passed_on_byte_for_byte() {
+pub(super) fn row_05_what_a_child_says_is_passed_on_byte_for_byte() {
     let front = Front::start();
     for mut client in front.both() {
         let result = odd_result();
@@ -93,7 +93,7 @@ fn row_05_what_a_child_says_is_passed_on_byte_for_byte() {
 }
 
 #[test]
-fn row_06_progress_comes_on_its_call_with_the_clients_token() {
+pub(super) fn row_06_progress_comes_on_its_call_with_the_clients_token() {
     let front = Front::start();
     progress(front.legacy());
 }
@@ -123,7 +123,7 @@ fn progress(mut client: Conversation) {
 }
 
 #[test]
-fn row_07_a_cancellation_reaches_the_child() {
+pub(super) fn row_07_a_cancellation_reaches_the_child() {
     let front = Front::start();
     for (number, mut client) in front.both().into_iter().enumerate() {
         let id = client.call("act", act(["count", "await-cancel", "forget"]));
@@ -141,7 +141,7 @@ fn row_07_a_cancellation_reaches_the_child() {
 }
 
 #[test]
-fn row_08_an_error_keeps_its_code_and_data() {
+pub(super) fn row_08_an_error_keeps_its_code_and_data() {
     let front = Front::start();
     for mut client in front.both() {
         let error =
@@ -153,7 +153,7 @@ fn row_08_an_error_keeps_its_code_and_data() {
 }
 
 #[test]
-fn row_09_an_unknown_tool_is_an_error_of_the_protocol() {
+pub(super) fn row_09_an_unknown_tool_is_an_error_of_the_protocol() {
     let front = Front::start();
     for mut client in front.both() {
         let id = client.call("nothing", json!({}));
@@ -162,7 +162,7 @@ fn row_09_an_unknown_tool_is_an_error_of_the_protocol() {
 }
 
 #[test]
-fn row_10_a_resource_that_is_not_found_has_its_code() {
+pub(super) fn row_10_a_resource_that_is_not_found_has_its_code() {
     let front = Front::start();
     let mut client = front.legacy();
     let read = client.ask("resources/read", json!({"uri": "child://one"}));
@@ -183,7 +183,7 @@ fn interactive() -> Front {
 }
 
 #[test]
-fn row_11_a_question_finds_its_caller() {
+pub(super) fn row_11_a_question_finds_its_caller() {
     let front = interactive();
     let mut client = front.legacy();
     let id = client.call("act", act([question()]));
@@ -194,7 +194,7 @@ fn row_11_a_question_finds_its_caller() {
 }
 
 #[test]
-fn row_12_a_log_message_finds_its_caller() {
+pub(super) fn row_12_a_log_message_finds_its_caller() {
     let front = interactive();
     let (mut caller, mut other) = (front.legacy(), front.legacy());
     let params = json!({"level": "error", "data": "secret"});
@@ -205,7 +205,7 @@ fn row_12_a_log_message_finds_its_caller() {
 }
 
 #[test]
-fn row_13_an_update_of_a_resource_finds_its_subscriber() {
+pub(super) fn row_13_an_update_of_a_resource_finds_its_subscriber() {
     let front = Front::start();
     let (mut subscriber, mut other) = (front.legacy(), front.legacy());
     subscriber.ask("resources/subscribe", json!({"uri": "child://one"}));
@@ -227,7 +227,7 @@ fn row_13_an_update_of_a_resource_finds_its_subscriber() {
 }
 
 #[test]
-fn row_14_clients_hear_that_a_list_has_changed() {
+pub(super) fn row_14_clients_hear_that_a_list_has_changed() {
     let front = Front::start();
     let mut clients = [front.legacy(), front.legacy()];
     let id = clients[0].call("act", act([json!(["add", "new"])]));
@@ -247,12 +247,12 @@ fn row_14_clients_hear_that_a_list_has_changed() {
 }
 
 #[test]
-fn row_15_lines_that_are_no_json_are_skipped() {
+pub(super) fn row_15_lines_that_are_no_json_are_skipped() {
     harmless(&["hello\n", "\n\n\r\n", "{\"jsonrpc\":\n"]);
 }
 
 #[test]
-fn row_16_lines_that_are_no_utf_8_are_skipped() {
+pub(super) fn row_16_lines_that_are_no_utf_8_are_skipped() {
     harmless(&[
         "\u{ff}\u{fe}\n",
         "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/\u{c3}\"}\n",
@@ -260,7 +260,7 @@ fn row_16_lines_that_are_no_utf_8_are_skipped() {
 }
 
 #[test]
-fn row_17_answers_to_nobody_are_dropped() {
+pub(super) fn row_17_answers_to_nobody_are_dropped() {
     harmless(&[
         "{\"jsonrpc\":\"2.0\",\"id\":987654321,\"result\":{\"content\":[]}}\n",
         "{\"jsonrpc\":\"2.0\",\"id\":\"nobody\",\"result\":{}}\n",
@@ -268,7 +268,7 @@ fn row_17_answers_to_nobody_are_dropped() {
 }
 
 #[test]
-fn row_18_ten_mebibytes_of_stderr_block_nothing() {
+pub(super) fn row_18_ten_mebibytes_of_stderr_block_nothing() {
     let front = Front::start();
     for mut client in front.both() {
         assert_eq!(told(&mut client, act([json!(["stderr", 10_u32 << 20])])), "done");
@@ -277,7 +277,7 @@ fn row_18_ten_mebibytes_of_stderr_block_nothing() {
 }
 
 #[test]
-fn row_19_modern_clients_discover_the_child() {
+pub(super) fn row_19_modern_clients_discover_the_child() {
     let front = Front::start();
     let discovered = front.modern().ask("server/discover", json!({}));
     let versions = discovered["supportedVersions"].as_array().unwrap();
@@ -291,7 +291,7 @@ fn row_19_modern_clients_discover_the_child() {
 }
 
 #[test]
-fn row_20_modern_clients_call_a_legacy_child() {
+pub(super) fn row_20_modern_clients_call_a_legacy_child() {
     let front = Front::start();
     let mut client = front.modern();
     let result = client.ask(
@@ -308,7 +308,7 @@ fn row_20_modern_clients_call_a_legacy_child() {
 }
 
 #[test]
-fn row_21_a_modern_clients_child_asks_its_caller() {
+pub(super) fn row_21_a_modern_clients_child_asks_its_caller() {
     let front = interactive();
     let mut client = front.modern();
     let params = json!({"name": "act", "arguments": act([question()])});
@@ -326,7 +326,7 @@ fn row_21_a_modern_clients_child_asks_its_caller() {
 }
 
 #[test]
-fn row_22_modern_progress_comes_on_its_call() {
+pub(super) fn row_22_modern_progress_comes_on_its_call() {
     let front = Front::start();
     progress(front.modern());
 }
@@ -335,7 +335,7 @@ fn row_22_modern_progress_comes_on_its_call() {
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 #[test]
-fn row_23_a_call_whose_child_dies_gets_an_error_at_once() {
+pub(super) fn row_23_a_call_whose_child_dies_gets_an_error_at_once() {
     let front = Front::start();
     for mut client in front.both() {
         let begun = Instant::now();
@@ -349,7 +349,7 @@ fn row_23_a_call_whose_child_dies_gets_an_error_at_once() {
 }
 
 #[test]
-fn row_24_the_same_client_is_served_by_the_next_child() {
+pub(super) fn row_24_the_same_client_is_served_by_the_next_child() {
     let front = Front::start();
     for mut client in front.both() {
         let id = client.call("act", act([json!(["signal", 9])]));
@@ -359,7 +359,7 @@ fn row_24_the_same_client_is_served_by_the_next_child() {
 }
 
 #[test]
-fn row_25_a_new_client_is_served_by_the_next_child() {
+pub(super) fn row_25_a_new_client_is_served_by_the_next_child() {
     let front = Front::start();
     let mut first = front.legacy();
     let id = first.call("act", act([json!(["signal", 9])]));

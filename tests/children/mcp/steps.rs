@@ -3,6 +3,7 @@
 //! | step | does |
 //! |---|---|
 //! | `write TEXT` | writes these characters, a byte each; `$ID` is the id of the call |
+//! | `mutter TEXT` | writes a line of these bytes to stderr |
 //! | `answer RESULT` | answers with this text as result |
 //! | `error ERROR` | answers with this text as error |
 //! | `bytes N` | answers by a line of exactly so many bytes, without its end |
@@ -25,6 +26,7 @@
 //!
 //! A call that was not answered by its steps is answered in the end by the text `done`.
 
+use std::io::Write;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,6 +92,15 @@ impl Act {
                 let bytes: Vec<u8> = text.chars().map(|letter| u8::try_from(letter).unwrap()).collect();
                 self.is_answered |= values[0].as_str().is_some_and(|text| text.contains("$ID"));
                 self.server.write(&bytes);
+            }
+            "mutter" => {
+                let bytes: Vec<u8> = text()
+                    .chars()
+                    .map(|letter| u8::try_from(letter).unwrap())
+                    .collect();
+                std::io::stderr()
+                    .write_all(&[&bytes[..], b"\n"].concat())
+                    .unwrap();
             }
             "answer" => self.answer("result", &text()),
             "error" => self.answer("error", &text()),
