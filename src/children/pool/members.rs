@@ -99,6 +99,8 @@ pub struct Pool {
     failures: Failures,
     service: Estimate,
     start: Estimate,
+    /// Since when calls wait without a pause, or since the newest child is ready, whichever is later.
+    waits_since: Option<Instant>,
     /// Children that have become ready since one was worn, and have taken nobody's place yet.
     successors: u32,
     is_draining: bool,
@@ -114,6 +116,7 @@ impl Pool {
             failures: Failures::default(),
             service: Estimate::default(),
             start: Estimate::default(),
+            waits_since: None,
             successors: 0,
             is_draining: false,
         }
@@ -127,12 +130,15 @@ impl Pool {
             }
         }
         self.wear_old(now);
+        self.waits_since = (waiting > 0).then(|| self.waits_since.unwrap_or(now));
         if let Some(member) = self.replaced() {
             self.on_retired(member);
             return PoolStep::Retire { member };
         }
-        if !self.wants_another(waiting) {
-            return PoolStep::Wait(now + LOOK_EVERY);
+        if !self.wants_another(waiting, now) {
+            let look = now + LOOK_EVERY;
+            let outlasts = self.waits_since.map(|since| since + self.start_time());
+            return PoolStep::Wait(outlasts.filter(|at| *at > now).map_or(look, |at| at.min(look)));
         }
         if !self.failures.may_start(now) {
             let at = self.failures.not_before().unwrap_or(now + LOOK_EVERY);
@@ -168,6 +174,7 @@ impl Pool {
         if let MemberState::Starting { since } = member.state {
             member.state = MemberState::Serving { since: now };
             self.start.add(age(since, now));
+            self.waits_since = None;
             self.failures.on_ready();
             let has_worn = self.members.iter().any(Member::is_worn_and_serves);
             self.successors += u32::from(has_worn);
@@ -285,7 +292,11 @@ impl Pool {
         worn
     }
 
-    fn wants_another(&self, waiting: usize) -> bool {
+    fn start_time(&self) -> Duration {
+        self.start.get().unwrap_or(START_GUESS)
+    }
+
+    fn wants_another(&self, waiting: usize, now: Instant) -> bool {
         let starting = self.count(|state| matches!(state, MemberState::Starting { .. }));
         let serving = self.serving();
         if self.is_draining {
@@ -307,11 +318,16 @@ impl Pool {
         if serving < self.sizes.min_idle.min(self.sizes.max) {
             return true;
         }
-        let start = self.start.get().unwrap_or(START_GUESS);
+        let start = self.start_time();
         let service = self.service.get().unwrap_or(Duration::ZERO);
+        // Places may be taken by calls that take much longer than most: their clients are asked, or left.
+        let outlasts = |since: Instant| age(since, now) > start;
         match serving {
             0 => waiting > 0,
-            _ => starting_pays(waiting, service, serving, self.sizes.in_flight_max, start),
+            _ => {
+                starting_pays(waiting, service, serving, self.sizes.in_flight_max, start)
+                    || self.waits_since.is_some_and(outlasts)
+            }
         }
     }
 
@@ -332,6 +348,32 @@ mod tests {
             is_owned: false,
             ..PoolSizes::of(&PoolSettings::default(), 4)
         }
+    }
+
+    /// Though calls are short as a rule, one may wait for a place that is not given back.
+    #[test]
+    fn another_child_starts_when_calls_have_waited_for_as_long_as_that_takes() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut pool = Pool::new(sizes());
+        let first = started(&mut pool, 0, at(0));
+        pool.on_ready(first, at(100));
+        pool.on_answered(Duration::from_millis(1));
+        // What comes and goes is no reason.
+        for ms in [200, 400, 600] {
+            assert_eq!(pool.step(1, at(ms)), PoolStep::Wait(at(ms + 100)));
+            assert_eq!(
+                pool.step(0, at(ms + 90)),
+                PoolStep::Wait(at(ms + 90) + LOOK_EVERY)
+            );
+        }
+        assert_eq!(pool.step(1, at(1000)), PoolStep::Wait(at(1100)));
+        let second = started(&mut pool, 1, at(1101));
+        assert_eq!(pool.step(1, at(1150)), PoolStep::Wait(at(1150) + LOOK_EVERY));
+        pool.on_ready(second, at(1201));
+        // It is given the time to take the call.
+        assert_eq!(pool.step(1, at(1202)), PoolStep::Wait(at(1302)));
+        started(&mut pool, 1, at(1303));
     }
 
     fn started(pool: &mut Pool, waiting: usize, now: Instant) -> MemberKey {

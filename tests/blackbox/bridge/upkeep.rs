@@ -21,6 +21,20 @@ fn a_child_answers_the_call_for_warmth_before_it_takes_others() {
     });
 }
 
+/// Calls that take much longer than others, since their clients are asked, keep nobody waiting while more may start.
+#[test]
+fn a_place_that_is_not_given_back_is_made_up_for() {
+    let front = Front::of(&["mcp"], "interactive=on,min_idle=1,max=2");
+    let mut asked = front.legacy();
+    assert_eq!(asked.text_of("echo", json!({"message": "short"})), "short");
+    let form = json!({"message": "who?", "requestedSchema": {"type": "object", "properties": {}}});
+    let id = asked.call("act", act([json!(["ask", "elicitation/create", form])]));
+    let question = asked.message();
+    assert_eq!(front.modern().text_of("echo", json!({"message": "next"})), "next");
+    asked.respond(&question["id"], &json!({"action": "decline"}));
+    asked.result(&id);
+}
+
 #[test]
 fn children_that_are_not_needed_end() {
     let mut front = Front::of(&["mcp"], "max=3,min_idle=1,max_in_flight=1,idle_timeout=1s");
