@@ -7,7 +7,9 @@
 # configuration says. scripts/clients/scenario.json has the expected answers, and the limits of each client. Some are pages in
 # a browser: one of another origin, with nothing but fetch and EventSource, and the Inspector's web interface.
 #
-# Usage: scripts/clients.sh [WEIR [EVERYTHING]]        The binaries; without them, debug builds are made.
+# Usage: scripts/clients.sh [--pool KEY=VALUE,…] [WEIR [EVERYTHING]]
+#   --pool             The servers are children of `weir serve` and `weir stdio`, in such a pool: the tour is of those.
+#   WEIR, EVERYTHING   The binaries; without them, debug builds are made.
 #
 # Needs Node.js with npm, Python 3.11 or newer with pip, Cargo, and Chromium or the right to install Debian's package of
 # it. The clients come from their registries, in the versions pinned in scripts/clients/, into target/clients/, and stay
@@ -21,7 +23,9 @@ target=${CARGO_TARGET_DIR:-$here/../target}
 cache=$target/clients
 client_seconds_max=120
 start_seconds_max=10
+quiet="--log-level warn --access-log off"
 
+pool=
 passed=0
 failed=0
 server_pid=
@@ -150,9 +154,21 @@ started() {
   echo "$found"
 }
 
+# What the server serves: its toolsets, or itself as a child.
+served() {
+  local toolsets=(--toolset files --toolset demo --root "$scratch/root")
+  if [[ -n $pool ]]; then
+    printf '%s\n' --stdio "$weir stdio $quiet ${toolsets[*]}" --pool "$pool"
+  else
+    printf '%s\n' "${toolsets[@]}"
+  fi
+}
+
 start_server() {
+  local serving
+  mapfile -t serving < <(served)
   : >"$scratch/log"
-  "$weir" serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --toolset files --toolset demo --sse-legacy on --root "$scratch/root" \
+  "$weir" serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --sse-legacy on "${serving[@]}" \
     >"$scratch/report" 2>"$scratch/log" &
   server_pid=$!
   url=$(started "$server_pid" "$scratch/log" 'http://[^ ]*/mcp') || die "$weir does not serve"
@@ -167,26 +183,35 @@ make_desktop() {
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   desktop=$scratch/desktop.json
   desktop_metrics=http://127.0.0.1:$port/metrics
-  python3 - "$weir" "$everything" "$scratch/root" "127.0.0.1:$port" >"$desktop" <<'PYTHON'
+  local serving
+  mapfile -t serving < <(served)
+  # The clients report the tour's failing calls, not records on stderr.
+  python3 - "$weir" "$everything" "$quiet" "127.0.0.1:$port" "$pool" "${serving[@]}" >"$desktop" <<'PYTHON'
 import json
 import sys
 
-weir, everything, root, admin = sys.argv[1:]
-# The clients report the tour's failing calls, not records on stderr.
-serve = "stdio --log-level warn --access-log off --toolset files --toolset demo".split()
+weir, everything, quiet, admin, pool, *serving = sys.argv[1:]
+serve = ["stdio", *quiet.split(), *serving]
+own = [everything, "--option", "transport=stdio", "--option", "access-log=off"]
+if pool:
+    own = [weir, "stdio", *quiet.split(), "--stdio", " ".join(own), "--pool", pool]
 servers = {
-    "weir": {"command": weir, "args": [*serve, "--root", root, "--admin", admin]},
+    "weir": {"command": weir, "args": [*serve, "--admin", admin]},
     # For who starts several at once.
-    "bare": {"command": weir, "args": [*serve, "--root", root]},
-    "everything": {"command": everything, "args": ["--option", "transport=stdio", "--option", "access-log=off"]},
+    "bare": {"command": weir, "args": serve},
+    "everything": {"command": own[0], "args": own[1:]},
 }
 print(json.dumps({"mcpServers": servers}))
 PYTHON
 }
 
 start_everything() {
+  local serving=("$everything" --option sse-legacy=on)
+  if [[ -n $pool ]]; then
+    serving=("$weir" serve --sse-legacy on --stdio "$everything --option transport=stdio --option access-log=off" --pool "$pool")
+  fi
   : >"$scratch/everything.log"
-  "$everything" --listen 127.0.0.1:0 --option sse-legacy=on >"$scratch/everything.log" 2>&1 &
+  "${serving[@]}" --listen 127.0.0.1:0 >"$scratch/everything.log" 2>&1 &
   everything_pid=$!
   EVERYTHING_URL=$(started "$everything_pid" "$scratch/everything.log" 'http://[^ ]*/mcp') ||
     die "$everything does not serve"
@@ -323,6 +348,10 @@ run_clients() {
 
 # --- Main -------------------------------------------------------------------------------------------------------------
 
+if [[ ${1:-} == --pool ]]; then
+  pool=$2
+  shift 2
+fi
 weir=${1:-}
 if [[ -z $weir ]]; then
   cargo build --quiet --manifest-path "$here/../Cargo.toml" --bin weir
