@@ -21,6 +21,7 @@ pub fn foreign_server(
         server_info: introduction.server_info.clone(),
         instructions: introduction.instructions.clone(),
         is_modern: introduction.revision.era() == Era::Modern,
+        clients: None,
         features: ForeignFeatures {
             tools: said.tools,
             prompts: said.prompts,

@@ -11,12 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, Client, ClientKey, ClientValues};
 use crate::metrics::{ChildRefusal, ChildTally, DurationCounts};
-use crate::registry::ServerIndex;
+use crate::registry::{ClientRules, ServerIndex};
 
 use super::child::{ChildLimits, ChildLists, ChildProfile, EndingStep, Introduction, WarmupCall};
-use super::client::{Client, ClientKey, ClientValues};
 use super::local::{ChildEnd, LocalLimits, LocalRefusal};
 use super::mesh::ChildMesh;
 use super::piped::PipeSockets;
@@ -249,19 +248,6 @@ pub struct ServerParts {
     pub limits: LocalLimits,
     /// How its clients are told apart; `None` if every child serves all of them.
     pub clients: Option<ClientRules>,
-}
-
-/// How the clients of a server are told apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientRules {
-    /// Whether each call is a client of its own, whoever makes it.
-    pub is_by_call: bool,
-    /// Whether those who cannot be told apart are one client; otherwise each of their calls is one.
-    pub are_strangers_one: bool,
-    /// The header of HTTP whose value tells clients apart, in lower case.
-    pub key_header: Option<String>,
-    /// Variables that requests set for the child of their client: their names, and the headers, in lower case.
-    pub env_from: Vec<(String, String)>,
 }
 
 /// What every shard is given about children.

@@ -16,7 +16,6 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | `client` | the client that a child belongs to |
 //! | `line` | the lines of a child: found in pieces, checked, taken apart, put together with other ids |
 //! | `child` | one child: handshake, lists, calls in flight, what it is to read, its end |
 //! | `piped` | a child with its pipes on a data ring |
@@ -56,7 +55,6 @@
 //! - Everything a child can make us keep has a bound: a line, the lists, what it has not read, what is logged.
 
 mod child;
-mod client;
 mod foreign;
 mod line;
 mod local;
@@ -68,6 +66,8 @@ pub(crate) mod played_process;
 mod pool;
 mod rate;
 
+pub use crate::mcp::{Client, ClientKey, ClientProfile, ClientValues, KeptFields};
+pub use crate::registry::ClientRules;
 pub use child::{
     Abandoned, Answer, Asked, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
     ChildLimits, ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired,
@@ -75,7 +75,6 @@ pub use child::{
     OWN_IDS_MAX, Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape,
     WarmupCall,
 };
-pub use client::{Client, ClientKey, ClientProfile, ClientValues, KeptFields};
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,
@@ -89,8 +88,8 @@ pub use local::{
     CallFailure, ChildEnd, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,
 };
 pub use mail::{
-    Adoption, Assignment, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ClientRules, ServerParts,
-    Settled, Supervisor,
+    Adoption, Assignment, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Settled,
+    Supervisor,
 };
 pub use mesh::ChildMesh;
 pub use piped::{PipeEnd, PipeKeys, PipeSockets, PipedChild};

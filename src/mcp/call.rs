@@ -10,6 +10,7 @@ use crate::registry::{
 };
 
 use crate::mcp::binding::Binding;
+use crate::mcp::child_client::Sender;
 use crate::mcp::error::Failure;
 use crate::mcp::lists::cursor::Cursor;
 use crate::mcp::params::{members, present};
@@ -375,6 +376,17 @@ impl Ticket {
         self.conversation
     }
 
+    /// What the request shows of its client.
+    pub fn sender(&self) -> Sender {
+        Sender {
+            principal: self.principal,
+            conversation: self.conversation,
+            is_on_channel: self.is_on_channel,
+            revision: self.revision,
+            capabilities: self.capabilities,
+        }
+    }
+
     /// The principal that sent the request.
     pub fn principal(&self) -> Principal {
         self.principal
@@ -390,11 +402,6 @@ impl Ticket {
     /// channel is no stream of HTTP, and messages that it missed are gone with it.
     pub fn is_resumable(&self) -> bool {
         self.session().is_some() && !self.is_on_channel
-    }
-
-    /// Whether the request came on a channel.
-    pub fn is_on_channel(&self) -> bool {
-        self.is_on_channel
     }
 
     /// Whether the call runs as a task.

@@ -3,6 +3,7 @@
 use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
 
 use crate::mcp::call::Work;
+use crate::mcp::child_client::Heads;
 use crate::mcp::eras::batch::{Batch, Opened};
 use crate::mcp::eras::legacy;
 use crate::mcp::eras::modern;
@@ -157,8 +158,16 @@ impl Protocol {
         let opened = if request_context.names_modern_revision() {
             Err(Failure::Batch(BatchFault::NotInThisRevision))
         } else {
-            session_context::context(self, request_context, state)
-                .and_then(|context| Batch::open(self, context, text, root, state, out))
+            session_context::context(self, request_context, state).and_then(|context| {
+                Batch::open(
+                    self,
+                    (context, Heads::Of(request_context)),
+                    text,
+                    root,
+                    state,
+                    out,
+                )
+            })
         };
         opened.unwrap_or_else(|failure| {
             Opened::Reply(self.refuse_batch(request_context, root, text, failure, state, out))

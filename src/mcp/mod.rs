@@ -24,6 +24,7 @@
 
 mod binding;
 mod call;
+mod child_client;
 mod decode;
 mod eras;
 mod error;
@@ -49,6 +50,9 @@ mod writing;
 
 pub use crate::registry::ClientCapabilities;
 pub use call::{Resumed, Ticket, Work};
+pub use child_client::{
+    ChildOwner, Client, ClientKey, ClientProfile, ClientValues, Heads, KeptFields, Sender,
+};
 pub use decode::Step;
 pub use eras::batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use eras::get_stream::{NoStream, Opening, StreamRequest};

@@ -5,6 +5,7 @@
 //! and how it gets from one shard to another. Nothing here waits.
 
 use crate::jsonrpc::RequestId;
+use crate::mcp::child_client::ChildOwner;
 use crate::mcp::sessions::{OpenSession, SessionToken, Sessions};
 use crate::mcp::task::Tasks;
 use crate::mcp::time::UnixSeconds;
@@ -29,11 +30,25 @@ pub trait FeatureState {
     /// The level that the session set; `None` if it never set one.
     fn log_level(&self, session: SessionToken) -> Option<LogLevel>;
 
-    /// `resources/subscribe`; doing it twice is the same as once.
+    /// `resources/subscribe`, to what is the same for all clients; doing it twice is the same as once.
     ///
     /// # Errors
     /// See [`StateRefused`].
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused>;
+    #[cfg(any(test, feature = "internals"))]
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
+        self.subscribe_as(session, uri, None)
+    }
+
+    /// The same; if there is an owner, to what its own child tells.
+    ///
+    /// # Errors
+    /// See [`StateRefused`].
+    fn subscribe_as(
+        &self,
+        session: &OpenSession,
+        uri: &str,
+        owner: Option<ChildOwner>,
+    ) -> Result<(), StateRefused>;
 
     /// `resources/unsubscribe`; a URI that was never subscribed to is fine, too.
     fn unsubscribe(&self, session: &OpenSession, uri: &str);

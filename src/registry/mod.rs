@@ -152,6 +152,7 @@ pub use asking::tool_error::ToolError;
 pub use content::{ContentAnnotations, ContentBlock, ResourceContents, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;
+pub use describing::client_rules::ClientRules;
 pub use describing::foreign::{
     ForeignFault, ForeignFaultKind, ForeignFeatures, ForeignItem, ForeignKind, ForeignServer, declared_tasks,
 };

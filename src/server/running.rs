@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::ptr::addr_eq;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,9 @@ use super::start_error::StartError;
 use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::{ListenAddress, Settings};
-use crate::mcp::{Options, Protocol, server_watching};
+use crate::mcp::{ChildOwner, Options, Protocol, server_watching};
 use crate::metrics::{Report, ShardReport, ToolLabels};
-use crate::registry::{ForeignKind, Registry, ServerHandle, Watch, WatchList};
+use crate::registry::{ForeignKind, Registry, ServerHandle, ToolError, Updates, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, Spread, UnixPeers};
 use crate::transport::http::HealthSource;
@@ -414,6 +415,20 @@ impl Watchers for CurrentWatchers {
             let watch = self.watches.get(server.as_usize())?;
             Some(Arc::<ChildWatch>::clone(watch) as Arc<dyn Watch>)
         })
+    }
+
+    fn watch(
+        &self,
+        watcher: &Arc<dyn Watch>,
+        updates: Updates,
+        owner: Option<&ChildOwner>,
+    ) -> Result<Box<dyn Send>, ToolError> {
+        let uri = updates.uri().to_owned();
+        let is_it = |watch: &&Arc<ChildWatch>| addr_eq(Arc::as_ptr(watch), Arc::as_ptr(watcher));
+        match self.watches.iter().find(is_it) {
+            Some(watch) => Ok(watch.begin(&uri, owner)),
+            None => watcher.watch(&uri, updates),
+        }
     }
 
     fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {

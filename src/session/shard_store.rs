@@ -13,8 +13,9 @@ use super::ShardIds;
 use super::store::Store;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
-    CancelTask, EndSession, FeatureState, OpenSession, Principal, Session, SessionId, SessionToken,
-    SessionUnavailable, Sessions, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixSeconds,
+    CancelTask, ChildOwner, EndSession, FeatureState, OpenSession, Principal, Session, SessionId,
+    SessionToken, SessionUnavailable, Sessions, StateRefused, StateSeal, TaskOwner, TaskView, Tasks,
+    UnixSeconds,
 };
 use crate::registry::{AnswerError, LogLevel};
 
@@ -71,8 +72,13 @@ impl FeatureState for ShardStore {
         self.store.log_level(session)
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
-        self.store.subscribe(session, uri)
+    fn subscribe_as(
+        &self,
+        session: &OpenSession,
+        uri: &str,
+        owner: Option<ChildOwner>,
+    ) -> Result<(), StateRefused> {
+        self.store.subscribe_as(session, uri, owner)
     }
 
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {

@@ -15,8 +15,9 @@ use super::tasks::{TaskOptions, TaskStore};
 use super::{SealedSessions, SessionKey, SessionOptions, ShardIds};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
-    CancelTask, EndSession, FeatureState, OpenSession, Principal, Session, SessionId, SessionToken,
-    SessionUnavailable, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis, UnixSeconds,
+    CancelTask, ChildOwner, EndSession, FeatureState, OpenSession, Principal, Session, SessionId,
+    SessionToken, SessionUnavailable, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis,
+    UnixSeconds,
 };
 use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
@@ -195,8 +196,13 @@ impl FeatureState for Store {
         self.live.log_level(session)
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
-        self.live.subscribe(session, uri)
+    fn subscribe_as(
+        &self,
+        session: &OpenSession,
+        uri: &str,
+        owner: Option<ChildOwner>,
+    ) -> Result<(), StateRefused> {
+        self.live.subscribe_as(session, uri, owner)
     }
 
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {

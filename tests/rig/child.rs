@@ -48,6 +48,7 @@ pub(super) fn registry() -> Registry {
         server_info: br#"{"name":"played","version":"1"}"#.as_slice().into(),
         instructions: None,
         is_modern: false,
+        clients: None,
         features: ForeignFeatures {
             tools: true,
             ..ForeignFeatures::default()

@@ -10,9 +10,9 @@
 //! they are wanted.
 //! Specification: 2026-07-28, basic/versioning; basic/transports/stdio.
 
-use crate::children::client::ClientProfile;
 use crate::children::line::{Kind, write_own_meta};
 use crate::jsonrpc::{members, write_string};
+use crate::mcp::ClientProfile;
 use crate::mcp::{Era, Revision};
 
 use super::handshake_error::HandshakeError;

@@ -139,6 +139,56 @@ fn a_modern_child_that_refuses_to_be_listened_to_is_left_alone() {
 }
 
 #[test]
+fn a_modern_child_is_listened_to_anew_when_other_resources_are_of_interest() {
+    let mut rig = Rig::probing();
+    let declared = DISCOVERED.replace(r#""tools":{}"#, r#""tools":{"listChanged":true},"resources":{}"#);
+    rig.say(&format!("{{\"id\":1,\"result\":{declared}}}\n"));
+    rig.read();
+    rig.child.subscribe("b", true, rig.now);
+    rig.child.subscribe("a\"", true, rig.now);
+    assert_eq!(rig.read(), "", "changes are gathered");
+    rig.child.renew_listening(rig.now);
+    let asked = rig.read();
+    let [listen, cancel] = asked.lines().collect::<Vec<_>>()[..] else {
+        panic!("{asked}");
+    };
+    assert!(
+        listen.contains(r#""id":3,"method":"subscriptions/listen""#)
+            && listen.ends_with(
+                r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a\"","b"]}}}"#
+            ),
+        "{listen}"
+    );
+    assert!(
+        cancel.contains(r#""method":"notifications/cancelled","params":{"requestId":2,"#),
+        "{cancel}"
+    );
+    rig.child.renew_listening(rig.now);
+    rig.child.subscribe("b", true, rig.now);
+    rig.child.renew_listening(rig.now);
+    assert_eq!(rig.read(), "");
+    // The end of the old one is no end.
+    rig.say("{\"id\":2,\"result\":{\"resultType\":\"complete\"}}\n");
+    rig.say("{\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"b\"}}\n");
+    assert_eq!(rig.told(), ["ready", "updated b"]);
+    assert_eq!(rig.child.counters(), ChildCounters::default());
+    rig.child.subscribe("b", false, rig.now);
+    rig.child.renew_listening(rig.now);
+    assert!(rig.read().contains(r#""resourceSubscriptions":["a\""]"#));
+    // One that will not hear of resources still tells of lists, until it is asked for others.
+    rig.say("{\"id\":4,\"error\":{\"code\":-32602,\"message\":\"no\"}}\n");
+    rig.child.renew_listening(rig.now);
+    let asked = rig.read();
+    assert!(
+        asked.contains(r#""id":5"#) && !asked.contains("resourceSubscriptions"),
+        "{asked}"
+    );
+    rig.child.subscribe("c", true, rig.now);
+    rig.child.renew_listening(rig.now);
+    assert!(rig.read().contains(r#""resourceSubscriptions":["a\"","c"]"#));
+}
+
+#[test]
 fn a_log_message_is_about_the_only_call_or_the_oldest_of_the_only_client() {
     const SAID: &str = "{\"method\":\"notifications/message\",\"params\":{\"level\":\"info\"}}\n";
     for ask_timeout in [None, Some(Duration::from_secs(60))] {

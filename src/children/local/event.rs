@@ -7,7 +7,7 @@ use crate::children::child::{
 };
 use crate::children::line::Unreadable;
 use crate::children::pool::MemberKey;
-use crate::mcp::Announcement;
+use crate::mcp::{Announcement, ClientKey};
 use crate::metrics::ChildRefusal;
 
 /// Why a call is not taken in, or waits no longer.
@@ -151,8 +151,13 @@ pub enum LocalEvent<'e, C> {
         /// Which one.
         member: MemberKey,
     },
-    /// The resource at this URI was updated.
-    Updated(String),
+    /// A resource was updated.
+    Updated {
+        /// The client whose child says so, if it is one's.
+        owner: Option<ClientKey>,
+        /// Where it is.
+        uri: String,
+    },
     /// A child logs something.
     Logged {
         /// Which one.
@@ -219,7 +224,7 @@ pub enum LocalEvent<'e, C> {
 
 /// Passes on what a child told; a failure is kept, since the child is in use.
 pub(super) fn pass_on<C>(
-    member: MemberKey,
+    (member, owner): (MemberKey, Option<ClientKey>),
     event: ChildEvent<'_, C>,
     failed: &mut Option<ChildFailure>,
     tell: &mut impl FnMut(LocalEvent<'_, C>),
@@ -246,7 +251,7 @@ pub(super) fn pass_on<C>(
             introduction,
             lists,
         },
-        ChildEvent::Updated(uri) => LocalEvent::Updated(uri),
+        ChildEvent::Updated(uri) => LocalEvent::Updated { owner, uri },
         ChildEvent::Logged { caller, said } => LocalEvent::Logged { member, caller, said },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::children::child::{Abandoned, ChildFailure, EndingStep};
-use crate::children::client::ClientKey;
 use crate::children::piped::PipedChild;
 use crate::children::pool::{Load, MemberKey};
+use crate::mcp::ClientKey;
 
 use super::event::{ChildEnd, LocalEvent};
 

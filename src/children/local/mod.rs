@@ -33,10 +33,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::children::child::{Abandoned, Child, ChildEvent, ChildFailure, ChildProfile, ErrorLine};
-use crate::children::client::ClientKey;
 use crate::children::line::Message;
 use crate::children::piped::{PipeKeys, PipeSockets, PipedChild};
 use crate::children::pool::{Load, MemberKey, least_loaded};
+use crate::mcp::ClientKey;
 use crate::metrics::ChildTally;
 use crate::ring::{ConnectionKey, DataRing, Received};
 
@@ -335,6 +335,7 @@ impl<C, S> LocalChildren<C, S> {
         self.serve_waiting(now);
         self.serve_owners(now);
         self.members.retain_mut(|member| {
+            member.piped.child_mut().renew_listening(now);
             if let Some(worn) = member.wear() {
                 tell(worn);
             }
@@ -367,9 +368,9 @@ impl<C, S> LocalChildren<C, S> {
             return;
         };
         let tell = std::cell::RefCell::new(tell);
-        let mut failure = None;
+        let (mut failure, owner) = (None, member.owner());
         let on_event = |event: ChildEvent<'_, C>| {
-            event::pass_on(key, event, &mut failure, &mut **tell.borrow_mut());
+            event::pass_on((key, owner), event, &mut failure, &mut **tell.borrow_mut());
         };
         let on_line = |line: ErrorLine<'_>| (tell.borrow_mut())(LocalEvent::ErrorLine { member: key, line });
         member.piped.on_received(pipe, outcome, now, on_event, on_line);
@@ -387,8 +388,8 @@ impl<C, S> LocalChildren<C, S> {
         let Some(member) = self.member(key) else {
             return;
         };
-        let mut failure = None;
-        let on_event = |event: ChildEvent<'_, C>| event::pass_on(key, event, &mut failure, tell);
+        let (mut failure, owner) = (None, member.owner());
+        let on_event = |event: ChildEvent<'_, C>| event::pass_on((key, owner), event, &mut failure, tell);
         member.piped.on_sent(written.0, written.1, now, on_event);
         member.fail(failure, now);
     }
@@ -418,8 +419,8 @@ impl<C, S> LocalChildren<C, S> {
             });
         }
         for member in &mut self.members {
-            let (key, mut failure) = (member.key, None);
-            let on_event = |event: ChildEvent<'_, C>| event::pass_on(key, event, &mut failure, tell);
+            let (key, owner, mut failure) = (member.key, member.owner(), None);
+            let on_event = |event: ChildEvent<'_, C>| event::pass_on((key, owner), event, &mut failure, tell);
             member.piped.child_mut().on_time(now, on_event);
             if member.is_over(now) {
                 failure.get_or_insert(ChildFailure::Exited);

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::children::child::{ChildLimits, EndingStep};
-use crate::children::client::ClientProfile;
 use crate::children::played_process::{Process, limits_by_default, request};
 use crate::jsonrpc::Id;
+use crate::mcp::ClientProfile;
 use crate::mcp::{ClientCapabilities, Revision, SessionToken};
 use crate::ring::simulated::{Faults, PeerView, SimulatedNetwork, SimulatedRing, SimulatedSocket};
 use crate::ring::{Completion, RingOptions};
@@ -84,7 +84,7 @@ impl Told {
             | LocalEvent::Logged { .. }
             | LocalEvent::Asked { .. }
             | LocalEvent::Unanswered { .. }
-            | LocalEvent::Updated(_) => "something else".to_owned(),
+            | LocalEvent::Updated { .. } => "something else".to_owned(),
         };
         self.others.push(other);
     }

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::children::client::ClientKey;
 use crate::children::line::Message;
+use crate::mcp::ClientKey;
 use crate::pool::{WaitKey, WaitQueue};
 
 use super::event::{LocalRefusal, Taken};

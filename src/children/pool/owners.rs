@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::children::client::{Client, ClientKey, ClientProfile, ClientValues};
+use crate::mcp::{Client, ClientKey, ClientProfile, ClientValues};
 
 use super::growth::age;
 use super::members::MemberKey;
@@ -44,6 +44,8 @@ struct OwnedChild {
     profile: Option<ClientProfile>,
     is_ready: bool,
     owner: Option<ClientKey>,
+    /// Its client waits for what it tells unasked.
+    is_listened_to: bool,
     active_at: Instant,
 }
 
@@ -54,6 +56,8 @@ struct Wish {
     values: Option<ClientValues>,
     /// The shards on which its calls wait.
     shards: Vec<u16>,
+    /// It waits for what its child tells unasked.
+    is_listening: bool,
 }
 
 /// A child that is given to a client.
@@ -113,17 +117,9 @@ impl Owners {
         if let Some(child) = self.child_of(client.key) {
             return Some(child.shard);
         }
-        match self.wishes.iter_mut().find(|wish| wish.client.key == client.key) {
-            Some(wish) if wish.shards.contains(&shard) => {}
-            Some(wish) => wish.shards.push(shard),
-            None => {
-                self.shares.add(client.profile);
-                self.wishes.push(Wish {
-                    client,
-                    values,
-                    shards: vec![shard],
-                });
-            }
+        let wish = self.wish(client, values);
+        if !wish.shards.contains(&shard) {
+            wish.shards.push(shard);
         }
         None
     }
@@ -134,8 +130,54 @@ impl Owners {
             if wish.client.key == client {
                 wish.shards.retain(|other| *other != shard);
             }
-            !wish.shards.is_empty()
+            wish.is_listening || !wish.shards.is_empty()
         });
+    }
+
+    /// A client waits for what its child tells unasked: it gets one if it has none.
+    pub fn listen(&mut self, client: Client, values: Option<ClientValues>) {
+        match self.by_client.get(&client.key).copied() {
+            Some(member) => self.set_listened_to(member, true),
+            None => self.wish(client, values).is_listening = true,
+        }
+    }
+
+    /// It waits for that no more.
+    pub fn listen_no_more(&mut self, client: ClientKey) {
+        self.wishes.retain_mut(|wish| {
+            wish.is_listening &= wish.client.key != client;
+            wish.is_listening || !wish.shards.is_empty()
+        });
+        if let Some(member) = self.by_client.get(&client).copied() {
+            self.set_listened_to(member, false);
+        }
+    }
+
+    /// The child of a client.
+    pub fn member_of(&self, client: ClientKey) -> Option<MemberKey> {
+        self.by_client.get(&client).copied()
+    }
+
+    fn set_listened_to(&mut self, member: MemberKey, is_listened_to: bool) {
+        if let Some(child) = self.children.get_mut(&member) {
+            child.is_listened_to = is_listened_to;
+        }
+    }
+
+    /// What a client waits for that has no child.
+    fn wish(&mut self, client: Client, values: Option<ClientValues>) -> &mut Wish {
+        let known = self.wishes.iter().position(|wish| wish.client.key == client.key);
+        let at = known.unwrap_or_else(|| {
+            self.shares.add(client.profile);
+            self.wishes.push(Wish {
+                client,
+                values,
+                shards: Vec::new(),
+                is_listening: false,
+            });
+            self.wishes.len() - 1
+        });
+        &mut self.wishes[at]
     }
 
     /// A client is gone for good, or a session with all clients in it: the children that they have.
@@ -155,6 +197,7 @@ impl Owners {
             profile: plan.profile,
             is_ready: false,
             owner: None,
+            is_listened_to: false,
             active_at: now,
         };
         self.children.insert(member, child);
@@ -193,9 +236,12 @@ impl Owners {
 
     /// Whether a child is somebody's.
     pub fn is_owned(&self, member: MemberKey) -> bool {
-        self.children
-            .get(&member)
-            .is_some_and(|child| child.owner.is_some())
+        self.owner_of(member).is_some()
+    }
+
+    /// Whose a child is, if it is somebody's.
+    pub fn owner_of(&self, member: MemberKey) -> Option<ClientKey> {
+        self.children.get(&member)?.owner
     }
 
     /// Clients that have a child.
@@ -241,7 +287,7 @@ impl Owners {
     /// more may be started before they have.
     pub fn superfluous(&self, leaving: usize, is_full: bool, now: Instant) -> Option<MemberKey> {
         if let Some(timeout) = self.idle_timeout
-            && let Some(member) = self.longest_silent(timeout, now)
+            && let Some(member) = self.longest_silent(timeout, now, |child| !child.is_listened_to)
         {
             return Some(member);
         }
@@ -249,7 +295,7 @@ impl Owners {
             let idle = self.unowned().find(|(_, child)| child.is_settled());
             return match idle {
                 Some((member, _)) => Some(member),
-                None => self.longest_silent(EVICTED_AFTER, now),
+                None => self.longest_silent(EVICTED_AFTER, now, |_| true),
             };
         }
         if self.missing() > 0 {
@@ -285,10 +331,16 @@ impl Owners {
 
     fn give(&mut self, at: usize, member: MemberKey, now: Instant) -> Option<Given> {
         let child = self.children.get_mut(&member)?;
-        let Wish { client, shards, .. } = self.wishes.remove(at);
+        let Wish {
+            client,
+            shards,
+            is_listening,
+            ..
+        } = self.wishes.remove(at);
         let greeting = child.profile.is_none().then_some(client.profile);
         child.profile = Some(client.profile);
         child.owner = Some(client.key);
+        child.is_listened_to = is_listening;
         child.active_at = now;
         self.by_client.insert(client.key, member);
         Some(Given {
@@ -337,13 +389,19 @@ impl Owners {
         self.match_idle().1
     }
 
-    /// The child whose client has been silent longest, if that is this long. A client of one call is never idle.
-    fn longest_silent(&self, silence: Duration, now: Instant) -> Option<MemberKey> {
+    /// The child that may go whose client has been silent longest, if that is this long; one that is listened to comes
+    /// last. A client of one call is never idle.
+    fn longest_silent(
+        &self,
+        silence: Duration,
+        now: Instant,
+        may_go: impl Fn(&OwnedChild) -> bool,
+    ) -> Option<MemberKey> {
         let owned = self.children.iter().filter(|(_, child)| {
             let is_lasting = child.owner.is_some_and(|owner| !owner.is_single());
-            is_lasting && age(child.active_at, now) >= silence
+            is_lasting && age(child.active_at, now) >= silence && may_go(child)
         });
-        let longest = owned.min_by_key(|(_, child)| child.active_at);
+        let longest = owned.min_by_key(|(_, child)| (child.is_listened_to, child.active_at));
         longest.map(|(member, _)| *member)
     }
 }

@@ -1,6 +1,6 @@
 //! The profiles of the clients that came, in their recent shares: for whom children are made ready before they come.
 
-use crate::children::client::ClientProfile;
+use crate::mcp::ClientProfile;
 
 /// Profiles that are told apart; a deployment has one to three kinds of clients.
 const PROFILES_MAX: usize = 16;

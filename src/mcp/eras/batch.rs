@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use crate::jsonrpc::{ElementSpan, Message, Notification, Request, Scratch, Value, element_spans};
 
 use crate::mcp::call::Work;
+use crate::mcp::child_client::Heads;
 use crate::mcp::eras::legacy;
 use crate::mcp::eras::modern;
 use crate::mcp::eras::routed::Routed;
@@ -55,7 +56,7 @@ impl Batch {
     /// Answers the control in the array and notes the calls.
     pub(in crate::mcp) fn open<'s>(
         protocol: &Protocol,
-        context: Context,
+        (context, heads): (Context, Heads<'_>),
         body: &'s [u8],
         root: Value<'_, 's>,
         state: &dyn State,
@@ -73,7 +74,9 @@ impl Batch {
         for (element, span) in root.elements().zip(element_spans(body)) {
             let text = body.get(span.clone()).unwrap_or_default();
             match Message::read(element, text) {
-                Ok(Message::Request(request)) => batch.take_request(protocol, &request, span, state, out),
+                Ok(Message::Request(request)) => {
+                    batch.take_request(protocol, heads, (&request, span), state, out)
+                }
                 Ok(Message::Notification(notification)) => {
                     session_requests::notification(context, &notification, state);
                 }
@@ -154,14 +157,14 @@ impl Batch {
     fn take_request(
         &mut self,
         protocol: &Protocol,
-        request: &Request<'_, '_>,
-        span: ElementSpan,
+        heads: Heads<'_>,
+        (request, span): (&Request<'_, '_>, ElementSpan),
         state: &dyn State,
         out: &mut Vec<u8>,
     ) {
         let (start, had_answers) = (out.len(), self.has_answers);
         self.begin_answer(out);
-        match legacy::dispatch(protocol, self.context, request, state, out) {
+        match legacy::dispatch(protocol, (self.context, heads), request, state, out) {
             Ok(Routed::Call(_)) => {
                 out.truncate(start);
                 self.has_answers = had_answers;

@@ -9,6 +9,7 @@ use crate::registry::{ClientCapabilities, LogLevel};
 use crate::wire::http1::Field;
 
 use crate::mcp::call::Requester;
+use crate::mcp::child_client::Heads;
 use crate::mcp::eras::routed::Routed;
 use crate::mcp::eras::session_context::{Context, context, header_revision};
 use crate::mcp::eras::session_requests;
@@ -37,18 +38,24 @@ pub(in crate::mcp) fn request<'s>(
         return initialize(protocol, request_context, request, state, out).map(Routed::Reply);
     }
     let context = context(protocol, request_context, state)?;
-    dispatch(protocol, context, request, state, out)
+    dispatch(
+        protocol,
+        (context, Heads::Of(request_context)),
+        request,
+        state,
+        out,
+    )
 }
 
 /// Does the same within a known context, for requests other than `initialize`, single or in a batch.
 pub(in crate::mcp) fn dispatch<'s>(
     protocol: &Protocol,
-    context: Context,
+    (context, heads): (Context, Heads<'_>),
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
-    if request.method == "ping" || session_requests::request(protocol, context, request, state)? {
+    if request.method == "ping" || session_requests::request(protocol, (context, heads), request, state)? {
         write_result(out, request.id, b"{}");
         return Ok(Routed::Reply(Reply::answered()));
     }

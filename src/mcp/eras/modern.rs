@@ -7,6 +7,7 @@ use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
 use crate::mcp::call::{Brought, Call, Requester};
+use crate::mcp::child_client::Sender;
 use crate::mcp::eras::input_responses;
 use crate::mcp::eras::routed::Routed;
 use crate::mcp::eras::session_requests;
@@ -67,7 +68,14 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
         Mirrored::Method.check_in(request_context, request.method)?;
         let listener = Listener {
             owner: TaskOwner::modern(request_context),
-            capabilities: envelope.capabilities,
+            sender: Sender {
+                principal: request_context.principal,
+                conversation: request_context.channel().map(|channel| channel.token),
+                is_on_channel: request_context.channel().is_some(),
+                revision: Revision::V2026_07_28,
+                capabilities: envelope.capabilities,
+            },
+            heads: request_context,
         };
         return listen::listen(protocol, request, &listener, state, out).map(Routed::Listen);
     }

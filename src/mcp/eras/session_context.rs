@@ -6,6 +6,7 @@
 use crate::registry::ClientCapabilities;
 use crate::wire::http1::Field;
 
+use crate::mcp::child_client::Sender;
 use crate::mcp::error::Failure;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::request_context::{ChannelContext, HttpHead, RequestContext, Via};
@@ -68,6 +69,17 @@ fn context_of_channel<'s>(
 }
 
 impl Context {
+    /// What it shows of the client.
+    pub(in crate::mcp) fn sender(&self) -> Sender {
+        Sender {
+            principal: self.principal,
+            conversation: self.conversation,
+            is_on_channel: self.is_on_channel,
+            revision: self.revision,
+            capabilities: self.capabilities,
+        }
+    }
+
     /// The owner of the tasks that its requests are about.
     pub(in crate::mcp) fn task_owner(&self) -> TaskOwner {
         TaskOwner {

@@ -6,9 +6,10 @@
 //! batch that found no handler is decoded again.
 
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
+use crate::mcp::child_client::Heads;
 use crate::mcp::eras::session_context::Context;
 use crate::mcp::error::Failure;
-use crate::mcp::features::methods::{is_watched, leads_elsewhere, resource_uri};
+use crate::mcp::features::methods::{Teller, leads_elsewhere, resource_uri, teller_of};
 use crate::mcp::params::members;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::sessions::{OpenSession, SessionToken};
@@ -24,7 +25,7 @@ const NOT_WATCHED: Failure<'static> =
 /// Whether the request was one of these; its result is empty.
 pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
-    context: Context,
+    (context, heads): (Context, Heads<'_>),
     request: &Request<'_, 's>,
     state: &dyn State,
 ) -> Result<bool, Failure<'s>> {
@@ -41,15 +42,13 @@ pub(in crate::mcp) fn request<'s>(
         "resources/subscribe" if has.subscriptions => {
             let uri = resource_uri(request.params)?;
             let session = session(&context)?;
-            if !is_watched(protocol.registry(), uri) {
-                let is_foreign = leads_elsewhere(protocol.registry(), uri);
-                return Err(if is_foreign {
-                    NOT_WATCHED
-                } else {
-                    Failure::UnknownResource(uri)
-                });
-            }
-            state.subscribe(session, uri).map_err(refused)?;
+            let owner = match teller_of(protocol.registry(), uri, &context.sender(), heads) {
+                Some(Teller::Everybodys) => None,
+                Some(Teller::Own(owner)) => Some(owner),
+                None if leads_elsewhere(protocol.registry(), uri) => return Err(NOT_WATCHED),
+                None => return Err(Failure::UnknownResource(uri)),
+            };
+            state.subscribe_as(session, uri, owner).map_err(refused)?;
         }
         // A client can unsubscribe from a URI that is no longer a resource, too.
         "resources/unsubscribe" if has.subscriptions => {

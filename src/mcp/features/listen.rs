@@ -7,12 +7,14 @@
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
 use crate::registry::ClientCapabilities;
 
+use crate::mcp::child_client::{ChildOwner, Heads, Sender};
 use crate::mcp::error::Failure;
-use crate::mcp::features::methods::{URI_BYTES_MAX, is_watched};
+use crate::mcp::features::methods::{Teller, URI_BYTES_MAX, teller_of};
 use crate::mcp::lists::announce::write_subscription;
 use crate::mcp::params::{members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::{Labels, Reply};
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::Era;
 use crate::mcp::state::State;
 use crate::mcp::task::TaskOwner;
@@ -49,16 +51,19 @@ pub struct Interest {
     pub prompts: bool,
     /// Changes of the list of resources.
     pub resources: bool,
-    /// Resources of whose updates the client hears, each once.
+    /// Resources of whose updates the client hears as everybody does, each once.
     pub uris: Vec<Box<str>>,
+    /// Resources of whose updates its own children tell, each once.
+    pub own_uris: Vec<(Box<str>, ChildOwner)>,
     /// Tasks of whose changes the client hears, by their ids, each once.
     pub tasks: Vec<Box<str>>,
 }
 
 /// The client that wants to listen.
-pub(in crate::mcp) struct Listener {
+pub(in crate::mcp) struct Listener<'c> {
     pub(in crate::mcp) owner: TaskOwner,
-    pub(in crate::mcp) capabilities: ClientCapabilities,
+    pub(in crate::mcp) sender: Sender,
+    pub(in crate::mcp) heads: &'c RequestContext<'c>,
 }
 
 /// Whether the server has anything to announce.
@@ -71,7 +76,7 @@ pub(in crate::mcp) fn is_offered(protocol: &Protocol) -> bool {
 pub(in crate::mcp) fn listen<'s>(
     protocol: &Protocol,
     request: &Request<'_, 's>,
-    listener: &Listener,
+    listener: &Listener<'_>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Listen, Failure<'s>> {
@@ -93,18 +98,25 @@ pub(in crate::mcp) fn listen<'s>(
     let uris = present(uris);
     // A server without tasks ignores the member, like any other unknown one.
     let tasks = present(tasks).filter(|_| protocol.lists().makes_tasks());
-    let interest = Interest {
+    let accepted = accepted_uris(protocol, listener, uris)?;
+    let mut interest = Interest {
         tools: is_wanted(tools)? && has.tools,
         prompts: is_wanted(prompts)? && has.prompts,
         resources: is_wanted(resources)? && has.resources,
-        uris: accepted_uris(protocol, uris)?,
         tasks: accepted_tasks(listener, tasks, state)?,
+        ..Interest::default()
     };
     let named = Named {
         uris: uris.is_some() && has.subscriptions,
         tasks: tasks.is_some(),
     };
-    write_acknowledgement(request.id, &interest, named, out);
+    write_acknowledgement(request.id, &interest, &accepted, named, out);
+    for (uri, teller) in accepted {
+        match teller {
+            Teller::Everybodys => interest.uris.push(uri.into()),
+            Teller::Own(owner) => interest.own_uris.push((uri.into(), owner)),
+        }
+    }
     Ok(Listen {
         id: request.id.into(),
         owner: listener.owner,
@@ -122,7 +134,12 @@ fn is_wanted<'s>(value: Option<Value<'_, 's>>) -> Result<bool, Failure<'s>> {
     }
 }
 
-fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result<Vec<Box<str>>, Failure<'s>> {
+/// The URIs that lead to something that is watched, each once, in the order of the request.
+fn accepted_uris<'s>(
+    protocol: &Protocol,
+    listener: &Listener<'_>,
+    uris: Option<Value<'_, 's>>,
+) -> Result<Vec<(&'s str, Teller)>, Failure<'s>> {
     const NOT_URIS: Failure<'static> =
         Failure::Parameter("`params.notifications.resourceSubscriptions` must be an array of strings");
     let Some(uris) = uris else { return Ok(Vec::new()) };
@@ -140,22 +157,26 @@ fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result
         }
         asked.push(uri);
     }
-    // Keeps every URI once, in the order of the request.
     let mut seen = std::collections::HashSet::with_capacity(asked.len());
-    asked.retain(|uri| seen.insert(*uri) && is_watched(protocol.registry(), uri));
-    Ok(asked.into_iter().map(Box::from).collect())
+    asked.retain(|uri| seen.insert(*uri));
+    let (registry, heads) = (protocol.registry(), Heads::Of(listener.heads));
+    let accepted = asked.into_iter().filter_map(|uri| {
+        let teller = teller_of(registry, uri, &listener.sender, heads)?;
+        Some((uri, teller))
+    });
+    Ok(accepted.collect())
 }
 
 /// The ids among those named that belong to the client's own tasks.
 fn accepted_tasks<'s>(
-    listener: &Listener,
+    listener: &Listener<'_>,
     ids: Option<Value<'_, 's>>,
     state: &dyn State,
 ) -> Result<Vec<Box<str>>, Failure<'s>> {
     const NOT_IDS: Failure<'static> =
         Failure::Parameter("`params.notifications.taskIds` must be an array of at most 1024 strings");
     let Some(ids) = ids else { return Ok(Vec::new()) };
-    if !listener.capabilities.contains(ClientCapabilities::TASKS) {
+    if !listener.sender.capabilities.contains(ClientCapabilities::TASKS) {
         return Err(Failure::MissingCapability(ClientCapabilities::TASKS));
     }
     if !ids.is_array() {
@@ -180,7 +201,13 @@ struct Named {
     tasks: bool,
 }
 
-fn write_acknowledgement(id: Id<'_>, interest: &Interest, named: Named, out: &mut Vec<u8>) {
+fn write_acknowledgement(
+    id: Id<'_>,
+    interest: &Interest,
+    uris: &[(&str, Teller)],
+    named: Named,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(
         br#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"#,
     );
@@ -198,9 +225,11 @@ fn write_acknowledgement(id: Id<'_>, interest: &Interest, named: Named, out: &mu
         out.extend_from_slice(b":true");
         separator = b",";
     }
+    let uris: Vec<&str> = uris.iter().map(|(uri, _)| *uri).collect();
+    let tasks: Vec<&str> = interest.tasks.iter().map(|id| &**id).collect();
     let lists = [
-        ("resourceSubscriptions", &interest.uris, named.uris),
-        ("taskIds", &interest.tasks, named.tasks),
+        ("resourceSubscriptions", uris, named.uris),
+        ("taskIds", tasks, named.tasks),
     ];
     for (name, granted, _) in lists.into_iter().filter(|(_, _, is_named)| *is_named) {
         out.extend_from_slice(separator);

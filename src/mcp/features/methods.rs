@@ -4,9 +4,10 @@
 //! is looked up, and the request is answered or handed out. A feature of which nothing is registered has no methods.
 
 use crate::jsonrpc::{Request, Value, write_result};
-use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry, ServerIndex};
+use crate::registry::{CompleterIndex, ForeignServer, NoSuchArgument, Operation, Registry, ServerIndex};
 
 use crate::mcp::call::{Call, CallParams, Requester};
+use crate::mcp::child_client::{ChildOwner, Heads, Sender};
 use crate::mcp::error::Failure;
 use crate::mcp::lists::cursor::Cursor;
 use crate::mcp::lists::prepared::Listed;
@@ -131,18 +132,41 @@ fn foreign_resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
     listed.or_else(|| registry.find_unlisted(uri).map(Operation::Template))
 }
 
-/// Whether there may be a resource at a URI whose updates clients can hear of.
-pub(in crate::mcp) fn is_watched(registry: &Registry, uri: &str) -> bool {
-    let is_own = registry.find_resource(uri).is_some() || registry.find_template(uri).is_some();
-    is_own || server_watching(registry, uri).is_some()
+/// Who tells of updates of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::mcp) enum Teller {
+    /// The same for all clients.
+    Everybodys,
+    /// The child of the client that asks.
+    Own(ChildOwner),
+}
+
+/// Who tells `sender` of updates of the resource at a URI, if there may be one and somebody does.
+pub(in crate::mcp) fn teller_of(
+    registry: &Registry,
+    uri: &str,
+    sender: &Sender,
+    heads: Heads<'_>,
+) -> Option<Teller> {
+    if registry.find_resource(uri).is_some() || registry.find_template(uri).is_some() {
+        return Some(Teller::Everybodys);
+    }
+    match &program_watching(registry, uri)?.clients {
+        None => Some(Teller::Everybodys),
+        Some(rules) => ChildOwner::of(rules, sender, heads).map(Teller::Own),
+    }
 }
 
 /// The server that tells of updates of the resource at a URI, if that is another program's.
 pub fn server_watching(registry: &Registry, uri: &str) -> Option<ServerIndex> {
+    program_watching(registry, uri).map(|program| program.server)
+}
+
+fn program_watching<'r>(registry: &'r Registry, uri: &str) -> Option<&'r ForeignServer> {
     let server = registry.server_of(foreign_resource_at(registry, uri)?)?;
     let mut known = registry.foreign_servers().iter();
     let known = known.find(|known| known.server == server)?;
-    known.features.subscriptions.then_some(server)
+    known.features.subscriptions.then_some(known)
 }
 
 /// Whether another program may have a resource at a URI.

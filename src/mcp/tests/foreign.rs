@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::mcp::lists::prepared::PAGE_BYTES_MAX;
 use crate::registry::{
-    ForeignFeatures, ForeignItem, ForeignServer, Operation, Resource, ResourceLister, ResourcePage,
-    ServerIndex,
+    ClientRules, ForeignFeatures, ForeignItem, ForeignServer, Operation, Resource, ResourceLister,
+    ResourcePage, ServerIndex,
 };
 
 const EVERYTHING: ForeignFeatures = ForeignFeatures {
@@ -43,6 +43,7 @@ fn program(index: u16, name: &str) -> ForeignServer {
             .into(),
         instructions: Some(Box::from(*br#""Use \u0069t.""#)),
         is_modern: false,
+        clients: None,
         features: EVERYTHING,
         tools: items("name", &[TOOL]),
         prompts: items("name", &[r#"{"name":"p","arguments":[{"name":"a","title":"A"}]}"#]),
@@ -403,6 +404,55 @@ fn nobody_logs_and_nothing_is_watched_where_all_is_foreign() {
         told["params"]["notifications"],
         json!({"toolsListChanged": true, "resourceSubscriptions": ["own:r"]})
     );
+}
+
+#[test]
+fn a_resource_that_a_clients_own_child_has_is_watched_for_that_client() {
+    let rules = |is_by_call, are_strangers_one| ClientRules {
+        is_by_call,
+        are_strangers_one,
+        key_header: None,
+        env_from: Vec::new(),
+    };
+    for (rules, is_stranger_granted) in [(rules(false, true), true), (rules(false, false), false)] {
+        let mut program = program(0, "a");
+        program.features.subscriptions = true;
+        program.clients = Some(Arc::new(rules));
+        let mut server = only(program);
+        let revision = Revision::V2025_11_25;
+        assert_eq!(
+            capabilities(&mut server, revision)["resources"]["subscribe"],
+            true
+        );
+        let session = server.open_session(revision);
+        let asked = request(1, "resources/subscribe", json!({"uri": "x:listed"}));
+        let answer = server.in_session(revision, &session, asked);
+        assert_eq!(answer.body["result"], json!({}), "{:?}", answer.body);
+        let owners = server.state.owners.borrow_mut().split_off(0);
+        let [Some(owner)] = &owners[..] else {
+            panic!("{owners:?}");
+        };
+        assert!(matches!(owner.client.key, ClientKey::Session(_)));
+        // Whoever cannot be told apart is one client, or has no child that lasts.
+        let wanted = json!({"notifications": {"resourceSubscriptions": ["x:listed"]}});
+        let told = server.modern("subscriptions/listen", wanted).body;
+        let granted = &told["params"]["notifications"]["resourceSubscriptions"];
+        let expected = if is_stranger_granted {
+            json!(["x:listed"])
+        } else {
+            json!([])
+        };
+        assert_eq!(*granted, expected);
+    }
+    let mut program = program(0, "a");
+    program.features.subscriptions = true;
+    program.clients = Some(Arc::new(rules(true, true)));
+    let mut server = only(program);
+    let revision = Revision::V2025_11_25;
+    let session = server.open_session(revision);
+    let asked = request(1, "resources/subscribe", json!({"uri": "x:listed"}));
+    let answer = server.in_session(revision, &session, asked);
+    assert_eq!(answer.code(), -32602, "its child is gone with the call");
 }
 
 #[test]

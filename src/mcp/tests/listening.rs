@@ -71,6 +71,7 @@ fn what_there_is_is_granted() {
             prompts: false,
             resources: false,
             uris: vec!["demo://a".into(), "demo://t/1".into()],
+            own_uris: Vec::new(),
             tasks: Vec::new(),
         };
         assert_eq!(listen.interest, expected);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::jsonrpc::RequestId;
+use crate::mcp::ChildOwner;
 use crate::registry::{AnswerError, LogLevel};
 
 /// How long sealed text opens, in seconds.
@@ -26,6 +27,8 @@ pub(super) struct MappedState {
     pub(super) is_live_full: bool,
     pub(super) log_levels: RefCell<HashMap<SessionToken, LogLevel>>,
     pub(super) subscriptions: RefCell<BTreeSet<(Vec<u8>, String)>>,
+    /// Whose own child was to tell, with each subscription.
+    pub(super) owners: RefCell<Vec<Option<ChildOwner>>>,
     pub(super) cancelled: RefCell<Vec<(SessionToken, RequestId)>>,
     pub(super) answers: RefCell<Vec<Answered>>,
     /// What was sealed, by its text.
@@ -179,10 +182,16 @@ impl FeatureState for MappedState {
         self.log_levels.borrow().get(&session).copied()
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
+    fn subscribe_as(
+        &self,
+        session: &OpenSession,
+        uri: &str,
+        owner: Option<ChildOwner>,
+    ) -> Result<(), StateRefused> {
         if self.is_live_full {
             return Err(StateRefused::Full);
         }
+        self.owners.borrow_mut().push(owner);
         let mut subscriptions = self.subscriptions.borrow_mut();
         subscriptions.insert((session.token.0.to_vec(), uri.to_owned()));
         Ok(())

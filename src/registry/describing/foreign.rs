@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
+use super::client_rules::ClientRules;
 use crate::jsonrpc::members;
 use crate::registry::info::index::ServerIndex;
 use crate::registry::info::tool_info::TaskSupport;
@@ -24,6 +26,8 @@ pub struct ForeignServer {
     pub instructions: Option<Box<[u8]>>,
     /// Whether it speaks 2026-07-28; else it is one of `initialize`.
     pub is_modern: bool,
+    /// How its clients are told apart, if each has a process of it for itself.
+    pub clients: Option<Arc<ClientRules>>,
     /// The features that it declares. A declared feature of which it has nothing has empty lists.
     pub features: ForeignFeatures,
     /// Its tools by name.
@@ -46,6 +50,7 @@ impl ForeignServer {
             server_info: Box::default(),
             instructions: None,
             is_modern: false,
+            clients: None,
             features: ForeignFeatures {
                 tools: true,
                 prompts: true,

@@ -29,6 +29,7 @@ fn server(index: u16, name: &str) -> ForeignServer {
         server_info: Box::from(*b"{}"),
         instructions: None,
         is_modern: false,
+        clients: None,
         features: ForeignFeatures {
             tools: true,
             prompts: true,

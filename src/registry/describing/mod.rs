@@ -2,6 +2,7 @@
 //! them.
 
 pub(super) mod catalog;
+pub(super) mod client_rules;
 mod completers;
 mod editing;
 mod entries;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::children::{ChildNews, Supervisor};
 use crate::launcher::{ChildEvents, ChildId, Exit, Pid, TreeUsage};
-use crate::mcp::SessionToken;
+use crate::mcp::{ChildOwner, ClientKey, SessionToken};
 use crate::registry::ServerIndex;
 
 /// A word to the thread.
@@ -28,6 +28,8 @@ pub(super) enum Mail {
         server: ServerIndex,
         /// The resource, as the server knows it.
         uri: String,
+        /// The client, if its own child is to tell.
+        owner: Option<Box<ChildOwner>>,
     },
     /// Nobody listens to it at an endpoint any more.
     Unlistened {
@@ -35,6 +37,8 @@ pub(super) enum Mail {
         server: ServerIndex,
         /// The resource, as the server knows it.
         uri: String,
+        /// The client, if its own child told.
+        client: Option<ClientKey>,
     },
     /// The server drains: its shards end their children, and none is started any more.
     Drain,

@@ -61,10 +61,14 @@ impl Member {
         }
     }
 
+    /// Whether it takes calls.
+    pub(super) fn serves(&self) -> bool {
+        self.ready.is_some() && !self.is_stopping
+    }
+
     /// Its process's number, if it serves and was started as named: who is behind it can be looked at.
     pub(super) fn named_process(&self) -> Option<i32> {
-        let serves = self.ready.is_some() && !self.is_stopping;
-        self.pid.filter(|_| serves && !self.is_unwrapped)
+        self.pid.filter(|_| self.serves() && !self.is_unwrapped)
     }
 
     /// Whether it was never ready, and was started without its wrapper.

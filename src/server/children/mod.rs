@@ -180,6 +180,7 @@ impl Launched {
             launcher: self.launcher,
             inboxes,
             link,
+            clients: servers_clients(settings),
             recorder: self.recorder,
             opened,
             is_open: false,
@@ -198,6 +199,15 @@ impl Launched {
         };
         Ok((children, Opening(is_open)))
     }
+}
+
+/// How the clients of each server are told apart, if its children are not everybody's.
+fn servers_clients(settings: &Settings) -> Vec<Option<Arc<ClientRules>>> {
+    let listen = &settings.endpoints.listen;
+    let servers = settings.children.servers.iter();
+    servers
+        .map(|server| client_rules(&server.pool, listen).map(Arc::new))
+        .collect()
 }
 
 /// How clients are told apart, for a server whose children are not everybody's.

@@ -68,8 +68,6 @@ pub(super) struct Known<'k> {
     pub(super) name: &'k str,
     /// Only one client can be the cause of what its children say.
     pub(super) is_attributed: bool,
-    /// Its children serve all clients, one after the other's end.
-    pub(super) keeps_children: bool,
     /// What it said, one child after the other if they were told different things of their clients; nothing as long as
     /// no child was ready.
     pub(super) said: &'k [Said],

@@ -70,6 +70,7 @@ impl<O: Outside> Supervising<O> {
             });
             self.outside.order(given.shard, order);
             self.tell_placed(at, &given);
+            self.place_subscriptions_of(at, given.client);
         }
         while let Some(member) = self.servers[at].superfluous(now) {
             self.retire_owned(at, member);
@@ -94,7 +95,12 @@ impl<O: Outside> Supervising<O> {
     }
 
     fn retire_owned(&mut self, at: usize, member: MemberKey) {
-        self.servers[at].pool.on_retired(member);
+        let server = &mut self.servers[at];
+        server.pool.on_retired(member);
+        let client = server.owners.as_ref().and_then(|owners| owners.owner_of(member));
+        if let Some(client) = client {
+            server.subscriptions.pause(client);
+        }
         self.retire(at, member, "a client's child gets no more calls");
     }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 use crate::children::{ChildOrder, PipeSockets, foreign_server};
 use crate::launcher::{Behind, ChildId, ChildPipes, ChildSpec, Launcher, Pid, PipeNumbers, behind};
 use crate::mcp::SessionToken;
-use crate::registry::ForeignServer;
+use crate::registry::{ClientRules, ForeignServer};
 use crate::ring::Socket;
 use crate::server::link::Link;
 use crate::shard::{Inbox, ShardEvent};
@@ -24,6 +24,8 @@ pub(super) struct Real {
     /// By the shards' numbers.
     pub(super) inboxes: Vec<Inbox<Socket>>,
     pub(super) link: Arc<Link>,
+    /// How the clients of each server are told apart, if each has a child of its own.
+    pub(super) clients: Vec<Option<Arc<ClientRules>>>,
     pub(super) recorder: Option<FlightRecorder>,
     /// Hears that clients can come.
     pub(super) opened: SyncSender<()>,
@@ -93,9 +95,12 @@ impl Outside for Real {
             });
             Arc::new(match described {
                 Some(mut server) => {
+                    let clients = self.clients.get(known.server.as_usize()).cloned().flatten();
                     // A modern child is told which messages each request wants.
                     server.features.logging &= known.is_attributed || server.is_modern;
-                    server.features.subscriptions &= known.keeps_children && !server.is_modern;
+                    // A child of one call is gone before it could tell of anything.
+                    server.features.subscriptions &= !clients.as_ref().is_some_and(|rules| rules.is_by_call);
+                    server.clients = clients;
                     server
                 }
                 None => ForeignServer::unknown(known.server, known.name),

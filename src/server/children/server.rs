@@ -72,8 +72,6 @@ pub(super) struct ServerChildren {
     figures: ChildServerFigures,
     /// The resources that clients listen to.
     pub(super) subscriptions: Subscriptions,
-    /// Whether its children stay, and with them what they are subscribed to.
-    keeps_children: bool,
 }
 
 impl ServerChildren {
@@ -124,7 +122,6 @@ impl ServerChildren {
             is_quarantined: false,
             last_death: None,
             subscriptions: Subscriptions::default(),
-            keeps_children: server.pool.mode == PoolMode::Shared,
             figures: ChildServerFigures {
                 server: server.name.clone(),
                 ..ChildServerFigures::default()
@@ -165,6 +162,32 @@ impl ServerChildren {
             ChildProfile::of(profile)
         };
         told.speaking(self.era.next())
+    }
+
+    /// A client that listens to resources waits for its own child: it gets one, unless that was taken from it.
+    pub(super) fn want_for_subscriptions(&mut self, client: ClientKey) {
+        let Some(owner) = self.subscriptions.owner(client).cloned() else {
+            return;
+        };
+        let profile = self.profile_for(owner.client);
+        let Some(owners) = &mut self.owners else {
+            return;
+        };
+        if owners.member_of(client).is_some() || !self.subscriptions.is_paused(client) {
+            let client = Client {
+                profile,
+                ..owner.client
+            };
+            owners.listen(client, owner.values);
+            self.on_stranger(client.key);
+        }
+    }
+
+    /// The child of a client, if it takes calls.
+    pub(super) fn serving_child_of(&mut self, client: ClientKey) -> Option<MemberKey> {
+        let member = self.owners.as_ref()?.member_of(client)?;
+        self.member(member).filter(|member| member.serves())?;
+        Some(member)
     }
 
     /// A child that is to make room, or that nobody needs.
@@ -429,7 +452,6 @@ impl ServerChildren {
             server: self.index,
             name: &self.name,
             is_attributed: self.limits.ask_timeout.is_some(),
-            keeps_children: self.keeps_children,
             said: &self.known,
         }
     }

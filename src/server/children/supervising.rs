@@ -82,17 +82,15 @@ impl<O: Outside> Supervising<O> {
                     member.used = (usage.resident_bytes, usage.cpu);
                 }
             }
-            Mail::Listened { server, uri } => {
+            Mail::Listened { server, uri, owner } => {
                 if let Some((at, server)) = self.server(server) {
-                    server.subscriptions.begin(&uri);
+                    server.subscriptions.begin(&uri, owner.map(|owner| *owner));
                     self.place_subscriptions(at);
                 }
             }
-            Mail::Unlistened { server, uri } => {
-                if let Some((at, server)) = self.server(server)
-                    && let Some(member) = server.subscriptions.end(&uri)
-                {
-                    self.order_subscription(at, member, uri, false);
+            Mail::Unlistened { server, uri, client } => {
+                if let Some((at, _)) = self.server(server) {
+                    self.on_unlistened(at, uri, client);
                 }
             }
             Mail::Drain | Mail::Stop => {

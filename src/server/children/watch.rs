@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::mcp::{ChildOwner, ClientKey};
 use crate::registry::{ServerIndex, ToolError, Updates, Watch};
 
 use super::inbox::{Mail, SupervisorInbox};
@@ -27,19 +28,28 @@ impl ChildWatch {
     }
 }
 
-impl Watch for ChildWatch {
-    fn watch(&self, uri: &str, _: Updates) -> Result<Box<dyn Send>, ToolError> {
+impl ChildWatch {
+    /// Begins to watch the resource that an endpoint serves under this URI; with an owner, what its own child tells.
+    pub(in crate::server) fn begin(&self, uri: &str, owner: Option<&ChildOwner>) -> Box<dyn Send> {
         let own = (self.own_uri)(uri).unwrap_or_else(|| uri.to_owned());
         let (server, uri) = (self.server, own);
         self.inbox.send(Mail::Listened {
             server,
             uri: uri.clone(),
+            owner: owner.cloned().map(Box::new),
         });
-        Ok(Box::new(Watched {
+        Box::new(Watched {
             server,
             uri,
+            client: owner.map(|owner| owner.client.key),
             inbox: self.inbox.clone(),
-        }))
+        })
+    }
+}
+
+impl Watch for ChildWatch {
+    fn watch(&self, uri: &str, _: Updates) -> Result<Box<dyn Send>, ToolError> {
+        Ok(self.begin(uri, None))
     }
 }
 
@@ -47,6 +57,7 @@ impl Watch for ChildWatch {
 struct Watched {
     server: ServerIndex,
     uri: String,
+    client: Option<ClientKey>,
     inbox: SupervisorInbox,
 }
 
@@ -56,6 +67,7 @@ impl Drop for Watched {
         self.inbox.send(Mail::Unlistened {
             server: self.server,
             uri,
+            client: self.client,
         });
     }
 }

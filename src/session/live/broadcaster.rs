@@ -15,9 +15,9 @@ use super::live_store::Live;
 use super::places::StreamPlace;
 use super::shard_events::LiveEvent;
 use super::streams::Message;
-use super::subscriptions::{Dirty, Lists, Recipient};
-use crate::mcp::Announcement;
-use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
+use super::subscriptions::{Dirty, Lists, Recipient, Subject};
+use crate::mcp::{Announcement, ChildOwner, ClientKey};
+use crate::registry::{ListUpdates, ServerHandle, ToolError, Updates, Watch, WatchList};
 
 /// How often the broadcaster tells the store the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,6 +26,22 @@ const TICK: Duration = Duration::from_secs(1);
 pub trait Watchers: Send + 'static {
     /// The watcher of the resource at a URI: [`Registry::watcher`](crate::registry::Registry::watcher).
     fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>>;
+
+    /// Begins the watching of a resource by its watcher. With an owner, only what the child of that client tells is of
+    /// interest.
+    ///
+    /// # Errors
+    /// Fails with the watcher's error.
+    fn watch(
+        &self,
+        watcher: &Arc<dyn Watch>,
+        updates: Updates,
+        owner: Option<&ChildOwner>,
+    ) -> Result<Box<dyn Send>, ToolError> {
+        let _ = owner;
+        let uri = updates.uri().to_owned();
+        watcher.watch(&uri, updates)
+    }
 
     /// The watchers of lists, which always watch:
     /// [`Registry::list_watchers`](crate::registry::Registry::list_watchers).
@@ -110,7 +126,7 @@ struct Watching<W> {
     live: Arc<Live>,
     server: ServerHandle,
     watchers: W,
-    watched: HashMap<Arc<str>, Watched<dyn Watch>>,
+    watched: HashMap<Subject, Watched<dyn Watch>>,
     watched_lists: Vec<Watched<dyn WatchList>>,
 }
 
@@ -124,8 +140,8 @@ impl<W: Watchers> Watching<W> {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
             let mut pending = self.live.context.pending.wait(until_tick);
             let is_registry_changed = pending.is_resources;
-            for announcement in pending.announcements() {
-                self.live.broadcast(&announcement);
+            for (announcement, client) in pending.announcements() {
+                self.live.broadcast_to(client, &announcement);
             }
             if is_registry_changed {
                 self.reconcile_lists();
@@ -166,7 +182,7 @@ impl<W: Watchers> Watching<W> {
 
     fn reconcile_some(&mut self) {
         match self.live.context.subscriptions.take_dirty() {
-            Dirty::Some(uris) => uris.iter().for_each(|uri| self.reconcile(uri)),
+            Dirty::Some(subjects) => subjects.iter().for_each(|subject| self.reconcile(subject)),
             Dirty::All => self.reconcile_all(),
         }
     }
@@ -175,43 +191,56 @@ impl<W: Watchers> Watching<W> {
     fn reconcile_all(&mut self) {
         let subscriptions = &self.live.context.subscriptions;
         drop(subscriptions.take_dirty());
-        let wanted = subscriptions.uris();
-        let watched: Vec<Arc<str>> = self.watched.keys().cloned().collect();
-        watched.iter().chain(&wanted).for_each(|uri| self.reconcile(uri));
+        let wanted = subscriptions.subjects();
+        let watched: Vec<Subject> = self.watched.keys().cloned().collect();
+        let all = watched.iter().chain(&wanted);
+        all.for_each(|subject| self.reconcile(subject));
     }
 
-    /// Begins or ends the watching of a URI, as it should be at this moment.
-    fn reconcile(&mut self, uri: &str) {
-        let topic = self.live.context.subscriptions.topic(uri);
-        let wanted = topic.zip(self.watchers.of_resource(uri));
-        let Some(((uri, since), watch)) = wanted else {
-            self.watched.remove(uri);
+    /// Begins or ends the watching of a resource, as it should be at this moment.
+    fn reconcile(&mut self, subject: &Subject) {
+        let heard = self
+            .live
+            .context
+            .subscriptions
+            .heard(&subject.uri, subject.client);
+        let wanted = heard.zip(self.watchers.of_resource(&subject.uri));
+        let Some((heard, watch)) = wanted else {
+            self.watched.remove(subject);
             return;
         };
-        let old = self.watched.get(&uri);
+        let subject = heard.subject;
+        let old = self.watched.get(&subject);
         if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.watch, &watch)) {
             // The listeners may be others than those for whom the watch was begun.
             if old.guard.is_some() {
-                self.live.context.subscriptions.mark_watched(&uri);
+                self.live.context.subscriptions.mark_watched(&subject);
             }
             return;
         }
         // The old watch ends first, since it may hold what the new one needs.
-        self.watched.remove(&uri);
-        let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
-        let guard = watch.watch(&uri, updates);
+        self.watched.remove(&subject);
+        let uri = &subject.uri;
+        let updates = Updates::new(uri, self.server.clone()).listened_to(heard.since);
+        let guard = self.watchers.watch(&watch, updates, heard.owner.as_deref());
         match &guard {
-            Ok(_) => self.live.context.subscriptions.mark_watched(&uri),
+            Ok(_) => self.live.context.subscriptions.mark_watched(&subject),
             Err(error) => tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched"),
         }
         let guard = guard.ok();
-        self.watched.insert(uri, Watched { watch, guard });
+        self.watched.insert(subject, Watched { watch, guard });
     }
 }
 
 impl Live {
     /// Tells everybody who listens. It takes some microseconds per hundred listeners, and is not called on a shard.
+    #[cfg(any(test, feature = "internals"))]
     pub fn broadcast(&self, announcement: &Announcement) {
+        self.broadcast_to(None, announcement);
+    }
+
+    /// The same; with a client, for that one only, whose own child says so.
+    pub(super) fn broadcast_to(&self, client: Option<ClientKey>, announcement: &Announcement) {
         let message = Message::announcement(announcement);
         let subscriptions = &self.context.subscriptions;
         let (mut recipients, mut ready) = (Vec::new(), Vec::new());
@@ -227,7 +256,9 @@ impl Live {
                 Announcement::ResourcesChanged => {
                     subscriptions.list_recipients(Lists::RESOURCES, start, &mut recipients)
                 }
-                Announcement::ResourceUpdated(uri) => subscriptions.recipients(uri, start, &mut recipients),
+                Announcement::ResourceUpdated(uri) => {
+                    subscriptions.recipients((uri, client), start, &mut recipients)
+                }
             };
             for recipient in recipients.drain(..) {
                 let stream = match recipient {

@@ -7,7 +7,7 @@ use super::sessions::QuestionId;
 use super::streams::StreamIndex;
 use super::subscriptions::Listener;
 use crate::jsonrpc::RequestId;
-use crate::mcp::{FeatureState, OpenSession, SessionToken, StateRefused};
+use crate::mcp::{ChildOwner, FeatureState, OpenSession, SessionToken, StateRefused};
 use crate::registry::{AnswerError, LogLevel};
 
 impl FeatureState for Live {
@@ -24,19 +24,27 @@ impl FeatureState for Live {
         self.sessions.look(session, |session| session.log_level)?
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
+    fn subscribe_as(
+        &self,
+        session: &OpenSession,
+        uri: &str,
+        owner: Option<ChildOwner>,
+    ) -> Result<(), StateRefused> {
         let (token, principal) = (session.token, session.session.principal);
         let subscriptions = &self.context.subscriptions;
-        self.sessions.make_room(StreamIndex::subscription_bytes(uri))?;
+        let owner = owner.as_ref();
+        self.sessions
+            .make_room(StreamIndex::subscription_bytes(uri, owner))?;
+        let client = owner.map(|owner| owner.client.key);
         let mut is_dirty = false;
         let subscribed = self.sessions.with_session_or_new(token, principal, |session| {
-            if subscriptions.position(&session.subscriptions, uri).is_some() {
+            if subscriptions.has(&session.subscriptions, uri, client) {
                 return Ok(());
             }
             if session.subscriptions.len() >= self.context.options.subscriptions_max {
                 return Err(StateRefused::Full);
             }
-            let key = subscriptions.subscribe(uri, Listener::Session(token), &mut is_dirty);
+            let key = subscriptions.subscribe(uri, owner, Listener::Session(token), &mut is_dirty);
             session.subscriptions.push(key.ok_or(StateRefused::Full)?);
             Ok(())
         });
@@ -49,12 +57,13 @@ impl FeatureState for Live {
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {
         let subscriptions = &self.context.subscriptions;
         let removed = self.sessions.with_session(session.token, |session| {
-            let position = subscriptions.position(&session.subscriptions, uri)?;
-            Some(session.subscriptions.swap_remove(position))
+            let mut removed = Vec::new();
+            while let Some(position) = subscriptions.position(&session.subscriptions, uri) {
+                removed.push(session.subscriptions.swap_remove(position));
+            }
+            removed
         });
-        if let Some(key) = removed.flatten() {
-            self.context.unsubscribe(&[key]);
-        }
+        self.context.unsubscribe(&removed.unwrap_or_default());
     }
 
     fn cancel(&self, session: SessionToken, request: &RequestId) {

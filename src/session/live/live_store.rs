@@ -14,7 +14,9 @@ use super::streams::{
 };
 use super::subscriptions::{Listener, Lists, StreamSubscriptions};
 use crate::jsonrpc::RequestId;
-use crate::mcp::{Announcement, Interest, OpenSession, Principal, SessionToken, StateRefused};
+use crate::mcp::{
+    Announcement, ChildOwner, ClientKey, Interest, OpenSession, Principal, SessionToken, StateRefused,
+};
 use crate::metrics::TombstoneFigures;
 
 /// The most questions of one session that may wait for an answer. The number is not measured; no tool asks as many at
@@ -122,13 +124,18 @@ impl Live {
         subscription: RequestId,
         interest: &Interest,
     ) -> Result<Arc<Stream>, StateRefused> {
-        let mut uris: Vec<&str> = interest.uris.iter().map(|uri| &**uri).collect();
-        uris.sort_unstable();
-        uris.dedup();
+        let own = interest.own_uris.iter().map(|(uri, owner)| (&**uri, Some(owner)));
+        let everybodys = interest.uris.iter().map(|uri| (&**uri, None));
+        let mut uris: Vec<(&str, Option<&ChildOwner>)> = everybodys.chain(own).collect();
+        uris.sort_unstable_by_key(|(uri, _)| *uri);
+        uris.dedup_by_key(|(uri, _)| *uri);
         if uris.len() > self.context.options.subscriptions_max {
             return Err(StateRefused::Full);
         }
-        let uris_bytes: usize = uris.iter().map(|uri| StreamIndex::subscription_bytes(uri)).sum();
+        let uris_bytes: usize = uris
+            .iter()
+            .map(|(uri, owner)| StreamIndex::subscription_bytes(uri, *owner))
+            .sum();
         self.sessions.make_room(size_of::<Stream>() + uris_bytes)?;
         let lists = Lists::of(interest.tools, interest.prompts, interest.resources);
         let owner = Owner::Subscription(subscription);
@@ -289,11 +296,14 @@ impl Live {
             Announcement::ToolsChanged => pending.on_tools(),
             Announcement::PromptsChanged => pending.on_prompts(),
             Announcement::ResourcesChanged => pending.on_resources(),
-            Announcement::ResourceUpdated(uri) => {
-                if let Some((uri, _)) = self.context.subscriptions.topic(&uri) {
-                    pending.on_updated(uri);
-                }
-            }
+            Announcement::ResourceUpdated(uri) => self.announce_update(&uri, None),
+        }
+    }
+
+    /// The same for the update of a resource; with a client, for that one only, whose own child says so.
+    pub fn announce_update(&self, uri: &str, client: Option<ClientKey>) {
+        if let Some(heard) = self.context.subscriptions.heard(uri, client) {
+            self.context.pending.on_updated(heard.subject);
         }
     }
 
@@ -390,12 +400,12 @@ impl Live {
     }
 
     /// Subscribes a stream to lists and URIs.
-    fn subscribe_stream(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
+    fn subscribe_stream(&self, stream: &Arc<Stream>, lists: Lists, uris: &[(&str, Option<&ChildOwner>)]) {
         let subscriptions = &self.context.subscriptions;
         let mut is_dirty = false;
-        let subscribe = |uri: &&str| {
+        let subscribe = |(uri, owner): &(&str, Option<&ChildOwner>)| {
             let listener = Listener::Stream(Arc::downgrade(stream));
-            subscriptions.subscribe(uri, listener, &mut is_dirty)
+            subscriptions.subscribe(uri, *owner, listener, &mut is_dirty)
         };
         let uris = uris.iter().filter_map(subscribe).collect();
         let wants_lists = lists != Lists::NONE;

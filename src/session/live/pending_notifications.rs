@@ -5,9 +5,10 @@
     reason = "any thread announces; the broadcaster sleeps until there is something"
 )]
 
-use crate::mcp::Announcement;
+use super::subscriptions::Subject;
+use crate::mcp::{Announcement, ClientKey};
 use std::collections::HashSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Announcements that any thread makes, for the broadcaster.
@@ -23,9 +24,9 @@ pub(super) struct Pending {
     pub(super) is_tools: bool,
     pub(super) is_prompts: bool,
     pub(super) is_resources: bool,
-    /// URIs in order of their first announcement. Somebody listens to each of them, which bounds their number.
-    pub(super) uris: Vec<Arc<str>>,
-    known: HashSet<Arc<str>>,
+    /// Resources in order of their first announcement. Somebody listens to each of them, which bounds their number.
+    updated: Vec<Subject>,
+    known: HashSet<Subject>,
     pub(super) is_dirty: bool,
     pub(super) is_stopping: bool,
 }
@@ -33,23 +34,24 @@ pub(super) struct Pending {
 impl Pending {
     fn is_empty(&self) -> bool {
         let lists = self.is_tools || self.is_prompts || self.is_resources;
-        !lists && self.uris.is_empty() && !self.is_dirty && !self.is_stopping
+        !lists && self.updated.is_empty() && !self.is_dirty && !self.is_stopping
     }
 
-    /// The announcements, lists first.
-    pub(super) fn announcements(&mut self) -> Vec<Announcement> {
+    /// The announcements, lists first, and the client for whom each is; `None` if it is for everybody.
+    pub(super) fn announcements(&mut self) -> Vec<(Announcement, Option<ClientKey>)> {
         let lists = [
             (self.is_tools, Announcement::ToolsChanged),
             (self.is_prompts, Announcement::PromptsChanged),
             (self.is_resources, Announcement::ResourcesChanged),
         ];
-        let uris = std::mem::take(&mut self.uris).into_iter();
+        let updated = std::mem::take(&mut self.updated).into_iter().map(|subject| {
+            let announcement = Announcement::ResourceUpdated(subject.uri[..].into());
+            (announcement, subject.client)
+        });
         let changed = lists
             .into_iter()
-            .filter_map(|(is_made, what)| is_made.then_some(what));
-        changed
-            .chain(uris.map(|uri| Announcement::ResourceUpdated(uri[..].into())))
-            .collect()
+            .filter_map(|(is_made, what)| is_made.then_some((what, None)));
+        changed.chain(updated).collect()
     }
 }
 
@@ -66,10 +68,10 @@ impl PendingNotifications {
         self.note(|pending| pending.is_resources = true);
     }
 
-    pub(super) fn on_updated(&self, uri: Arc<str>) {
+    pub(super) fn on_updated(&self, subject: Subject) {
         self.note(|pending| {
-            if pending.known.insert(Arc::clone(&uri)) {
-                pending.uris.push(uri);
+            if pending.known.insert(subject.clone()) {
+                pending.updated.push(subject);
             }
         });
     }
@@ -112,24 +114,42 @@ impl PendingNotifications {
 mod tests {
     use super::*;
 
+    fn subject(uri: &str, client: Option<ClientKey>) -> Subject {
+        Subject {
+            uri: uri.into(),
+            client,
+        }
+    }
+
     #[test]
     fn what_is_announced_often_is_told_once_and_later_again() {
         let notifications = PendingNotifications::default();
         for uri in ["x:b", "x:a", "x:b"] {
-            notifications.on_updated(uri.into());
+            notifications.on_updated(subject(uri, None));
             notifications.on_prompts();
         }
         notifications.on_tools();
-        let updated = |uri: &str| Announcement::ResourceUpdated(uri.into());
+        let updated = |uri: &str| (Announcement::ResourceUpdated(uri.into()), None);
         let told = notifications.wait(Duration::MAX).announcements();
         let lists = [Announcement::ToolsChanged, Announcement::PromptsChanged];
-        assert_eq!(told[..2], lists);
+        assert_eq!(told[..2], lists.map(|list| (list, None)));
         assert_eq!(told[2..], [updated("x:b"), updated("x:a")]);
         assert!(notifications.wait(Duration::ZERO).is_empty());
-        notifications.on_updated("x:b".into());
+        notifications.on_updated(subject("x:b", None));
         assert_eq!(
             notifications.wait(Duration::MAX).announcements(),
             [updated("x:b")]
         );
+    }
+
+    #[test]
+    fn what_concerns_one_client_is_told_apart() {
+        let notifications = PendingNotifications::default();
+        for client in [Some(ClientKey::Everybody), None, Some(ClientKey::Everybody)] {
+            notifications.on_updated(subject("x:a", client));
+        }
+        let told = notifications.wait(Duration::MAX).announcements();
+        let clients: Vec<Option<ClientKey>> = told.into_iter().map(|(_, client)| client).collect();
+        assert_eq!(clients, [Some(ClientKey::Everybody), None]);
     }
 }

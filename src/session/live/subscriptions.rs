@@ -6,6 +6,9 @@
 //! changed, and the broadcaster looks at the subscriptions of that moment, so that any quick sequence of leaving and
 //! coming back ends right.
 //!
+//! A resource of another program is a topic for each client that has a process of that program for itself: what one
+//! client's process says is for that client only.
+//!
 //! The index is generic over the stream `S`, since streams hold the index that they are in.
 #![allow(
     clippy::disallowed_types,
@@ -17,13 +20,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use super::budget::{Budget, Charge};
-use crate::mcp::SessionToken;
+use crate::mcp::{ChildOwner, ClientKey, ClientValues, SessionToken};
 use crate::slab::Slab;
 
 /// Slots walked under one lock: some microseconds.
 const CHUNK_SLOTS: u32 = 128;
 /// URIs noted for the broadcaster one by one; beyond, it looks at all there are.
 const DIRTY_MAX: usize = 4096;
+
+/// What is listened to: a resource of everybody's, or the one that a client's own child has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Subject {
+    pub(super) uri: Arc<str>,
+    pub(super) client: Option<ClientKey>,
+}
 
 /// The lists of which a stream wants to hear, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +90,8 @@ struct ListListener<S> {
 
 struct Topic<S> {
     uri: Arc<str>,
+    /// The client, if it is one's, with what its child needs.
+    owner: Option<Arc<ChildOwner>>,
     /// The time at which somebody began to listen: he is told of changes before the watching begins, too. `None` once
     /// the URI was watched: earlier changes have been told.
     unwatched_since: Option<SystemTime>,
@@ -90,8 +102,9 @@ struct Topic<S> {
 struct State<S> {
     lists: Slab<u32, ListListener<S>>,
     topics: Slab<u32, Topic<S>>,
-    by_uri: HashMap<Arc<str>, u32>,
-    dirty: HashSet<Arc<str>>,
+    /// The topics by their URIs: those of everybody, and those of each client.
+    names: HashMap<Option<ClientKey>, HashMap<Arc<str>, u32>>,
+    dirty: HashSet<Subject>,
     is_all_dirty: bool,
 }
 
@@ -103,8 +116,18 @@ pub(super) struct SubscriptionIndex<S> {
 
 /// URIs whose first listener came or last one left.
 pub(super) enum Dirty {
-    Some(HashSet<Arc<str>>),
+    Some(HashSet<Subject>),
     All,
+}
+
+/// Somebody listens.
+pub(super) struct Heard {
+    /// The index's copy of what to.
+    pub(super) subject: Subject,
+    /// The client, if it is one's own.
+    pub(super) owner: Option<Arc<ChildOwner>>,
+    /// The time since when, unless it was watched already.
+    pub(super) since: Option<SystemTime>,
 }
 
 impl<S> SubscriptionIndex<S> {
@@ -114,6 +137,9 @@ impl<S> SubscriptionIndex<S> {
     pub(super) const LISTS_BYTES: usize = Slab::<u32, ListListener<S>>::SLOT_BYTES;
     /// The bytes that a URI's first listener costs beyond the URI itself: entries of tables that double.
     const TOPIC_BYTES: usize = 2 * Slab::<u32, Topic<S>>::SLOT_BYTES + 2 * size_of::<(Arc<str>, u32)>();
+    /// The same, where the topic is a client's: what is known of the client, and a table of its topics.
+    const OWNER_BYTES: usize =
+        size_of::<ChildOwner>() + 4 * size_of::<(Option<ClientKey>, HashMap<Arc<str>, u32>)>();
 
     pub(super) fn new(budget: Arc<Budget>) -> Self {
         Self {
@@ -123,8 +149,15 @@ impl<S> SubscriptionIndex<S> {
     }
 
     /// The bytes that a subscription to a URI may cost.
-    pub(super) fn subscription_bytes(uri: &str) -> usize {
-        Self::SUBSCRIPTION_BYTES + Self::TOPIC_BYTES + uri.len()
+    pub(super) fn subscription_bytes(uri: &str, owner: Option<&ChildOwner>) -> usize {
+        Self::SUBSCRIPTION_BYTES + Self::topic_bytes(uri, owner)
+    }
+
+    fn topic_bytes(uri: &str, owner: Option<&ChildOwner>) -> usize {
+        let owner = owner.map_or(0, |owner| {
+            Self::OWNER_BYTES + owner.values.as_ref().map_or(0, ClientValues::bytes)
+        });
+        Self::TOPIC_BYTES + uri.len() + owner
     }
 
     pub(super) fn subscribe_to_lists(&self, stream: Weak<S>, lists: Lists) -> Option<u32> {
@@ -134,20 +167,22 @@ impl<S> SubscriptionIndex<S> {
         Some(key)
     }
 
-    /// Adds a listener to a URI. Sets `is_dirty` if the broadcaster has something to look at.
+    /// Adds a listener to a URI: to what the owner's own child tells of it, if there is one. Sets `is_dirty` if the
+    /// broadcaster has something to look at.
     pub(super) fn subscribe(
         &self,
         uri: &str,
+        owner: Option<&ChildOwner>,
         listener: Listener<S>,
         is_dirty: &mut bool,
     ) -> Option<SubscriptionKey> {
         let mut state = self.lock();
-        let topic = match state.by_uri.get(uri) {
-            Some(topic) => *topic,
+        let topic = match state.topic(uri, owner.map(|owner| owner.client.key)) {
+            Some(topic) => topic,
             None => {
                 *is_dirty = true;
-                let charge = self.budget.charge(Self::TOPIC_BYTES + uri.len());
-                state.open_topic(uri, charge)?
+                let charge = self.budget.charge(Self::topic_bytes(uri, owner));
+                state.open_topic(uri, owner, charge)?
             }
         };
         let inserted = state.topics.get_mut(topic)?.listeners.insert(listener);
@@ -156,10 +191,24 @@ impl<S> SubscriptionIndex<S> {
         Some(SubscriptionKey { topic, listener })
     }
 
-    /// Which of these subscriptions is to the URI.
+    /// Whether one of these subscriptions is to the URI: to what this client's own child tells of it, if there is one.
+    pub(super) fn has(
+        &self,
+        subscriptions: &[SubscriptionKey],
+        uri: &str,
+        client: Option<ClientKey>,
+    ) -> bool {
+        let topic = self.lock().topic(uri, client);
+        topic.is_some_and(|topic| subscriptions.iter().any(|key| key.topic == topic))
+    }
+
+    /// Which of these subscriptions is to the URI, whoever tells of it.
     pub(super) fn position(&self, subscriptions: &[SubscriptionKey], uri: &str) -> Option<usize> {
-        let topic = *self.lock().by_uri.get(uri)?;
-        subscriptions.iter().position(|key| key.topic == topic)
+        let state = self.lock();
+        subscriptions.iter().position(|key| {
+            let topic = state.topics.get(key.topic);
+            topic.is_some_and(|topic| *topic.uri == *uri)
+        })
     }
 
     /// Ends subscriptions to URIs. Returns whether the broadcaster has something to look at.
@@ -196,26 +245,37 @@ impl<S> SubscriptionIndex<S> {
         self.unsubscribe(&subscriptions.uris)
     }
 
-    /// The index's copy of the URI, if anybody listens, and the time since when, unless it was watched already. Both
-    /// come from one look-up: by a second one others may listen, and would miss what changed between the two.
-    pub(super) fn topic(&self, uri: &str) -> Option<(Arc<str>, Option<SystemTime>)> {
+    /// What is known of a subject, if anybody listens. All of it comes from one look-up: by a second one others may
+    /// listen, and would miss what changed between the two.
+    pub(super) fn heard(&self, uri: &str, client: Option<ClientKey>) -> Option<Heard> {
         let state = self.lock();
-        let topic = state.topics.get(*state.by_uri.get(uri)?)?;
-        Some((Arc::clone(&topic.uri), topic.unwatched_since))
+        let topic = state.topics.get(state.topic(uri, client)?)?;
+        Some(Heard {
+            subject: topic.subject(),
+            owner: topic.owner.clone(),
+            since: topic.unwatched_since,
+        })
     }
 
-    /// Notes that a URI is watched. Listeners that came meanwhile did so after the time that the watch was given.
-    pub(super) fn mark_watched(&self, uri: &str) {
+    /// Notes that a subject is watched. Listeners that came meanwhile did so after the time that the watch was given.
+    pub(super) fn mark_watched(&self, subject: &Subject) {
         let mut state = self.lock();
-        let topic = state.by_uri.get(uri).copied();
+        let topic = state.topic(&subject.uri, subject.client);
         if let Some(topic) = topic.and_then(|topic| state.topics.get_mut(topic)) {
             topic.unwatched_since = None;
         }
     }
 
-    /// All URIs to which somebody listens.
-    pub(super) fn uris(&self) -> Vec<Arc<str>> {
-        self.lock().by_uri.keys().cloned().collect()
+    /// Everything to which somebody listens.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        let state = self.lock();
+        let subjects = state.names.iter().flat_map(|(client, uris)| {
+            uris.keys().map(|uri| Subject {
+                uri: Arc::clone(uri),
+                client: *client,
+            })
+        });
+        subjects.collect()
     }
 
     /// Appends a chunk of those who listen to one of these lists. Returns the slot to go on from, if there are more.
@@ -235,9 +295,14 @@ impl<S> SubscriptionIndex<S> {
     }
 
     /// The same for a URI.
-    pub(super) fn recipients(&self, uri: &str, from: u32, recipients: &mut Vec<Recipient<S>>) -> Option<u32> {
+    pub(super) fn recipients(
+        &self,
+        (uri, client): (&str, Option<ClientKey>),
+        from: u32,
+        recipients: &mut Vec<Recipient<S>>,
+    ) -> Option<u32> {
         let state = self.lock();
-        let topic = state.topics.get(*state.by_uri.get(uri)?)?;
+        let topic = state.topics.get(state.topic(uri, client)?)?;
         let (listeners, next) = chunk(&topic.listeners, from, CHUNK_SLOTS);
         recipients.extend(listeners.filter_map(|listener| match listener {
             Listener::Stream(stream) => stream.upgrade().map(Recipient::Stream),
@@ -262,12 +327,21 @@ impl<S> SubscriptionIndex<S> {
     }
 }
 
+impl<S> Topic<S> {
+    fn subject(&self) -> Subject {
+        Subject {
+            uri: Arc::clone(&self.uri),
+            client: self.owner.as_ref().map(|owner| owner.client.key),
+        }
+    }
+}
+
 impl<S> Default for State<S> {
     fn default() -> Self {
         Self {
             lists: Slab::default(),
             topics: Slab::default(),
-            by_uri: HashMap::new(),
+            names: HashMap::new(),
             dirty: HashSet::new(),
             is_all_dirty: false,
         }
@@ -275,37 +349,51 @@ impl<S> Default for State<S> {
 }
 
 impl<S> State<S> {
+    fn topic(&self, uri: &str, client: Option<ClientKey>) -> Option<u32> {
+        self.names.get(&client)?.get(uri).copied()
+    }
+
     #[allow(
         clippy::disallowed_methods,
         reason = "read once for the first listener of a resource, and compared with files' times"
     )]
-    fn open_topic(&mut self, uri: &str, charge: Charge) -> Option<u32> {
+    fn open_topic(&mut self, uri: &str, owner: Option<&ChildOwner>, charge: Charge) -> Option<u32> {
         let uri: Arc<str> = uri.into();
         let topic = Topic {
             uri: Arc::clone(&uri),
+            owner: owner.cloned().map(Arc::new),
             unwatched_since: Some(SystemTime::now()),
             listeners: Slab::default(),
             _charge: charge,
         };
+        let subject = topic.subject();
         let key = self.topics.insert(topic).ok()?;
-        self.by_uri.insert(Arc::clone(&uri), key);
-        self.mark_dirty(uri);
+        let uris = self.names.entry(subject.client).or_default();
+        uris.insert(uri, key);
+        self.mark_dirty(subject);
         Some(key)
     }
 
     fn close_topic(&mut self, key: u32) {
-        if let Some(Topic { uri, .. }) = remove(&mut self.topics, key) {
-            self.by_uri.remove(&uri);
-            self.mark_dirty(uri);
+        let Some(topic) = remove(&mut self.topics, key) else {
+            return;
+        };
+        let subject = topic.subject();
+        if let Some(uris) = self.names.get_mut(&subject.client) {
+            uris.remove(&subject.uri);
+            if uris.is_empty() {
+                self.names.remove(&subject.client);
+            }
         }
-        if self.by_uri.is_empty() {
-            self.by_uri.shrink_to_fit();
+        self.mark_dirty(subject);
+        if self.names.is_empty() {
+            self.names.shrink_to_fit();
         }
     }
 
-    fn mark_dirty(&mut self, uri: Arc<str>) {
+    fn mark_dirty(&mut self, subject: Subject) {
         if self.dirty.len() < DIRTY_MAX {
-            self.dirty.insert(uri);
+            self.dirty.insert(subject);
         } else {
             self.is_all_dirty = true;
             self.dirty = HashSet::new();

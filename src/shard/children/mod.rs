@@ -10,7 +10,6 @@
 mod asked;
 mod caller;
 mod clients;
-mod heads;
 mod load;
 mod mail;
 mod owning;
@@ -34,7 +33,6 @@ pub use asked::QuestionName;
 use asked::{AskedQuestion, Round};
 pub use caller::{Caller, ClientTerms};
 use clients::Clients;
-pub(super) use heads::Heads;
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
 pub(super) use parked::{Held, HeldQuestion, Parking};
 pub use parked::{ParkedName, Resumption};

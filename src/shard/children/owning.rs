@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use crate::children::{
     ChildNewsEvent, Client, ClientKey, KeptFields, LocalRefusal, Message, SubmitTerms, Taken,
 };
-use crate::mcp::{RequestContext, Ticket};
+use crate::mcp::{Heads, RequestContext, Ticket};
 use crate::registry::ServerIndex;
 
 use super::clients::Clients;
-use super::{Caller, Children, Given, Heads, Server};
+use super::{Caller, Children, Given, Server};
 
 /// How often the supervisor hears which clients have made calls: it looks for those that made none for a minute.
 const ACTIVE_TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -36,6 +36,12 @@ impl<S> Children<S> {
         });
         let sent: Vec<_> = sent.collect();
         (!sent.is_empty()).then(|| KeptFields::new(sent))
+    }
+
+    /// Whether each child of a server belongs to a client.
+    pub(in crate::shard) fn is_of_clients(&self, server: ServerIndex) -> bool {
+        let server = self.servers.get(server.as_usize());
+        server.is_some_and(|server| server.clients.is_some())
     }
 
     /// The child of a client is on this shard. Calls that wait here are to be taken there, if it is another.

@@ -125,6 +125,7 @@ fn rig_of(
         server_info: br#"{"name":"played","version":"1"}"#.as_slice().into(),
         instructions: None,
         is_modern: false,
+        clients: None,
         features: ForeignFeatures {
             tools: true,
             ..ForeignFeatures::default()

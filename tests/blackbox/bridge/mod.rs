@@ -21,6 +21,7 @@
 //! | `several` | several servers: an endpoint for each, and one for all |
 //! | `lacking` | what they ask of clients that cannot answer it |
 //! | `tasks` | calls that go on as tasks |
+//! | `subscribing` | updates of resources, where each client has a child of its own |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
@@ -45,6 +46,7 @@ mod several;
 mod sinner;
 mod sins;
 mod storm;
+mod subscribing;
 mod table;
 mod tasks;
 mod upkeep;

@@ -8,7 +8,7 @@ use crate::registry::LogLevel;
 
 use crate::children::child::log_state::{LogWish, WishOf};
 
-use super::{Child, Phase};
+use super::Child;
 
 /// The beginning of the ids of requests whose answers are of no interest: text, which no call has.
 const IGNORED_ID: &[u8] = b"\"weir-";
@@ -57,11 +57,8 @@ impl<C> Child<C> {
         });
     }
 
-    /// Has it tell, or tell no longer, when the resource at a URI is updated. Nothing happens if it does not serve.
-    pub fn subscribe(&mut self, uri: &str, is_wanted: bool, now: Instant) {
-        if !matches!(self.phase, Phase::Serving) || self.era == Era::Modern {
-            return;
-        }
+    /// Asks a legacy child to tell of the updates of a resource, or no longer.
+    pub(super) fn write_subscribe(&mut self, uri: &str, is_wanted: bool, now: Instant) {
         let method = if is_wanted {
             "resources/subscribe"
         } else {

@@ -107,6 +107,8 @@ impl<O: Outside> Supervising<O> {
         };
         server.on_end(key, for_pool, counted, now);
         self.disown(at, key);
+        // Whoever listened to it has another one told, or gets one.
+        self.place_subscriptions(at);
         let server = &self.servers[at];
         match &death {
             Some(death) if is_excused => {

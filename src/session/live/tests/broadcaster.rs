@@ -3,6 +3,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::SystemTime;
 
 use super::*;
+use crate::mcp::{ChildOwner, Client, ClientKey, ClientProfile, ClientValues};
 use crate::registry::{ListUpdates, ServerHandle, ToolError, Updates, Watch, WatchList};
 
 /// A store of two shards, whose wake-ups are counted.
@@ -86,6 +87,55 @@ fn everybody_hears_what_they_asked_for() {
     live.broadcast(&Announcement::ResourceUpdated("x:a".into()));
     live.broadcast(&Announcement::ToolsChanged);
     assert_eq!(methods(&legacy, place(3)).len(), 1);
+}
+
+/// A client that has a child of its own.
+fn owner(number: u8) -> ChildOwner {
+    ChildOwner {
+        client: Client {
+            key: ClientKey::Principal(Principal([number; 16])),
+            profile: ClientProfile::NOBODY,
+            has_values: true,
+        },
+        values: Some(ClientValues::new(vec![("A".to_owned(), b"secret".to_vec())])),
+    }
+}
+
+#[test]
+fn what_a_clients_own_child_tells_is_for_that_client_only() {
+    let (live, _) = heard();
+    let empty = live.stats().bytes;
+    let legacy = [1, 2, 3].map(|number| attached(get_stream(&live, number), place(number)));
+    for (number, of) in [(1, Some(owner(1))), (2, Some(owner(2))), (3, None)] {
+        live.subscribe_as(&session(number), "x:a", of).unwrap();
+    }
+    let own = Interest {
+        own_uris: vec![("x:a".into(), owner(1))],
+        ..interest(&[])
+    };
+    let modern = attached(live.open_listen(Id::Signed(1).into(), &own).unwrap(), place(4));
+    let heard = |client: Option<u8>| {
+        let client = client.map(|client| owner(client).client.key);
+        live.broadcast_to(client, &Announcement::ResourceUpdated("x:a".into()));
+        let streams = legacy.iter().chain([&modern]);
+        let counts = streams
+            .zip(1..)
+            .map(|(stream, at)| methods(stream, place(at)).len());
+        counts.collect::<Vec<_>>()
+    };
+    assert_eq!(heard(None), [0, 0, 1, 0]);
+    assert_eq!(heard(Some(1)), [1, 0, 0, 1]);
+    assert_eq!(heard(Some(2)), [0, 1, 0, 0]);
+    assert_eq!(heard(Some(3)), [0, 0, 0, 0]);
+    live.unsubscribe(&session(1), "x:a");
+    assert_eq!(heard(Some(1)), [0, 0, 0, 1]);
+    live.unsubscribe(&session(2), "x:a");
+    live.unsubscribe(&session(3), "x:a");
+    drop(modern);
+    assert!(live.context.subscriptions.subjects().is_empty());
+    (1..=3).for_each(|number| live.end_session(token(number)));
+    drop(legacy);
+    assert_eq!(live.stats().bytes, empty);
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn sessions_come_and_go_on_all_threads_within_the_caps() {
     (0..200).for_each(|number| live.end_session(token(number)));
     let LiveStats { sessions, bytes, .. } = live.stats();
     assert_eq!((sessions, bytes), (0, 0));
-    assert!(live.context.subscriptions.uris().is_empty());
+    assert!(live.context.subscriptions.subjects().is_empty());
 }
 
 /// Something a client might do. Refusals are part of it.

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::children::{Answer, CallFailure, ChildNewsEvent, LocalEvent, Message, write_progress};
-use crate::mcp::{Announcement, Era, ServerFault, server_watching};
+use crate::children::{Answer, CallFailure, ChildNewsEvent, ClientKey, LocalEvent, Message, write_progress};
+use crate::mcp::{Era, ServerFault, server_watching};
 use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
@@ -99,7 +99,7 @@ impl<R: ShardRing> Shard<R> {
                 };
                 self.children.tell(server, event);
             }
-            LocalEvent::Updated(uri) => self.announce_update(server, &uri),
+            LocalEvent::Updated { owner, uri } => self.announce_update((server, owner), &uri),
             LocalEvent::Changed { member, what } => {
                 self.children
                     .tell(server, ChildNewsEvent::Changed { member, what });
@@ -132,15 +132,20 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A child says that a resource was updated: whoever listens to it hears so, at every endpoint that has it.
-    fn announce_update(&mut self, server: ServerIndex, uri: &str) {
+    /// A child says that a resource was updated: whoever listens to it hears so, at every endpoint that has it. What a
+    /// client's own child says is for that client only, and what a child says that is nobody's yet for nobody.
+    fn announce_update(&mut self, (server, owner): (ServerIndex, Option<ClientKey>), uri: &str) {
+        if owner.is_none() && self.children.is_of_clients(server) {
+            return;
+        }
+        // No request may have come here since it was served first.
+        self.service.refresh();
         for view in self.service.views() {
             let registry = view.protocol.registry();
             let served = registry.served_uri(server, uri);
             let served = served.as_deref().unwrap_or(uri);
             if server_watching(registry, served) == Some(server) {
-                let announcement = Announcement::ResourceUpdated(served.into());
-                view.store.live().announce(announcement);
+                view.store.live().announce_update(served, owner);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::children::{LocalRefusal, Message, Taken};
-use crate::mcp::{OverloadReason, ServerFault, Ticket, Work};
+use crate::mcp::{Heads, OverloadReason, ServerFault, Ticket, Work};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
 use crate::registry::{Asking, ClientCapabilities, ServerIndex, ToolError};
@@ -15,7 +15,7 @@ use super::modern::speaks_modern;
 use super::renaming::for_child;
 use crate::shard::admission::{Claim, Decision};
 use crate::shard::calls::{Call, Forwarding, Run};
-use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given, Heads};
+use crate::shard::children::{Caller, ChildWord, ForwardedCall, ForwardedWord, Given};
 use crate::shard::inbox::ShardEvent;
 use crate::shard::service::{LocalService, Within};
 use crate::shard::{Shard, ShardRing};
