@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 use weir::{
-    CallContext, ClientCapabilities, Elicit, ElicitAnswer, ListRoots, NoArguments, Property, RegistryBuilder,
-    RegistryError, Role, Root, Sample, Tool, ToolError,
+    CallContext, ClientCapabilities, Elicit, ElicitAnswer, ForClient, ListRoots, NoArguments, Property,
+    RegistryBuilder, RegistryError, Role, Root, Sample, Tool, ToolError,
 };
 
 use crate::asking::confirmation;
@@ -79,7 +79,7 @@ pub(crate) fn name_form(message: &str) -> Elicit {
 
 /// The value that the user filled into a property that the form requires.
 pub(crate) fn text_of(answer: ElicitAnswer, property: &str) -> Result<String, ToolError> {
-    let content = answer.accepted().ok_or("the user did not answer")?;
+    let content = answer.accepted().ok_or("the user did not answer").for_client()?;
     let text = content.get(property).and_then(Value::as_str).map(str::to_owned);
     text.ok_or_else(|| ToolError::internal(format!("no {property} in what the form required")))
 }

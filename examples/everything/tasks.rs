@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use weir::{
-    CallContext, ClientCapabilities, Elicit, NoArguments, Property, RegistryBuilder, RegistryError,
-    TaskSupport, Tool, ToolError, sleep,
+    CallContext, ClientCapabilities, Elicit, ForClient, NoArguments, Property, RegistryBuilder,
+    RegistryError, TaskSupport, Tool, ToolError, sleep,
 };
 
 use super::rounds::{name_form, text_of};
@@ -96,7 +96,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
 }
 
 async fn compute(args: Compute) -> Result<String, ToolError> {
-    let time = Duration::try_from_secs_f64(args.seconds).map_err(|error| error.to_string())?;
+    let time = Duration::try_from_secs_f64(args.seconds).for_client()?;
     sleep(time).await;
     Ok(format!("Computed {:?} in {} s.", args.label, args.seconds))
 }

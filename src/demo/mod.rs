@@ -88,7 +88,7 @@ fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryErro
             .read(|_: CallContext, args: Nap| async move {
                 match args.ms {
                     ms @ 0..=NAP_MS_MAX => tools::sleep(ms).await,
-                    _ => Err(ToolError::NotFound),
+                    _ => Err(ToolError::not_found("not found")),
                 }
             }),
     )?;
@@ -112,9 +112,7 @@ fn summarize() -> Prompt {
                     args.text
                 ))
             } else {
-                Err(ToolError::invalid_arguments(
-                    "`style` is brief, bullets or detailed",
-                ))
+                Err(ToolError::invalid("`style` is brief, bullets or detailed"))
             }
         })
 }

@@ -42,6 +42,7 @@ struct Fail {
 #[serde(rename_all = "lowercase")]
 enum How {
     Error,
+    Internal,
     Panic,
 }
 
@@ -167,6 +168,7 @@ fn spin(context: &BlockingContext, args: Spin) -> Result<String, ToolError> {
 fn fail(how: &How) -> Result<&'static str, ToolError> {
     match how {
         How::Error => Err(ToolError::message("failed as asked")),
+        How::Internal => Err(std::io::Error::other("failed inside as asked").into()),
         How::Panic => panic!("panicked as asked"),
     }
 }

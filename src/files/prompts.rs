@@ -47,7 +47,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 },
             )
             .run_blocking(move |context: &BlockingContext, args: ExplainFile| {
-                explain_file(&reader, &args.path, &|| context.is_cancelled()).map_err(ToolError::from)
+                explain_file(&reader, &args.path, &|| context.is_cancelled()).map_err(FileError::told)
             }),
     )?;
     let (completer, searcher) = (root.clone(), root.clone());
@@ -73,7 +73,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 report_progress(context, |progress| {
                     find_in_files(&searcher, &args, cancel, progress)
                 })
-                .map_err(ToolError::from)
+                .map_err(FileError::told)
             }),
     )?;
     Ok(())
@@ -84,7 +84,7 @@ fn complete(
     context: &BlockingContext,
     request: &CompletionRequest,
 ) -> Result<crate::registry::Completion, ToolError> {
-    complete_path(root, request.value(), &|| context.is_cancelled()).map_err(ToolError::from)
+    complete_path(root, request.value(), &|| context.is_cancelled()).map_err(FileError::told)
 }
 
 /// The request, then the file as an embedded resource.

@@ -51,7 +51,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 "path",
                 move |context: &BlockingContext, request: CompletionRequest| {
                     let cancel: Cancel<'_> = &|| context.is_cancelled();
-                    complete_path(&completer, request.value(), cancel).map_err(ToolError::from)
+                    complete_path(&completer, request.value(), cancel).map_err(FileError::told)
                 },
             )
             .watch(move |uri, updates| match watch(&watcher, uri, updates) {
@@ -65,7 +65,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
     )?;
     let list = move |context: &BlockingContext, request: ListRequest| {
         let cancel: Cancel<'_> = &|| context.is_cancelled();
-        list(&lister, request, cancel).map_err(ToolError::from)
+        list(&lister, request, cancel).map_err(FileError::told)
     };
     let listed = root.clone();
     let watch_list = move |updates: ListUpdates| match watch_list(&list_watcher, &listed, updates) {
@@ -103,8 +103,8 @@ fn of_reading(error: FileError) -> ToolError {
         | FileError::NotFound { .. }
         | FileError::PermissionDenied { .. }
         | FileError::TooManySymlinks { .. }
-        | FileError::NotAFile { .. } => ToolError::NotFound,
-        other => ToolError::from(other),
+        | FileError::NotAFile { .. } => ToolError::not_found("not found"),
+        other => other.told(),
     }
 }
 
@@ -156,9 +156,9 @@ fn fingerprint(root: &Root) -> u64 {
 /// The message for the subscriber of a file that cannot be watched. The operator can raise limits.
 fn of_watching(error: WatchError) -> ToolError {
     match error {
-        WatchError::NotBelowRoot => ToolError::NotFound,
+        WatchError::NotBelowRoot => ToolError::not_found("not found"),
         WatchError::System(ref reason) if reason.kind() == io::ErrorKind::PermissionDenied => {
-            ToolError::NotFound
+            ToolError::not_found("not found")
         }
         error => {
             tracing::warn!("changes of files will not be announced: {error}");

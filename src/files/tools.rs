@@ -134,16 +134,17 @@ where
         // The model that misspelt `limit` should learn of it.
         .unknown_arguments(UnknownArguments::Report)
         .run_blocking(move |context: &BlockingContext, args: A| {
-            function(&root, &args, context).map_err(ToolError::from)
+            function(&root, &args, context).map_err(FileError::told)
         })
 }
 
-impl From<FileError> for ToolError {
-    fn from(error: FileError) -> ToolError {
-        match error {
+impl FileError {
+    /// What a client is told of it.
+    pub(super) fn told(self) -> ToolError {
+        match self {
             FileError::Cancelled => ToolError::Cancelled,
             // The client could do nothing with an error number, but the operator can.
-            FileError::System { .. } => ToolError::internal(error),
+            FileError::System { .. } => ToolError::internal(self),
             other => ToolError::message(other),
         }
     }

@@ -148,7 +148,7 @@ pub use asking::question::{AnswerError, AskedQuestion, Question, QuestionMethod,
 pub use asking::roots::{ListRoots, Root};
 pub use asking::sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use asking::server_handle::{Draft, Edited, RegistryEdit, ServerHandle, ServerLink};
-pub use asking::tool_error::ToolError;
+pub use asking::tool_error::{ForClient, ToolError};
 pub use content::{ContentAnnotations, ContentBlock, ResourceContents, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;

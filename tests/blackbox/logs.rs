@@ -370,6 +370,32 @@ fn a_panic_names_its_tool_and_its_request() {
 }
 
 #[test]
+fn an_error_for_the_log_alone_names_its_tool_and_its_request() {
+    let server = json_server("off", &[]);
+    let answer = server.ask(&tool(7, "fail", json!({"how": "internal"})));
+    answer.assert_error(200, -32603, 7);
+    let failure = || {
+        let said = server.stderr();
+        let mut records = said
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        records.find(|record| record["message"] == "an operation failed internally")
+    };
+    eventually("it is told", || failure().is_some());
+    let record = failure().unwrap();
+    assert_fields(
+        &record,
+        &[
+            ("level", json!("ERROR")),
+            ("tool", json!("fail")),
+            ("id", json!("7")),
+            ("detail", json!("failed inside as asked")),
+        ],
+    );
+    assert!(record["peer"].is_string(), "{record}");
+}
+
+#[test]
 fn a_flood_of_refusals_is_cut_off_and_counted() {
     let server = json_server("errors", &[]);
     let refused = Dialect::modern().request(1, "no/such/method", json!({})).encode();

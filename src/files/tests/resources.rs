@@ -29,7 +29,7 @@ fn run(started: Started) -> Outcome {
 fn resource(root: &Root, uri: &str) -> Result<Value, ToolError> {
     let registry = registry(root);
     let Some(template) = registry.find_template(uri) else {
-        return Err(ToolError::NotFound);
+        return Err(ToolError::not_found("not found"));
     };
     let started = registry
         .for_shard()
@@ -159,7 +159,7 @@ fn what_is_outside_is_not_there_by_any_spelling() {
         "\u{ff0e}\u{ff0e}/secret",
     ] {
         let read = resource(&root, &format!("file:///{path}"));
-        assert_eq!(read, Err(ToolError::NotFound), "{path}");
+        assert_eq!(read, Err(ToolError::not_found("not found")), "{path}");
     }
     for uri in [
         "file://localhost/sub/file",
@@ -169,7 +169,11 @@ fn what_is_outside_is_not_there_by_any_spelling() {
         "sub/file",
         "file:///",
     ] {
-        assert_eq!(resource(&root, uri), Err(ToolError::NotFound), "{uri}");
+        assert_eq!(
+            resource(&root, uri),
+            Err(ToolError::not_found("not found")),
+            "{uri}"
+        );
     }
     assert!(resource(&root, "file:///sub/file").is_ok());
 }
@@ -356,7 +360,7 @@ fn subscribers_hear_of_changes_under_the_uri_they_gave() {
         drop(watched);
     }
     for uri in ["file:////etc/passwd", "file:///..%2fsecret", "file:///."] {
-        assert!(matches!(watch(uri), Err(ToolError::NotFound)), "{uri}");
+        assert!(matches!(watch(uri), Err(ToolError::NotFound(_))), "{uri}");
     }
 }
 

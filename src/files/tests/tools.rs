@@ -217,10 +217,10 @@ fn failures_are_messages_that_say_nothing_of_the_root() {
         };
         assert!(!text.contains(base) && !text.contains("os error"), "{text}");
     }
-    let cancelled = ToolError::from(FileError::Cancelled);
+    let cancelled = FileError::Cancelled.told();
     assert_eq!(cancelled, ToolError::Cancelled);
     let system = FileError::from_io("f", std::io::Error::from_raw_os_error(libc::EIO));
-    assert!(matches!(ToolError::from(system), ToolError::Internal(_)));
+    assert!(matches!(system.told(), ToolError::Internal(_)));
 }
 
 /// A listener that wakes nobody.

@@ -13,7 +13,7 @@ async fn numbers(request: ListRequest) -> Result<ResourcePage, ToolError> {
     let first = match request.after.as_deref().map(str::parse) {
         None => 0,
         Some(Ok(after)) => after,
-        Some(Err(_)) => return Err(ToolError::invalid_arguments("no such place")),
+        Some(Err(_)) => return Err(ToolError::invalid("no such place")),
     };
     let listed = |at: usize| {
         Resource::new(format!("test://listed/{at}"), "listed")

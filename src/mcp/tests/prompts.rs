@@ -68,7 +68,7 @@ fn prompts() -> Registry {
     let fail = Prompt::new("fail").argument(PromptArgument::required("how")).run(
         |_: CallContext, args: PromptArguments| async move {
             match args.get("how").unwrap_or_default() {
-                "invalid" => Err::<String, _>(ToolError::invalid_arguments("no such way")),
+                "invalid" => Err::<String, _>(ToolError::invalid("no such way")),
                 "panic" => panic!("a secret"),
                 _ => Err(ToolError::message("it failed")),
             }

@@ -50,12 +50,12 @@ fn resources() -> Registry {
         .mime_type("text/plain")
         .read(|_: CallContext, args: Greeting| async move {
             match args.name.as_str() {
-                "nobody" => Err(ToolError::NotFound),
+                "nobody" => Err(ToolError::not_found("not found")),
                 "secret" => Err(ToolError::internal("/etc/secret")),
                 "late" => Err(ToolError::TimedOut),
                 "panic" => panic!("a secret in src/secret.rs:1"),
                 "sorry" => Err(ToolError::message("it is closed")),
-                "odd" => Err(ToolError::invalid_arguments("too odd")),
+                "odd" => Err(ToolError::invalid("too odd")),
                 name => Ok(ReadOutput::text(format!("Hello, {name}!")).mime_type("text/markdown")),
             }
         });

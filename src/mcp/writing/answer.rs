@@ -77,7 +77,7 @@ impl Protocol {
                 Reply::answered().with_outcome(metrics::Outcome::ToolError)
             }
             // No resource is at a URI that the function's type refuses.
-            Operation::Template(_) => self.write_failure(ticket, &ToolError::NotFound, out),
+            Operation::Template(_) => self.write_failure(ticket, &ToolError::not_found("not found"), out),
             _ => {
                 write_violations(out, ticket.id().as_id(), violations);
                 Reply::answered().with_outcome(metrics::Outcome::InvalidParams)
@@ -100,14 +100,14 @@ impl Protocol {
     fn write_failure(&self, ticket: &Ticket, error: &ToolError, out: &mut Vec<u8>) -> Reply {
         let (id, era) = (ticket.id().as_id(), ticket.revision().era());
         let label = match (error, ticket.operation()) {
-            (ToolError::NotFound, Operation::Resource(_) | Operation::Template(_)) => {
+            (ToolError::NotFound(_), Operation::Resource(_) | Operation::Template(_)) => {
                 write_resource_not_found(out, Some(id), era, self.uri_of(ticket));
                 match era {
                     Era::Legacy => metrics::Outcome::ResourceNotFound,
                     Era::Modern => metrics::Outcome::InvalidParams,
                 }
             }
-            (ToolError::NotFound | ToolError::InvalidArguments(_), _) => {
+            (ToolError::NotFound(_) | ToolError::InvalidArguments(_), _) => {
                 write_invalid_params(out, id, &error.to_string());
                 metrics::Outcome::InvalidParams
             }

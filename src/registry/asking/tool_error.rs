@@ -1,64 +1,156 @@
 //! The reasons why an operation gave no result, with texts for the client and for the log.
 
+use std::error::Error;
+use std::fmt;
+
 use super::capabilities::ClientCapabilities;
 use super::question::{AnswerError, QuestionRequest};
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN};
 
 /// Why an operation, of whatever kind, gave no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `?` makes one of any [`std::error::Error`]: such an error is for the log alone, where it stands with all its causes,
+/// and the client reads "internal error". What the client should read, its author says:
+/// [`for_client`](ForClient::for_client) takes the text of the error itself, and the constructors one of the author's.
+/// That is why this type is no `std::error::Error`.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use weir::{ForClient, ToolError};
+///
+/// fn first_line(path: &Path) -> Result<String, ToolError> {
+///     // The log says what the matter is, and the client nothing of paths.
+///     let text = std::fs::read_to_string(path)?;
+///     let line = text.lines().next().ok_or_else(|| ToolError::not_found("the file is empty"))?;
+///     // The client reads why it is no number.
+///     let number: u32 = line.trim().parse().for_client()?;
+///     Ok(number.to_string())
+/// }
+/// # let secret = first_line(Path::new("/nowhere/secret")).unwrap_err();
+/// # assert_eq!(secret.to_string(), "internal error");
+/// # assert!(secret.log_detail().is_some_and(|detail| detail.contains("No such file")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolError {
     /// The tool failed, and tells the client why.
-    #[error("{0}")]
     Message(String),
     /// The tool panicked. The panic's message is not for the client.
-    #[error("the tool failed unexpectedly")]
     Panicked,
     /// The call took too long.
-    #[error("the call timed out")]
     TimedOut,
     /// The call was cancelled.
-    #[error("the call was cancelled")]
     Cancelled,
-    /// The thing that was asked for does not exist. For resources the protocol has an answer of its own.
-    #[error("not found")]
-    NotFound,
+    /// The thing that was asked for does not exist; the text tells the client what. For resources the protocol has an
+    /// answer of its own.
+    NotFound(String),
     /// The arguments ask for something impossible; the text tells the client why.
-    #[error("{0}")]
     InvalidArguments(String),
     /// The tool or its schema is at fault; the text is for the log only.
-    #[error("internal error")]
     Internal(String),
     /// The client has to answer first, and then call again: `ask` gives this where there is no way back to a running
     /// call. A tool passes it on; the call's questions become its answer (MCP 2026-07-28, `InputRequiredResult`).
-    #[error("the client has to answer first")]
     InputRequired,
     /// The client cannot be asked this. It lacks these capabilities, or this kind of request does not ask.
-    #[error("the client cannot be asked; this needs: {0}")]
     MissingCapability(ClientCapabilities),
     /// The client's answer to a question cannot be used; the text tells the client, whose fault it is, why.
-    #[error("{0}")]
     InvalidAnswer(String),
     /// The user has to open these URLs first, then the client may call again (MCP 2025-11-25,
     /// `URLElicitationRequiredError`). See [`ToolError::url_elicitation_required`].
-    #[error("the user has to open a URL first")]
     UrlElicitationRequired(Vec<QuestionRequest>),
+}
+
+impl fmt::Display for ToolError {
+    /// What the client reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(text)
+            | Self::NotFound(text)
+            | Self::InvalidArguments(text)
+            | Self::InvalidAnswer(text) => f.write_str(text),
+            Self::Panicked => f.write_str("the tool failed unexpectedly"),
+            Self::TimedOut => f.write_str("the call timed out"),
+            Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::Internal(_) => f.write_str("internal error"),
+            Self::InputRequired => f.write_str("the client has to answer first"),
+            Self::MissingCapability(needs) => {
+                write!(f, "the client cannot be asked; this needs: {needs}")
+            }
+            Self::UrlElicitationRequired(_) => f.write_str("the user has to open a URL first"),
+        }
+    }
+}
+
+impl<E: Error> From<E> for ToolError {
+    /// An error for the log, with all its causes.
+    fn from(error: E) -> Self {
+        Self::Internal(with_causes(&error))
+    }
+}
+
+/// An error and what caused it, the last cause last.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
+        let cause = cause.to_string();
+        // Many errors say their cause's text in their own.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// Errors whose own text the client may read.
+pub trait ForClient<T> {
+    /// The client reads the text of the error, but not its causes. It works for errors that are texts, too:
+    /// `found.ok_or("no such note").for_client()?`.
+    ///
+    /// # Errors
+    /// [`ToolError::Message`] with that text.
+    fn for_client(self) -> Result<T, ToolError>;
+}
+
+impl<T, E: fmt::Display> ForClient<T> for Result<T, E> {
+    fn for_client(self) -> Result<T, ToolError> {
+        self.map_err(ToolError::message)
+    }
 }
 
 impl ToolError {
     /// A failure with a text that the client reads.
-    pub fn message(text: impl std::fmt::Display) -> Self {
+    pub fn message(text: impl fmt::Display) -> Self {
         Self::Message(text.to_string())
     }
 
-    /// Arguments that cannot be served, with a text that the client reads.
-    pub fn invalid_arguments(text: impl std::fmt::Display) -> Self {
+    /// What was asked for does not exist; the client reads what that is. A resource that is not found has an answer of
+    /// its own in each revision.
+    pub fn not_found(text: impl fmt::Display) -> Self {
+        Self::NotFound(text.to_string())
+    }
+
+    /// Arguments that cannot be served, with a text that the client reads. A model reads it as the tool's result, and
+    /// may try again; prompts and resources answer that the request is invalid.
+    pub fn invalid(text: impl fmt::Display) -> Self {
         Self::InvalidArguments(text.to_string())
     }
 
+    /// What was asked for is against what others have done meanwhile, as a version that is not the newest any more; the
+    /// client reads what that is.
+    pub fn conflict(text: impl fmt::Display) -> Self {
+        Self::Message(format!("conflict: {text}"))
+    }
+
+    /// Something that is needed does not work now and may later; the client reads what that is.
+    pub fn unavailable(text: impl fmt::Display) -> Self {
+        Self::Message(format!("unavailable, try again later: {text}"))
+    }
+
     /// A failure whose details only the log gets.
-    pub fn internal(detail: impl std::fmt::Display) -> Self {
+    pub fn internal(detail: impl fmt::Display) -> Self {
         Self::Internal(detail.to_string())
     }
 
@@ -74,9 +166,10 @@ impl ToolError {
     pub fn write_content(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(TEXT_OPEN);
         match self {
-            Self::Message(text) | Self::InvalidArguments(text) | Self::InvalidAnswer(text) => {
-                write_string(out, text)
-            }
+            Self::Message(text)
+            | Self::NotFound(text)
+            | Self::InvalidArguments(text)
+            | Self::InvalidAnswer(text) => write_string(out, text),
             other => write_json(&mut *out, &format_args!("{other}")),
         }
         out.extend_from_slice(TEXT_CLOSE);
@@ -90,18 +183,6 @@ impl ToolError {
             AnswerError::Cancelled => Self::Cancelled,
             AnswerError::TimedOut => Self::TimedOut,
         }
-    }
-}
-
-impl From<String> for ToolError {
-    fn from(text: String) -> Self {
-        Self::Message(text)
-    }
-}
-
-impl From<&str> for ToolError {
-    fn from(text: &str) -> Self {
-        Self::Message(text.to_owned())
     }
 }
 
@@ -119,6 +200,35 @@ mod tests {
         error.write_content(&mut text);
         assert_eq!(text, br#"[{"type":"text","text":"internal error"}]"#);
         assert_eq!(error.log_detail(), Some("/etc/secret"));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the index cannot be read")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("page 7 of /srv/secret is torn")]
+    struct Inner;
+
+    #[test]
+    fn any_error_goes_to_the_log_with_its_causes_and_only_its_own_text_to_clients_that_may_read_it() {
+        let fails = || -> Result<(), ToolError> { Err(Outer(Inner))? };
+        let error = fails().unwrap_err();
+        assert_eq!(error.to_string(), "internal error");
+        assert_eq!(
+            error.log_detail(),
+            Some("the index cannot be read: page 7 of /srv/secret is torn")
+        );
+        let told = Err::<(), _>(Outer(Inner)).for_client();
+        assert_eq!(told, Err(ToolError::message("the index cannot be read")));
+        let text = None::<()>.ok_or("no such note").for_client();
+        assert_eq!(text, Err(ToolError::message("no such note")));
+        // A cause that is in the text already is not repeated.
+        let io = std::io::Error::other(Outer(Inner));
+        assert_eq!(
+            with_causes(&io),
+            "the index cannot be read: page 7 of /srv/secret is torn"
+        );
     }
 
     #[test]

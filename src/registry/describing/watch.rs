@@ -170,7 +170,7 @@ mod tests {
         let template = ResourceTemplate::new("demo://file/{name}", "file").watch(move |uri, updates| {
             assert_eq!(updates.uri(), uri);
             match uri {
-                "demo://file/gone" => Err(ToolError::NotFound),
+                "demo://file/gone" => Err(ToolError::not_found("not found")),
                 "demo://file/broken" => panic!("broken"),
                 _ => Ok(Box::new(Ends(told.clone(), uri.to_owned()))),
             }
@@ -215,7 +215,7 @@ mod tests {
         };
         assert_eq!(begin("demo://file/a"), Ok(()));
         assert_eq!(notes.taken(), ["ends demo://file/a"]);
-        assert_eq!(begin("demo://file/gone"), Err(ToolError::NotFound));
+        assert_eq!(begin("demo://file/gone"), Err(ToolError::not_found("not found")));
         assert_eq!(begin("demo://file/broken"), Err(ToolError::Panicked));
     }
 }

@@ -215,6 +215,27 @@ impl<R: ShardRing> RequestLog<'_, R> {
 
     /// A call's code panicked, as its catcher and the panic hook know.
     pub(in crate::shard) fn panic(&mut self, handler: HandlerKey, facts: Option<PanicFacts>) {
+        self.of_call(handler, |record, id, shard, peer| {
+            let (location, reason) = match &facts {
+                Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
+                None => (None, None),
+            };
+            let advice = facts.as_ref().and_then(PanicFacts::advice);
+            let Record { tool, name, .. } = record;
+            tracing::error!(tool, name, id = %id, location, reason, advice, shard, peer, "panic");
+        });
+    }
+
+    /// A call's code failed in a way that only the log is told.
+    pub(in crate::shard) fn failure(&mut self, handler: HandlerKey, detail: &str) {
+        self.of_call(handler, |record, id, shard, peer| {
+            let Record { tool, name, .. } = record;
+            tracing::error!(tool, name, id = %id, detail, shard, peer, "an operation failed internally");
+        });
+    }
+
+    /// Tells what is known of a call: which one it is, its id, its shard and its peer.
+    fn of_call(&mut self, handler: HandlerKey, tell: impl FnOnce(Record<'_>, &str, u16, Option<String>)) {
         let Some(call) = self.calls.at(handler) else {
             return;
         };
@@ -226,14 +247,8 @@ impl<R: ShardRing> RequestLog<'_, R> {
             .calls
             .holder(handler)
             .and_then(|key| self.table.peer(key, self.ring));
-        let Record { tool, name, .. } = words(Subject::Work(&service, operation));
-        let (location, reason) = match &facts {
-            Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
-            None => (None, None),
-        };
-        let advice = facts.as_ref().and_then(PanicFacts::advice);
-        let (shard, id) = (self.shard.0, cap(&id));
-        tracing::error!(tool, name, id = %id, location, reason, advice, shard, peer, "panic");
+        let record = words(Subject::Work(&service, operation));
+        tell(record, &cap(&id), self.shard.0, peer);
     }
 
     /// Tells how many records were left out, once that is known.

@@ -218,7 +218,7 @@ impl<R: ShardRing> Shard<R> {
         };
         call.run = Run::Ended;
         let service = Rc::clone(&call.service);
-        let (operation, label) = (call.ticket.operation(), call.label());
+        let label = call.label();
         let elapsed = ended.saturating_duration_since(call.began);
         let is_asking = matches!(outcome, Err(ToolError::InputRequired));
         let link = is_asking
@@ -233,8 +233,7 @@ impl<R: ShardRing> Shard<R> {
             self.log().panic(handler, panic.or_else(take_last_panic));
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = operation.name(service.protocol.registry());
-            tracing::error!(name, detail, "an operation failed internally");
+            self.log().failure(handler, detail);
         }
         if self.calls.is_task(handler) {
             self.settle_task(handler, &outcome, elapsed);

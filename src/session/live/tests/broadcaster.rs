@@ -181,7 +181,7 @@ impl Watch for Watcher {
         self.tell(format!("+{uri}"));
         updates.updated();
         match uri {
-            "w:broken" => Err(ToolError::NotFound),
+            "w:broken" => Err(ToolError::not_found("not found")),
             _ => Ok(Box::new(Guard(self.clone(), uri.to_owned()))),
         }
     }
@@ -379,7 +379,7 @@ impl Watch for Wanted {
     fn watch(&self, _: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
         let _ = self.since.lock().unwrap().send(updates.since());
         if self.fails {
-            Err(ToolError::NotFound)
+            Err(ToolError::not_found("not found"))
         } else {
             Ok(Box::new(End(self.ends.lock().unwrap().clone())))
         }
@@ -476,7 +476,7 @@ impl WatchList for ListWatcher {
         let said = self.1.lock().unwrap().clone();
         let _ = said.send((format!("+{}", self.0), Some(updates)));
         if self.0 == "failing" {
-            return Err(ToolError::NotFound);
+            return Err(ToolError::not_found("not found"));
         }
         Ok(Box::new(ListGuard(self.0, said)))
     }
