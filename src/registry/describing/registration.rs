@@ -32,6 +32,12 @@ impl RegistryBuilder {
 }
 
 /// An item that a registry can hold.
+#[diagnostic::on_unimplemented(
+    message = "a registry cannot hold `{Self}`",
+    label = "no tool, prompt or resource",
+    note = "a tool or prompt is whole once it has its function: `.run(…)`, `.run_tokio(…)` or `.run_blocking(…)`; a resource \
+            has `.read(…)` and the like"
+)]
 pub trait Registrable: sealed::Sealed {
     /// Checks it and adds it.
     #[doc(hidden)]

@@ -71,6 +71,11 @@ impl Completion {
 }
 
 /// A type that a completion function may return.
+#[diagnostic::on_unimplemented(
+    message = "a completion function cannot return `{Self}`",
+    label = "not a completion",
+    note = "return a `Vec<String>`, or a `Completion` that says whether there are more"
+)]
 pub trait IntoCompletion {
     /// The proposals.
     fn into_completion(self) -> Completion;

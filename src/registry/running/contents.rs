@@ -94,6 +94,11 @@ impl ReadOutput {
 }
 
 /// A type that a function that reads a resource may return.
+#[diagnostic::on_unimplemented(
+    message = "a function that reads a resource cannot return `{Self}`",
+    label = "not a resource's contents",
+    note = "return a `String`, a `Vec<u8>`, or a `ReadOutput` with a MIME type of its own"
+)]
 pub trait IntoContents {
     /// The contents.
     fn into_contents(self) -> ReadOutput;

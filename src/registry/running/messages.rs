@@ -41,6 +41,11 @@ pub struct PromptOutput {
 }
 
 /// A type that a prompt's function may return.
+#[diagnostic::on_unimplemented(
+    message = "a prompt's function cannot return `{Self}`",
+    label = "not a prompt's messages",
+    note = "return a `String`, a `PromptMessage` or a `Vec` of them, or a `PromptOutput`"
+)]
 pub trait IntoMessages {
     /// The messages.
     fn into_messages(self) -> PromptOutput;

@@ -148,6 +148,11 @@ impl ToolOutput {
 }
 
 /// A type that a tool's function may return.
+#[diagnostic::on_unimplemented(
+    message = "a tool's function cannot return `{Self}`",
+    label = "not a tool's result",
+    note = "return a `String`, a `ToolOutput`, or `Structured(value)` of a type that derives `Serialize` and `JsonSchema`"
+)]
 pub trait IntoOutput {
     /// The schema of the structured part, for a type that has one.
     fn output_schema() -> Option<Value> {
