@@ -146,7 +146,9 @@ impl Handshake {
     /// The child has not answered for a while: one that may be of the legacy era is asked as such. An answer that comes
     /// after all still counts.
     pub fn on_silence(&mut self, out: &mut Vec<u8>) {
-        if let Greeting::Probe(id, _) = self.greeting {
+        if let Greeting::Probe(id, _) = self.greeting
+            && self.introduction.is_none()
+        {
             self.fall_back(Some(id), out);
         }
     }
@@ -526,6 +528,23 @@ mod tests {
         taken(&mut out);
         answer(&mut handshake, RESULT, &mut out);
         assert!(taken(&mut out).contains("notifications/initialized"));
+    }
+
+    #[test]
+    fn a_child_that_has_answered_is_not_silent_while_its_lists_are_read() {
+        let mut out = Vec::new();
+        let mut handshake = probe(&mut out);
+        handshake
+            .on_answer(1, Kind::Result, DISCOVERED.as_bytes(), &mut out)
+            .unwrap();
+        taken(&mut out);
+        handshake.on_silence(&mut out);
+        assert_eq!(taken(&mut out), "");
+        let done = answer(&mut handshake, r#"{"tools":[{"name":"a"}]}"#, &mut out);
+        let HandshakeStep::Done(done) = done else {
+            panic!("{done:?}")
+        };
+        assert_eq!(done.1.unwrap().list(ListName::Tools).len(), 1);
     }
 
     #[test]
