@@ -5,10 +5,12 @@
 # call, subscribes to a file and receives its change, answers a question; lets its model be asked by the example
 # `everything`; and ends its session. Most do it again over stdio, where they start the servers themselves, as a desktop's
 # configuration says. scripts/clients/scenario.json has the expected answers, and the limits of each client. Some are pages in
-# a browser: one of another origin, with nothing but fetch and EventSource, and the Inspector's web interface.
+# a browser: one of another origin, with nothing but fetch and EventSource, and the Inspector's web interface. In the end
+# `weir probe` and `weir serve` have servers of the SDKs.
 #
-# Usage: scripts/clients.sh [--pool KEY=VALUE,…] [WEIR [EVERYTHING]]
+# Usage: scripts/clients.sh [--pool KEY=VALUE,…] [--only PATTERN] [WEIR [EVERYTHING]]
 #   --pool             The servers are children of `weir serve` and `weir stdio`, in such a pool: the tour is of those.
+#   --only             The clients whose line matches this extended regular expression, and no others.
 #   WEIR, EVERYTHING   The binaries; without them, debug builds are made.
 #
 # Needs Node.js with npm, Python 3.11 or newer with pip, Cargo, and Chromium or the right to install Debian's package of
@@ -26,6 +28,7 @@ start_seconds_max=10
 quiet="--log-level warn --access-log off"
 
 pool=
+only=
 passed=0
 failed=0
 server_pid=
@@ -103,7 +106,7 @@ install() {
   mkdir -p "$cache/home"
   # JavaScript modules are looked up from where the importing file lies.
   find "$sources" -maxdepth 1 -type f -exec cp -t "$cache" {} +
-  cp -r "$sources/browser" "$cache"
+  cp -r "$sources/browser" "$sources/servers" "$cache"
   local status=0 pid pids=()
   installed javascript "$sources"/package{,-lock}.json -- install_javascript &
   pids+=($!)
@@ -247,6 +250,8 @@ stop_everything() {
 check() {
   local label=$1 mode=$2 start=$EPOCHREALTIME verdict=ok elapsed_ms status=0
   shift 2
+  # What was started is stopped in any case.
+  [[ $mode == SIGTERM || "$label $mode" =~ $only ]] || return 0
   "$@" >"$scratch/output" 2>&1 || status=$?
   elapsed_ms=$(((${EPOCHREALTIME/[.,]/} - ${start/[.,]/}) / 1000))
   if ((status == 0)) && [[ ! -s $scratch/output ]]; then
@@ -346,12 +351,73 @@ run_clients() {
   client_of_process "$label" "" rmcp/debug/weir-clients-rmcp auto $modern
 }
 
+# --- Servers of others ------------------------------------------------------------------------------------------------
+
+# A configuration of servers on stdio of each SDK; what is under `probe` is what `weir probe` is to say.
+make_others() {
+  others=$scratch/others.json
+  python3 - "$cache" >"$others" <<'PYTHON'
+import json
+import sys
+
+cache = sys.argv[1]
+LEGACY, BOTH = "2025-11-25 (by `initialize`) only", "a process speaks what it is asked in first"
+servers = {
+    "typescript-1": ("node_modules/.bin/node", "typescript_v1.mjs", LEGACY),
+    "typescript-2": ("node_modules/.bin/node", "typescript_v2.mjs", BOTH),
+    "python-1": ("python-v1/bin/python", "python_v1.py", LEGACY),
+    "python-2": ("python/bin/python", "python_v2.py", BOTH),
+}
+named = {
+    name: {"command": f"{cache}/{runtime}", "args": [f"{cache}/servers/{program}"], "probe": eras}
+    for name, (runtime, program, eras) in servers.items()
+}
+print(json.dumps({"mcpServers": named}))
+PYTHON
+}
+
+# Every server is found to be what it is, and its command to paste is for this file.
+probe_others() {
+  local told=$scratch/told
+  "$weir" probe --mcp-json "$others" >"$told" 2>&1 &&
+    python3 - "$others" "$told" <<'PYTHON' || { cat "$told" && return 1; }
+import json
+import sys
+
+servers = json.load(open(sys.argv[1]))["mcpServers"]
+told = open(sys.argv[2]).read()
+found = {line.split()[1]: part for part in told.split("server   ")[1:] for line in ["server " + part]}
+assert list(found) == list(servers), list(found)
+for name, server in servers.items():
+    for text in (server["probe"], "offers   ", " tool", "everybody by SIGKILL after", f"--mcp-json {sys.argv[1]}"):
+        assert text in found[name], f"{name}: no {text!r}"
+PYTHON
+}
+
+visit_others() {
+  local url status=0
+  : >"$scratch/log"
+  "$weir" serve --listen 127.0.0.1:0 --mcp-json "$others" ${pool:+--pool "$pool"} >/dev/null 2>"$scratch/log" &
+  server_pid=$!
+  url=$(started "$server_pid" "$scratch/log" 'http://[^ ]*/mcp') || return 1
+  timeout "$client_seconds_max" "$cache/python/bin/python" "$cache/visit.py" "$url" typescript-1=echo,ask typescript-2=echo \
+    python-1=echo,ask python-2=echo || status=1
+  kill -TERM "$server_pid"
+  wait "$server_pid" || status=1
+  server_pid=
+  return $status
+}
+
 # --- Main -------------------------------------------------------------------------------------------------------------
 
-if [[ ${1:-} == --pool ]]; then
-  pool=$2
+while [[ ${1:-} == --* ]]; do
+  case $1 in
+    --pool) pool=$2 ;;
+    --only) only=$2 ;;
+    *) die "there is no $1" ;;
+  esac
   shift 2
-fi
+done
 weir=${1:-}
 if [[ -z $weir ]]; then
   cargo build --quiet --manifest-path "$here/../Cargo.toml" --bin weir
@@ -370,5 +436,8 @@ make_desktop
 run_clients
 check "weir serve" "SIGTERM" stop_server
 check "everything" "SIGTERM" stop_everything
+make_others
+check "Servers of the SDKs" "probe" probe_others
+check "Servers of the SDKs" "visit" visit_others
 echo "$passed passed, $failed failed"
 ((failed == 0))
