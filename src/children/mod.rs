@@ -69,7 +69,7 @@ mod rate;
 pub use crate::mcp::{Client, ClientKey, ClientProfile, ClientValues, KeptFields};
 pub use crate::registry::ClientRules;
 pub use child::{
-    Abandoned, Answer, Asked, CallKey, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
+    Abandoned, Answer, Asked, CallKey, CallTerms, CallTimes, Child, ChildCounters, ChildEvent, ChildFailure,
     ChildLimits, ChildLists, ChildProfile, Ended, Ending, EndingStep, ErrorLine, ErrorLines, Expired,
     Handshake, HandshakeError, HandshakeStep, InFlight, Introduction, ItemList, ListName, LogWish,
     OWN_IDS_MAX, Outgoing, PipeWrite, QuestionAnswer, QuestionRefusal, Recording, ServerCapabilities, Tape,
@@ -82,7 +82,7 @@ pub use line::{
     renamed_answer, renamed_request, sole_member, with_state, write_answer, write_as_modern, write_cancelled,
     write_legacy_answer, write_modern_answer, write_modern_question, write_modern_request, write_next_round,
     write_own_meta, write_progress, write_question, write_question_answer, write_request, write_request_of,
-    write_without_breaks,
+    write_task_request, write_without_breaks,
 };
 pub use local::{
     CallFailure, ChildEnd, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,

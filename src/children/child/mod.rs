@@ -5,6 +5,7 @@
 //!     └──────── refused, too slow ─────────┴── a full stdin, an unanswered ping ──┘
 //! ```
 
+mod call_terms;
 mod calls;
 mod ending;
 mod error_lines;
@@ -17,11 +18,13 @@ mod limits;
 mod listening;
 mod log_state;
 mod outgoing;
+mod own_tasks;
 mod questions;
 mod recording;
 mod serving;
 mod warming;
 
+pub use call_terms::CallTerms;
 pub use calls::{CallKey, CallTimes, Ended, Expired, InFlight, OWN_IDS_MAX};
 pub use ending::{Ending, EndingStep};
 pub use error_lines::{ErrorLine, ErrorLines};

@@ -5,17 +5,19 @@ mod greeting;
 mod listening;
 mod logging;
 mod messages;
+mod tasks;
 mod time;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::children::line::{LineReader, Message, write_cancelled, write_modern_request, write_request};
+use crate::children::line::{LineReader, Message, write_modern_request, write_request, write_task_request};
 use crate::children::rate::RateLimit;
 use crate::mcp::Era;
 use crate::metrics::ChildTally;
 
+use super::call_terms::{CallTerms, TermsOf};
 use super::calls::{CallKey, CallTimes, InFlight};
 use super::ending::{Ending, EndingStep};
 use super::error_lines::{ErrorLine, ErrorLines};
@@ -27,6 +29,7 @@ use super::limits::ChildLimits;
 use super::listening::Listening;
 use super::log_state::LogState;
 use super::outgoing::{Outgoing, PipeWrite};
+use super::own_tasks::OwnTasks;
 use super::questions::{OpenQuestions, QuestionRefusal};
 use super::recording::Recording;
 use super::warming::WarmupCall;
@@ -69,6 +72,8 @@ pub struct Child<C> {
     in_flight: InFlight<C>,
     questions: OpenQuestions,
     logs: LogState<C>,
+    own_tasks: OwnTasks,
+    terms_of: Option<TermsOf<C>>,
     error_lines: ErrorLines,
     rubbish: RateLimit,
     /// What it has said of itself.
@@ -136,6 +141,8 @@ impl<C> Child<C> {
             in_flight: InFlight::new(limits.in_flight_max, times),
             questions: OpenQuestions::default(),
             logs: LogState::default(),
+            own_tasks: OwnTasks::default(),
+            terms_of: None,
             introduction: None,
             era: Era::Legacy,
             rereading: None,
@@ -244,9 +251,16 @@ impl<C> Child<C> {
             return Err(caller);
         }
         self.tell_level(&caller, now);
+        let terms = self
+            .terms_of
+            .map_or(CallTerms::default(), |terms_of| terms_of(&caller));
         let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
         let line = self.outgoing.line(now);
         match self.era {
+            Era::Legacy if terms.needs_task => {
+                write_task_request(line, text, message, key.wire_id());
+                self.own_tasks.begin(key.wire_id());
+            }
             Era::Legacy => write_request(line, text, message, key.wire_id()),
             Era::Modern => write_modern_request(line, text, message, key.wire_id()),
         }
@@ -259,7 +273,7 @@ impl<C> Child<C> {
     pub fn cancel(&mut self, key: CallKey, reason: &str, now: Instant) -> Option<C> {
         let (caller, _) = self.in_flight.cancel(key, now)?;
         self.end_questions_of(key, QuestionRefusal::Left, now);
-        write_cancelled(self.outgoing.line(now), key.wire_id(), reason);
+        self.tell_cancelled(key, reason, now);
         Some(caller)
     }
 

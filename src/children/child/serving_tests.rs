@@ -705,3 +705,93 @@ fn what_a_child_logs_is_about_its_oldest_call_and_it_is_told_how_much_is_wanted(
     rig.say("{\"id\":\"weir-1\",\"result\":{}}\n");
     assert_eq!(rig.child.counters().stray_answers, 0);
 }
+
+/// A call that its child answers with a task is over when the task is.
+#[test]
+fn a_call_that_needs_a_task_is_answered_by_the_result_of_that() {
+    let mut rig = Rig::ready(limits_by_default());
+    rig.child.heed_terms(|caller| CallTerms {
+        needs_task: caller.starts_with("task"),
+    });
+    let text = br#"{"id":7,"method":"tools/call","params":{"name":"a","task":{"ttl":5}}}"#;
+    let message = Message::read(text).unwrap();
+    let mut ids = Vec::new();
+    for caller in ["task one", "task two", "task three", "plain"] {
+        let key = rig.child.submit(text, &message, caller, rig.now).unwrap();
+        ids.push(key.wire_id());
+    }
+    let read = rig.read();
+    assert_eq!(
+        read.matches(r#""params":{"task":{},"name":"a"}"#).count(),
+        3,
+        "{read}"
+    );
+    assert!(!read.contains("ttl"), "{read}");
+    let task =
+        |name: &str, id: u64| format!("{{\"id\":{id},\"result\":{{\"task\":{{\"taskId\":\"{name}\"}}}}}}\n");
+    for (name, id) in ["x", "y", "z", "w"].into_iter().zip(&ids) {
+        rig.say(&task(name, *id));
+    }
+    // Nobody has asked for a task here.
+    assert_eq!(rig.told().len(), 1);
+    let read = rig.read();
+    assert_eq!(read.matches("tasks/result").count(), 3, "{read}");
+    assert!(read.contains(&format!(
+        r#""id":"weir-task-{}","method":"tasks/result","params":{{"taskId":"x"}}"#,
+        ids[0]
+    )));
+    rig.say(&format!(
+        "{{\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{},\"progress\":1}}}}\n",
+        ids[0]
+    ));
+    assert_eq!(rig.told().len(), 1, "it is the same call still");
+    rig.say(&format!(
+        "{{\"id\":\"weir-task-{}\",\"error\":{{\"code\":1,\"message\":\"\"}}}}\n",
+        ids[0]
+    ));
+    rig.say(&format!("{{\"id\":\"weir-task-{}\",\"result\":{{}}}}\n", ids[0]));
+    assert_eq!(rig.told().len(), 1, "once");
+    let key = CallKey::from_wire(ids[1]).unwrap();
+    assert_eq!(rig.child.cancel(key, "left", rig.now), Some("task two"));
+    let read = rig.read();
+    assert!(
+        read.contains(r#""method":"tasks/cancel","params":{"taskId":"y"}"#),
+        "{read}"
+    );
+    assert!(!read.contains("notifications/cancelled"), "{read}");
+    assert_eq!(rig.child.in_flight().taken(), 2);
+    rig.say(&format!(
+        "{{\"id\":\"weir-task-{}\",\"error\":{{\"code\":1,\"message\":\"\"}}}}\n",
+        ids[1]
+    ));
+    assert_eq!(rig.child.in_flight().taken(), 1, "its place is free");
+    assert!(rig.told().is_empty());
+}
+
+#[test]
+fn a_call_that_is_cancelled_before_it_is_a_task_is_cancelled_when_it_is_one() {
+    let mut rig = Rig::ready(limits_by_default());
+    rig.child.heed_terms(|_| CallTerms { needs_task: true });
+    let text = br#"{"id":7,"method":"tools/call","params":{"name":"a"}}"#;
+    let message = Message::read(text).unwrap();
+    let key = rig.child.submit(text, &message, "one", rig.now).unwrap();
+    assert!(rig.child.cancel(key, "left", rig.now).is_some());
+    assert!(!rig.read().contains("cancel"));
+    let id = key.wire_id();
+    rig.say(&format!(
+        "{{\"id\":{id},\"result\":{{\"task\":{{\"taskId\":\"x\"}}}}}}\n"
+    ));
+    assert!(
+        rig.read()
+            .contains(r#""method":"tasks/cancel","params":{"taskId":"x"}"#)
+    );
+    rig.say(&format!("{{\"id\":\"weir-task-{id}\",\"error\":{{}}}}\n"));
+    assert_eq!(rig.child.in_flight().taken(), 0);
+    // One that is answered otherwise is over as all calls are.
+    let key = rig.child.submit(text, &message, "two", rig.now).unwrap();
+    rig.say(&format!(
+        "{{\"id\":{},\"error\":{{\"code\":-32601,\"message\":\"\"}}}}\n",
+        key.wire_id()
+    ));
+    assert_eq!((rig.told().len(), rig.child.in_flight().taken()), (1, 0));
+}

@@ -26,4 +26,6 @@ pub(super) use question::{updated_uri, urls_required};
 pub use reader::{Line, LineReader};
 pub use renamed::{renamed_answer, renamed_request};
 pub use round::{InputRequest, InputRequired, place_of_state, with_state, write_next_round};
-pub use splice::{write_answer, write_cancelled, write_progress, write_request, write_without_breaks};
+pub use splice::{
+    write_answer, write_cancelled, write_progress, write_request, write_task_request, write_without_breaks,
+};

@@ -50,6 +50,22 @@ pub fn write_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64)
     out.push(b'\n');
 }
 
+/// Appends a client's request as a line for a legacy child whose tool runs as a task of the child's, and in no other
+/// way.
+pub fn write_task_request(out: &mut Vec<u8>, text: &[u8], message: &Message, id: u64) {
+    let mut line = Vec::with_capacity(text.len() + 64);
+    write_request(&mut line, text, message, id);
+    let params = Message::read_checked(line.trim_ascii_end()).ok();
+    let Some(params) = params.and_then(|message| message.params) else {
+        return out.extend_from_slice(&line);
+    };
+    // Behind the opening brace; a call has at least the name of its tool.
+    let at = params.start + 1;
+    out.extend_from_slice(line.get(..at).unwrap_or_default());
+    out.extend_from_slice(br#""task":{},"#);
+    out.extend_from_slice(line.get(at..).unwrap_or_default());
+}
+
 /// Appends an object without some of its members.
 pub(super) fn write_without(
     out: &mut Vec<u8>,

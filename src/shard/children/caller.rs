@@ -1,6 +1,6 @@
 //! Who waits for the answer of a child, and what its client can be asked meanwhile.
 
-use crate::children::LogWish;
+use crate::children::{CallTerms, LogWish};
 use crate::mcp::{ClientCapabilities, Principal, Revision, SessionToken, Ticket};
 use crate::pool::HandlerKey;
 use crate::registry::Asking;
@@ -38,6 +38,8 @@ pub struct ClientTerms {
     pub log: LogWish,
     /// The endpoint at which it calls.
     pub view: ViewId,
+    /// What a child has to know of the call.
+    pub call: CallTerms,
     /// The session in which a legacy client answers, and whose it is.
     pub session: Option<(SessionToken, Principal)>,
 }
@@ -50,6 +52,7 @@ impl ClientTerms {
         revision: Revision::NEWEST_LEGACY,
         log: LogWish::None,
         view: ViewId::MAIN,
+        call: CallTerms { needs_task: false },
         session: None,
     };
 
@@ -61,6 +64,7 @@ impl ClientTerms {
             revision: ticket.revision(),
             log,
             view,
+            call: CallTerms::default(),
             session: ticket.session().map(|session| (session, ticket.principal())),
         }
     }

@@ -271,3 +271,67 @@ fn tasks_of_servers_that_are_served_together_find_their_server() {
         }
     }
 }
+
+/// Such a tool is called by a task of its child's, whoever calls it and as what.
+#[test]
+fn a_tool_that_is_a_task_or_nothing_serves_every_client() {
+    for pool in ["mode=shared,max=1", "mode=session", "mode=call,max=2"] {
+        let _case = case(pool);
+        let mut front = Front::with(&["mcp:[tasks:required]"], pool, &TWO_SHARDS);
+        let server = front.weir();
+        for dialect in both(server) {
+            let task = begin(&mut connect_to(server, 0), &dialect, "act", act(["line"]));
+            let (status, answer) = end_of(server, &dialect, &task);
+            assert_eq!(status, "completed", "{answer}");
+            let line = answer["result"]["content"][0]["text"].as_str().unwrap();
+            assert!(line.contains("\"task\":{},"), "{line}");
+            assert!(
+                !answer.to_string().contains('\u{e9}'),
+                "the child's name for it: {answer}"
+            );
+        }
+        // Who knows no tasks waits.
+        for revision in Revision::ALL_LEGACY {
+            let dialect = server.open_session(&Dialect::legacy(revision));
+            let call = dialect.tool(
+                1,
+                "act",
+                act(["progress", "line"].map(|step| match step {
+                    "progress" => json!(["progress", 1]),
+                    step => json!(step),
+                })),
+            );
+            let answer = server.ask(&call);
+            if revision == Revision::NEWEST_LEGACY {
+                assert_refused(&answer, -32601);
+            } else {
+                assert!(answer.tool_text().contains("\"task\":{},"), "{}", answer.text());
+            }
+        }
+        let answer = server.ask(&Dialect::modern().tool(1, "act", act(["line"])));
+        assert!(answer.tool_text().contains("\"task\":{},"), "{}", answer.text());
+    }
+}
+
+#[test]
+fn the_task_of_a_child_is_cancelled_as_one() {
+    let pool = "max=1,max_in_flight=1,call_timeout=500ms,cancel_grace=30s";
+    let mut front = Front::with(&["mcp:[tasks:required]"], pool, &TWO_SHARDS);
+    let server = front.weir();
+    let dialect = modern();
+    let mut client = connect_to(server, 0);
+    // The one place is free again as soon as the child has heard of it.
+    for is_cancelled in [true, false, true] {
+        let task = begin(&mut client, &dialect, "act", act(["await-cancel"]));
+        if is_cancelled {
+            client.ask(&about(&dialect, "tasks/cancel", &task)).result();
+        }
+        let (status, _) = end_of(server, &dialect, &task);
+        assert_eq!(status, if is_cancelled { "cancelled" } else { "failed" });
+    }
+    let answer = server.ask(&Dialect::modern().tool(1, "act", act(["heard"])));
+    let heard = answer.tool_text();
+    // One that still waited for the place was never told of.
+    assert!(heard.matches("tasks/cancel").count() >= 2, "{heard}");
+    assert!(!heard.contains("notifications/cancelled"), "{heard}");
+}

@@ -17,7 +17,7 @@
 //! | `dual` | it speaks both eras, and stays in the one that is spoken first |
 //! | `picky` | before `initialize` everything is refused, with 7 KB of stderr |
 //! | `deaf` | before `initialize` it answers nothing |
-//! | `tasks:WORD` | `act` says this of tasks |
+//! | `tasks:WORD` | `act` says this of tasks; `required` it means |
 //! | `dies-of-discover` | `server/discover` is its end |
 //!
 //! It has the tools `echo` and `act` on the first page of the list, and `page-2` (and so on) on the others; the prompt
@@ -63,6 +63,8 @@ struct Params {
     protocol_version: String,
     request_id: Option<Value>,
     input_responses: Map<String, Value>,
+    task: Option<Value>,
+    task_id: String,
     notifications: Value,
 }
 
@@ -153,6 +155,10 @@ struct State {
     cancelled: HashSet<String>,
     /// Who waits for the answer to a question.
     questions: HashMap<String, Sender<String>>,
+    /// Calls that are tasks, and the requests for their results.
+    tasks: HashMap<String, (Params, String)>,
+    results: HashMap<String, Value>,
+    dropped: HashSet<String>,
     /// Names of tools that were added.
     added: Vec<String>,
     /// The era in which it is spoken to, once that is decided.
@@ -196,7 +202,12 @@ impl Server {
                 self.cancelled.notify_all();
             }
             (Some(method), Some(id)) if self.is_out_of_era(&id, method, &message.params) => {}
+            (Some("tools/call"), Some(id)) if self.demands_task(&message.params) => {
+                self.make_task(&id, message.params, line);
+            }
             (Some("tools/call"), Some(id)) => self.call(id, message.params, line),
+            (Some("tasks/result"), Some(id)) => self.do_task(id, &message.params.task_id),
+            (Some("tasks/cancel"), Some(id)) => self.cancel_task(&id, &message.params.task_id),
             (Some(method), Some(id)) => self.answer(&id, method, &message.params),
             (None, Some(id)) => {
                 let waiting = self.state.lock().unwrap().questions.remove(&id.to_string());
@@ -226,6 +237,50 @@ impl Server {
                 &json!({"code": -32602, "message": format!("Unknown tool: {name}")}),
             ),
         }
+    }
+
+    fn demands_task(&self, params: &Params) -> bool {
+        params.name == "act" && self.options.tasks.as_deref() == Some("required")
+    }
+
+    /// Answers a call with a task, whose work begins when it is asked for its result.
+    fn make_task(&self, id: &Value, params: Params, line: &str) {
+        if params.task.is_none() {
+            return self.refuse(id, &json!({"code": -32601, "message": "act is a task"}));
+        }
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut state = self.state.lock().unwrap();
+        let name = format!("\u{e9}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        state.tasks.insert(name.clone(), (params, line.to_owned()));
+        drop(state);
+        let now = "2026-01-01T00:00:00Z";
+        let task =
+            json!({"taskId": name, "status": "working", "createdAt": now, "lastUpdatedAt": now, "ttl": null});
+        self.succeed(id, &json!({"task": task}));
+    }
+
+    fn do_task(self: &Arc<Self>, id: Value, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        let (params, line) = state.tasks.remove(name).unwrap();
+        state.results.insert(name.to_owned(), id.clone());
+        let is_dropped = state.dropped.contains(name);
+        drop(state);
+        if is_dropped {
+            return self.refuse(&id, &json!({"code": -32602, "message": "it was cancelled"}));
+        }
+        self.call(id, params, &line);
+    }
+
+    fn cancel_task(&self, id: &Value, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        if let Some(result) = state.results.get(name).map(Value::to_string) {
+            state.cancelled.insert(result);
+            self.cancelled.notify_all();
+        } else {
+            state.dropped.insert(name.to_owned());
+        }
+        drop(state);
+        self.succeed(id, &json!({}));
     }
 
     /// Asks the client; the answer comes as a line.

@@ -36,27 +36,39 @@ impl<C> Child<C> {
         match said.message.kind {
             Kind::Result | Kind::Error => match said.message.call_id(said.line) {
                 Some(id) if id < OWN_IDS_MAX => self.take_own_answer(id, said, now, tell),
-                Some(id) => match self.in_flight.end(id) {
-                    Ended::Call { caller, began } => {
-                        self.end_questions(id, now);
-                        self.called_at = now;
-                        tell(ChildEvent::Answered {
-                            caller,
-                            answer: said,
-                            took: now.saturating_duration_since(began),
-                        });
-                    }
-                    Ended::Unwanted => {}
-                    Ended::Nobody => self.counters.stray_answers += 1,
+                Some(id) if self.take_own_task(id, &said, now) => {}
+                Some(id) => self.end_call(id, said, now, tell),
+                None => match (self.own_result(&said), said.message.id) {
+                    (Some(id), _) => self.end_call(id, said, now, tell),
+                    (None, Some(id)) if Self::is_ignored(id.of(said.line)) => {}
+                    (None, _) => self.counters.stray_answers += 1,
                 },
-                None if said
-                    .message
-                    .id
-                    .is_some_and(|id| Self::is_ignored(id.of(said.line))) => {}
-                None => self.counters.stray_answers += 1,
             },
             Kind::Request => self.answer_request(said, now, tell),
             Kind::Notification => self.take_notification(said, now, tell),
+        }
+    }
+
+    /// It has answered the call with this id.
+    fn end_call(
+        &mut self,
+        id: u64,
+        answer: Answer<'_>,
+        now: Instant,
+        tell: &mut impl FnMut(ChildEvent<'_, C>),
+    ) {
+        match self.in_flight.end(id) {
+            Ended::Call { caller, began } => {
+                self.end_questions(id, now);
+                self.called_at = now;
+                tell(ChildEvent::Answered {
+                    caller,
+                    answer,
+                    took: now.saturating_duration_since(began),
+                });
+            }
+            Ended::Unwanted => {}
+            Ended::Nobody => self.counters.stray_answers += 1,
         }
     }
 
@@ -144,7 +156,10 @@ impl<C> Child<C> {
     fn take_too_long(&mut self, outline: &Outline, now: Instant, tell: &mut impl FnMut(ChildEvent<'_, C>)) {
         self.counters.rubbish_lines += 1;
         let id = match outline.id() {
-            Some(Id::Verbatim(id)) if outline.shape != Shape::Request => id.parse().unwrap_or(0),
+            Some(Id::Verbatim(id)) if outline.shape != Shape::Request => {
+                let own = self.own_tasks.on_result(id.as_bytes());
+                own.or_else(|| id.parse().ok()).unwrap_or(0)
+            }
             _ => 0,
         };
         if let Ended::Call { caller, .. } = self.in_flight.end(id) {

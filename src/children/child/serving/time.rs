@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use crate::children::child::calls::{Expired, OWN_IDS_MAX};
 use crate::children::child::event::{ChildEvent, ChildFailure};
 use crate::children::child::handshake::write_discover;
-use crate::children::line::write_cancelled;
 use crate::mcp::Era;
 
 use super::{Child, Phase};
@@ -20,7 +19,7 @@ impl<C> Child<C> {
         while let Some(expired) = self.in_flight.expire(now) {
             match expired {
                 Expired::TimedOut { key, caller } => {
-                    write_cancelled(self.outgoing.line(now), key.wire_id(), "the call took too long");
+                    self.tell_cancelled(key, "the call took too long", now);
                     tell(ChildEvent::TimedOut { caller });
                 }
                 Expired::Lost => self.counters.lost_places += 1,

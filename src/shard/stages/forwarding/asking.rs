@@ -15,12 +15,12 @@
 use std::rc::Rc;
 
 use crate::children::{
-    Asked, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed, write_question,
-    write_request_of,
+    Asked, CallTerms, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed,
+    write_question, write_request_of,
 };
 use crate::mcp::{Era, FeatureState};
 use crate::pool::HandlerKey;
-use crate::registry::{AnswerError, Asking, ServerIndex};
+use crate::registry::{AnswerError, Asking, Operation, ServerIndex, TaskSupport};
 use crate::session::live::{ChildAsker, ChildPlace};
 use crate::units::ViewId;
 
@@ -54,8 +54,17 @@ impl From<NotAsked> for QuestionRefusal {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// What a child of this server may ask the client of a call.
+    /// What a child of this server has to know of a call and its client.
     pub(super) fn terms_of(&mut self, call: HandlerKey, server: ServerIndex) -> ClientTerms {
+        let needs_task = self.calls.at(call).is_some_and(|call| needs_task(call));
+        ClientTerms {
+            call: CallTerms { needs_task },
+            ..self.asking_terms_of(call, server)
+        }
+    }
+
+    /// What a child of this server may ask the client of a call.
+    fn asking_terms_of(&mut self, call: HandlerKey, server: ServerIndex) -> ClientTerms {
         if !self.children.is_attributed(server) {
             return ClientTerms::NONE;
         }
@@ -265,6 +274,15 @@ impl<R: ShardRing> Shard<R> {
         live.forget_child_questions(session, place, Some(number));
         Err(NotAsked::Unheard)
     }
+}
+
+/// Whether a call is of a tool that is only ever called as a task.
+fn needs_task(call: &Call) -> bool {
+    let Operation::Tool(tool) = call.ticket.operation() else {
+        return false;
+    };
+    let tool = call.service.protocol.registry().tool(tool);
+    tool.task_support() == TaskSupport::Required
 }
 
 /// What the client of a call wants to hear of what its child logs.

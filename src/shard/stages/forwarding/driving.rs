@@ -232,6 +232,7 @@ impl<R: ShardRing> Shard<R> {
         self.children.on_pipes_opened(3);
         let child = Child::new(limits, profile.as_ref(), wants_lists, self.clock.now());
         let mut child = child.with_warmup(warmup);
+        child.heed_terms(|caller: &Caller| caller.terms.call);
         if self.children.is_attributed(server) {
             child.heed_wishes(|caller: &Caller| caller.terms.log);
         }
