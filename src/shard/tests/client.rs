@@ -122,6 +122,16 @@ pub(super) fn with_origin(request: Request) -> Request {
     }
 }
 
+/// The same request with a field more.
+pub(super) fn with_field(request: Request, name: &str, value: &str) -> Request {
+    let text = String::from_utf8(request.bytes).unwrap();
+    let field = format!("{name}: {value}\r\nContent-Length");
+    Request {
+        bytes: text.replacen("Content-Length", &field, 1).into_bytes(),
+        expected: request.expected,
+    }
+}
+
 /// A batch of calls, in the one revision that has them.
 pub(super) fn batch(calls: &[(&str, u64, &str)]) -> Request {
     let messages: Vec<Value> = calls

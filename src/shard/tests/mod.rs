@@ -44,6 +44,7 @@ mod moving;
 mod nursery;
 mod overload;
 mod owned;
+mod owned_seeded;
 mod pieces;
 mod pipelining;
 mod remote;

@@ -169,8 +169,15 @@ impl Nursery {
             client,
             greeting: None,
         };
-        let post = |shard: usize, order| rig.drivers[shard].inbox.post(ShardEvent::Children(order));
-        post(shard, ChildOrder::Assign(assignment));
+        rig.drivers[shard]
+            .inbox
+            .post(ShardEvent::Children(ChildOrder::Assign(assignment)));
+        self.place(rig, number, client);
+    }
+
+    /// Tells the shards on which calls of a client wait where its child is.
+    pub(super) fn place(&mut self, rig: &Rig, number: u64, client: ClientKey) {
+        let shard = self.wards[&number].shard;
         for (wanted, asker) in std::mem::take(&mut self.wanted) {
             if wanted.key != client {
                 self.wanted.push((wanted, asker));
@@ -181,8 +188,27 @@ impl Nursery {
                 client,
                 shard: shard as u16,
             };
-            post(asker.into(), order);
+            rig.drivers[usize::from(asker)]
+                .inbox
+                .post(ShardEvent::Children(order));
         }
+    }
+
+    /// A child gets no more calls, and ends when it has answered those it has.
+    pub(super) fn retire(&self, rig: &Rig, number: u64) {
+        let order = ChildOrder::Retire {
+            server: SERVER,
+            member: MemberKey(number),
+        };
+        let shard = self.wards[&number].shard;
+        rig.drivers[shard].inbox.post(ShardEvent::Children(order));
+    }
+
+    /// Children that take calls, as far as is known.
+    pub(super) fn greeted(&self) -> Vec<u64> {
+        let wards = self.wards.iter();
+        let greeted = wards.filter(|(_, ward)| ward.is_greeted && !ward.is_dead);
+        greeted.map(|(number, _)| *number).collect()
     }
 
     /// Tells all shards that a client has no child any more.
