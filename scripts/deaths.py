@@ -2,13 +2,19 @@
 """Kills all children of a pool at once while calls run, and looks at what comes of it; and how long a shard stands still
 while a large server starts children.
 
-    scripts/deaths.py [--build DIR] [--children N] [--clients N] [--ballast MIB]
+    scripts/deaths.py [--build DIR] [--children N] [--clients N]
+    scripts/deaths.py [--build DIR] --ballast MIB [--seconds N]
 
 DIR has `weir` and `examples/echo_child`; both are built by `cargo build --release --examples --bins`. Prints a line for
 each rule and ends with 1 if one is broken: every call is answered once, and with its own words or an error; those that
 children had at the moment of the kill within a second; no zombie stays; the server has as many descriptors and threads as
-before, and as many children once it is let out of quarantine, a minute later. With a ballast, the server has that much
-memory resident. Prints how long requests took while children were started, and otherwise: a shard starts nobody.
+before, and as many children once it is let out of quarantine, a minute later. Prints how long requests took while children
+were started, and otherwise.
+
+With a ballast nobody is killed. A server that has that much memory resident replaces a child after each call for N seconds;
+how long requests took that no child is needed for stands beside what they took when no child was started, for as long. A
+shard starts nobody, so the two are alike but for the CPU time that starts take; that of the process whose memory is so
+large is held exactly: `strace`, where there is one, sees it make no process.
 """
 
 import argparse
@@ -25,8 +31,8 @@ import time
 import echo_request as echo
 
 LIMIT = 1.0
-# As many as a ring may have.
-BALLAST_BUFFERS = 32768
+# What makes a large server: three of these for each handler.
+BALLAST_BUFFER_KIB = 32
 EVERY = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
@@ -57,14 +63,14 @@ def descendants(root):
 
 
 class Server:
-    def __init__(self, build, children, ballast):
+    def __init__(self, build, pool, ballast=0):
         child = os.path.join(build, "examples", "echo_child")
-        pool = f"mode=shared,min_idle={children},max={children},max_in_flight=4,queue_timeout=30s"
         line = [os.path.join(build, "weir"), "serve", "--listen", "127.0.0.1:0", "--admin", "off"]
         line += ["--shards", "1", "--report", "none", "--stdio", child, "--pool", pool]
         if ballast:
-            line += ["--memory-max", f"{2 * ballast}MiB", "--prefault", "on"]
-            line += ["--ring-buffers", str(BALLAST_BUFFERS), "--buffer-size", str((ballast << 20) // BALLAST_BUFFERS)]
+            handlers = (ballast << 10) // (3 * BALLAST_BUFFER_KIB) + 1
+            line += ["--memory-max", f"{4 * ballast}MiB", "--prefault", "on"]
+            line += ["--pool-size", str(handlers), "--buffer-size", f"{BALLAST_BUFFER_KIB}KiB"]
         self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
         self.log = []
         self.address = None
@@ -171,12 +177,62 @@ class Client(threading.Thread):
                 time.sleep(0.05)
 
 
+def starts_made(pid, seconds):
+    """Processes that a process made meanwhile, threads aside; None without `strace`."""
+    line = ["timeout", "-s", "INT", str(seconds), "strace", "-f", "-qq", "-e", "trace=fork,vfork,clone,clone3,execve", "-p", str(pid)]
+    try:
+        seen = subprocess.run(line, capture_output=True, text=True).stderr
+    except FileNotFoundError:
+        return None
+    if "ptrace" in seen:
+        return None
+    calls = [line for line in seen.splitlines() if re.search(r"(fork|clone3?|execve)\(", line)]
+    return len([line for line in calls if "CLONE_THREAD" not in line])
+
+
+def measure_ballast(given, rule):
+    pool = "mode=shared,min_idle=2,max=4,recycle_calls=1"
+    server = Server(given.build, pool, given.ballast)
+    deadline = time.monotonic() + 120
+    while server.resident_mib() < given.ballast and time.monotonic() < deadline:
+        time.sleep(0.1)
+    there = server.resident_mib()
+    rule(f"{there} MiB are resident of a ballast of {given.ballast}", there >= given.ballast)
+    resting = Pings(server)
+    time.sleep(given.seconds)
+    otherwise = resting.end()
+    stop, starting, seen = threading.Event(), Pings(server), set()
+    client = Client(server, 0, stop)
+    client.start()
+    ends = time.monotonic() + given.seconds
+    while time.monotonic() < ends:
+        seen.update(server.children())
+        time.sleep(0.01)
+    while_starting = starting.end()
+    made = starts_made(server.process.pid, 2)
+    stop.set()
+    client.join()
+    rule(f"{len(seen)} children were started meanwhile, {len(client.calls)} calls, {len(client.wrong)} wrong", len(seen) > 4 and not client.wrong)
+    print(f"       requests of the server's own took {shown(while_starting)} while children were started,")
+    print(f"       {shown(otherwise)} otherwise; {slow(while_starting)} and {slow(otherwise)} of 10,000 took a millisecond or longer")
+    if made is not None:
+        rule(f"{made} processes were made by the one that has the memory, in two seconds more", made == 0)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+
+
+def slow(times):
+    """How many of 10,000 took a millisecond or longer."""
+    return round(sum(each >= 0.001 for each in times) / max(len(times), 1) * 10_000)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="target/release")
     parser.add_argument("--children", type=int, default=500)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--ballast", type=int, default=0)
+    parser.add_argument("--seconds", type=int, default=10)
     given = parser.parse_args()
     broken = []
 
@@ -185,7 +241,11 @@ def main():
         if not is_kept:
             broken.append(text)
 
-    server = Server(given.build, given.children, given.ballast)
+    if given.ballast:
+        measure_ballast(given, rule)
+        sys.exit(1 if broken else 0)
+    pool = f"mode=shared,min_idle={given.children},max={given.children},max_in_flight=4,queue_timeout=30s"
+    server = Server(given.build, pool)
     begun = time.monotonic()
     starting = Pings(server)
     there = server.wait_for(given.children, 240)
