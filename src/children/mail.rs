@@ -75,6 +75,8 @@ pub enum ChildOrder<S> {
     Reread {
         /// The server.
         server: ServerIndex,
+        /// The child; `None` if any will do that is nobody's.
+        member: Option<MemberKey>,
     },
     /// Refuse the calls of a server from now on for this reason, or refuse them no longer.
     Refuse {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::mcp::request_context::RequestContext;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::request_context::{RequestContext, Via};
 use crate::mcp::revision::{Era, Revision};
-use crate::mcp::sessions::{Principal, SessionToken};
-use crate::registry::{ClientCapabilities, ClientRules};
+use crate::mcp::sessions::{Principal, SessionToken, Sessions};
+use crate::registry::{ClientCapabilities, ClientRules, Registry};
 
 /// A client, or what counts as one: a child serves it and nobody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +181,51 @@ impl ChildOwner {
             has_values: values.is_some(),
         };
         ChildOwner { client, values }
+    }
+}
+
+/// How the clients of a server's programs are told apart that have children of their own, if that is the same for all
+/// of those programs.
+fn common_rules(registry: &Registry) -> Option<&ClientRules> {
+    let servers = registry.foreign_servers().iter();
+    let mut rules = servers.filter_map(|server| server.clients.as_deref());
+    let first = rules.next()?;
+    rules.all(|rules| rules == first).then_some(first)
+}
+
+impl Protocol {
+    /// The client with a child of its own that sent this, if it is one.
+    pub fn client_of(&self, sender: &Sender, heads: Heads<'_>) -> Option<ClientKey> {
+        let rules = common_rules(self.registry())?;
+        let owner = ChildOwner::of(rules, sender, heads)?;
+        Some(owner.client.key)
+    }
+
+    /// The same for a request that was not decoded yet.
+    pub fn client_of_request(
+        &self,
+        request_context: &RequestContext<'_>,
+        sessions: &dyn Sessions,
+    ) -> Option<ClientKey> {
+        let conversation = match &request_context.via {
+            Via::Channel(channel) => Some(channel.token),
+            Via::Http(_) if request_context.names_modern_revision() => None,
+            Via::Http(head) => {
+                let id = head.session_id.value();
+                let open =
+                    id.and_then(|id| sessions.open(id, request_context.principal, request_context.now));
+                open.map(|open| open.token)
+            }
+        };
+        let sender = Sender {
+            principal: request_context.principal,
+            conversation,
+            is_on_channel: request_context.channel().is_some(),
+            // Who it is does not depend on what it can.
+            revision: Revision::NEWEST_LEGACY,
+            capabilities: ClientCapabilities::NONE,
+        };
+        self.client_of(&sender, Heads::Of(request_context))
     }
 }
 

@@ -78,7 +78,7 @@ pub use clients::Clients;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, MessageEnd, Moved, MovedMessage, Relayed, ShardEvent, Waker};
 pub use pump::run;
-pub use service::{Common, Served, Service};
+pub use service::{Common, OwnServices, Served, Service};
 pub use shard_ring::ShardRing;
 pub use state::{Shard, ShardParts, ShardSizes};
 pub use sync::{Queue, StdSync, SyncTypes};

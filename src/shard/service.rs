@@ -4,16 +4,20 @@
 //! what is known of its clients. So no session, task, subscription or sealed state of one endpoint is known at another.
 //! Most servers have one view.
 //!
+//! A client whose own child process has something else than those of others is served a view of its own at the same
+//! endpoint: another registry over the same clients.
+//!
 //! A service never changes: an edited registry is a new service, and each shard takes it up before the next request
 //! it decodes. Calls keep the one they were decoded for until they end.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
-use crate::mcp::{Principal, Protocol, RequestContext};
+use crate::mcp::{ClientKey, Principal, Protocol, RequestContext};
 use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry, Spawner};
 use crate::session::{ShardStore, Store};
@@ -106,13 +110,28 @@ pub struct Served {
     replacements: AtomicU64,
     /// By the views' numbers; never empty.
     #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
-    views: std::sync::Mutex<Vec<Arc<Service>>>,
+    views: std::sync::Mutex<Vec<ViewServices>>,
 }
+
+/// What is served in a view.
+#[derive(Debug, Clone)]
+struct ViewServices {
+    /// To all clients but those that have a service of their own.
+    common: Arc<Service>,
+    own: Arc<OwnServices>,
+}
+
+/// The services of clients whose own children have something else than those of others.
+pub type OwnServices = HashMap<ClientKey, Arc<Service>>;
 
 impl Served {
     /// Begins with these services: that of everything there is, and those of the other views in their order.
     pub fn new(main: Arc<Service>, others: impl IntoIterator<Item = Arc<Service>>) -> Arc<Served> {
-        let views = std::iter::once(main).chain(others).collect();
+        let views = std::iter::once(main).chain(others).map(|common| ViewServices {
+            common,
+            own: Arc::default(),
+        });
+        let views = views.collect();
         #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
         let views = std::sync::Mutex::new(views);
         Arc::new(Served {
@@ -123,34 +142,44 @@ impl Served {
 
     /// The service of everything there is, as it is now.
     pub fn main(&self) -> Arc<Service> {
-        Arc::clone(&self.views()[0])
+        Arc::clone(&self.views()[0].common)
     }
 
     /// The services of all views, by their numbers.
     pub fn all(&self) -> Vec<Arc<Service>> {
-        self.views().clone()
+        let views = self.views();
+        views.iter().map(|view| Arc::clone(&view.common)).collect()
     }
 
     /// From now on shards decode for `service` what comes for this view. Nothing happens if there is no such view.
     pub fn replace(&self, view: ViewId, service: Arc<Service>) {
         if let Some(current) = self.views().get_mut(usize::from(view.0)) {
-            *current = service;
+            current.common = service;
+            self.replacements.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// From now on these clients are served these services in a view, and all others what is everybody's. Nothing
+    /// happens if there is no such view.
+    pub fn replace_own(&self, view: ViewId, own: OwnServices) {
+        if let Some(current) = self.views().get_mut(usize::from(view.0)) {
+            current.own = Arc::new(own);
             self.replacements.fetch_add(1, Ordering::Release);
         }
     }
 
     /// The services, if one of them is newer than those known as the `seen`th.
-    pub(super) fn newer(&self, seen: &mut u64) -> Option<Vec<Arc<Service>>> {
+    fn newer(&self, seen: &mut u64) -> Option<Vec<ViewServices>> {
         let replacements = self.replacements.load(Ordering::Acquire);
         if replacements == *seen {
             return None;
         }
         *seen = replacements;
-        Some(self.all())
+        Some(self.views().clone())
     }
 
     #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
-    fn views(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Service>>> {
+    fn views(&self) -> std::sync::MutexGuard<'_, Vec<ViewServices>> {
         // Nothing that runs under the lock leaves them half changed.
         self.views
             .lock()
@@ -200,12 +229,17 @@ impl Deref for View {
     }
 }
 
+/// The views of clients whose own children have something else.
+type OwnViews = HashMap<ClientKey, LocalService>;
+
 /// What one shard serves now. It dereferences to what all views have in common.
 pub(super) struct Serving {
     /// Everything there is.
     main: LocalService,
     /// The other views, numbered from 1.
     others: Vec<LocalService>,
+    /// Those of clients whose own children have something else, if there are any, by the views' numbers.
+    own: Vec<OwnViews>,
     common: Arc<Common>,
     /// Heads of requests for these services.
     known_heads: KnownHeads,
@@ -220,14 +254,11 @@ impl Serving {
     pub(super) fn new(served: Arc<Served>) -> Serving {
         // One that replaces a service after this is taken up with the next request.
         let mut replacements_seen = 0;
-        let services = served.newer(&mut replacements_seen);
-        let mut views = services
-            .unwrap_or_else(|| served.all())
-            .into_iter()
-            .map(View::new);
+        let mut views = served.all().into_iter().map(View::new);
         let main = views.next().unwrap_or_else(|| View::new(served.main()));
         let mut serving = Serving {
             others: views.collect(),
+            own: Vec::new(),
             common: Arc::clone(&main.common),
             main,
             known_heads: KnownHeads::default(),
@@ -236,6 +267,10 @@ impl Serving {
             spawns_no_tasks: true,
         };
         serving.note_tasks();
+        if let Some(services) = serving.served.newer(&mut replacements_seen) {
+            serving.take_up(services);
+        }
+        serving.replacements_seen = replacements_seen;
         serving
     }
 
@@ -245,6 +280,26 @@ impl Serving {
         let other = usize::from(view.0).checked_sub(1);
         let other = other.and_then(|at| self.others.get(at));
         other.unwrap_or(&self.main)
+    }
+
+    /// Whether any client is served something of its own.
+    #[inline]
+    pub(super) fn has_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// What the client of this request is served in a view whose common service is `common`, if that is something of
+    /// its own.
+    #[cold]
+    pub(super) fn own_view(
+        &self,
+        view: ViewId,
+        common: &LocalService,
+        heads: &RequestContext<'_>,
+    ) -> Option<LocalService> {
+        let own = self.own.get(usize::from(view.0)).filter(|own| !own.is_empty())?;
+        let client = common.protocol.client_of_request(heads, &*common.state)?;
+        own.get(&client).cloned()
     }
 
     /// Everything there is: for answers in which nothing of a view's is.
@@ -290,12 +345,19 @@ impl Serving {
     }
 
     #[cold]
-    fn take_up(&mut self, services: Vec<Arc<Service>>) {
+    fn take_up(&mut self, services: Vec<ViewServices>) {
+        let mut before = std::mem::take(&mut self.own);
+        before.resize_with(services.len(), OwnViews::new);
         let known = std::iter::once(&mut self.main).chain(&mut self.others);
-        for (view, service) in known.zip(services) {
-            if !Arc::ptr_eq(&view.service, &service) {
-                *view = View::with_state(service, Rc::clone(&view.state));
+        let mut own = Vec::new();
+        for ((view, services), before) in known.zip(services).zip(before) {
+            if !Arc::ptr_eq(&view.service, &services.common) {
+                *view = View::with_state(services.common, Rc::clone(&view.state));
             }
+            own.push(own_views(&services.own, before, &view.state));
+        }
+        if own.iter().any(|own| !own.is_empty()) {
+            self.own = own;
         }
         self.common = Arc::clone(&self.main.common);
         // Other rules may admit others.
@@ -305,7 +367,8 @@ impl Serving {
 
     fn note_tasks(&mut self) {
         let is_promised = |view: &LocalService| view.protocol.registry().spawns_no_tasks();
-        let is_promised = self.views().all(is_promised);
+        let own = self.own.iter().flat_map(HashMap::values);
+        let is_promised = self.views().chain(own).all(is_promised);
         self.spawns_no_tasks &= is_promised;
     }
 }
@@ -316,4 +379,21 @@ impl Deref for Serving {
     fn deref(&self) -> &Common {
         &self.common
     }
+}
+
+/// The views of these services; those that there are already stay, and clients that are served the same share one.
+fn own_views(services: &OwnServices, before: OwnViews, state: &Rc<ShardStore>) -> OwnViews {
+    let mut made: Vec<LocalService> = before.into_values().collect();
+    let mut view_of = |service: &Arc<Service>| {
+        let known = made.iter().find(|view| Arc::ptr_eq(&view.service, service));
+        known.cloned().unwrap_or_else(|| {
+            let view = View::with_state(Arc::clone(service), Rc::clone(state));
+            made.push(Rc::clone(&view));
+            view
+        })
+    };
+    let views = services.iter();
+    views
+        .map(|(client, service)| (*client, view_of(service)))
+        .collect()
 }

@@ -302,6 +302,13 @@ impl<C, S> LocalChildren<C, S> {
             .any(|member| member.piped.child_mut().reread_lists(now));
     }
 
+    /// Asks this child for its lists once more.
+    pub fn reread_lists_of(&mut self, key: MemberKey, now: Instant) {
+        if let Some(member) = self.member(key) {
+            member.piped.child_mut().reread_lists(now);
+        }
+    }
+
     /// A child gets no more calls, and ends when it has answered those it has.
     pub fn retire(&mut self, key: MemberKey) {
         if let Some(member) = self.member(key) {

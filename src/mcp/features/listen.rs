@@ -7,7 +7,7 @@
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
 use crate::registry::ClientCapabilities;
 
-use crate::mcp::child_client::{ChildOwner, Heads, Sender};
+use crate::mcp::child_client::{ChildOwner, ClientKey, Heads, Sender};
 use crate::mcp::error::Failure;
 use crate::mcp::features::methods::{Teller, URI_BYTES_MAX, teller_of};
 use crate::mcp::lists::announce::write_subscription;
@@ -38,6 +38,8 @@ pub struct Listen {
     pub interest: Interest,
     /// The owner whose tasks the client may hear of.
     pub owner: TaskOwner,
+    /// The client, if it has a child of its own.
+    pub client: Option<ClientKey>,
     /// The labels that metrics count it under.
     pub labels: Labels,
 }
@@ -120,6 +122,7 @@ pub(in crate::mcp) fn listen<'s>(
     Ok(Listen {
         id: request.id.into(),
         owner: listener.owner,
+        client: protocol.client_of(&listener.sender, Heads::Of(listener.heads)),
         interest,
         labels: Reply::answered().about(Era::Modern, LISTEN).labels,
     })

@@ -1,10 +1,13 @@
 //! One child as the thread knows it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::children::MemberKey;
 use crate::launcher::{ChildId, Exit, PipeNumbers};
 use crate::mcp::Era;
+
+use super::said::Said;
 
 /// One child, from the start of its process until its shard has let go of it.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub(super) struct Member {
     pub(super) ready: Option<Instant>,
     /// Whether it was told nothing yet, and is not to be before somebody has it.
     pub(super) is_spare: bool,
+    /// Whether it was started with values of its client's.
+    pub(super) has_values: bool,
+    /// What it has said that it has, if it was asked.
+    pub(super) said: Option<Arc<Said>>,
     /// Whether it is being ended.
     pub(super) is_stopping: bool,
     /// Its process's number, once it is known.
@@ -53,6 +60,8 @@ impl Member {
             spoken,
             ready: None,
             is_spare: false,
+            has_values: false,
+            said: None,
             is_stopping: false,
             pid: None,
             spawn_error: None,

@@ -17,6 +17,7 @@
 //! | `server`, `member` | the children of one server; one child |
 //! | `starts` | what is started: the program as it was named, or what its wrapper starts |
 //! | `death` | why a child died |
+//! | `listing`, `said` | what children have, and whose that is |
 //! | `subscriptions`, `watch` | the resources whose updates clients want to hear of |
 //! | `era` | how children are spoken to |
 //! | `flight` | what is kept of one that died |
@@ -31,10 +32,12 @@ mod death;
 mod era;
 mod flight;
 mod inbox;
+mod listing;
 mod member;
 mod outside;
 mod owning;
 mod real;
+mod said;
 mod server;
 mod starts;
 mod status;

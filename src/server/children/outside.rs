@@ -1,14 +1,17 @@
 //! What the thread does to others: to processes by the launcher, to shards by their inboxes, to clients by what is
 //! served. Tests have one of their own.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
-use crate::children::{ChildLists, ChildOrder, ClientProfile, Introduction, PipeSockets};
+use crate::children::{ChildOrder, PipeSockets};
 use crate::launcher::{Behind, ChildId, ChildSpec, PipeNumbers};
-use crate::mcp::SessionToken;
+use crate::mcp::{ClientKey, SessionToken};
 use crate::registry::ServerIndex;
 
 use super::flight::Flight;
+use super::said::Said;
 
 /// Who does what the thread decides.
 pub(super) trait Outside {
@@ -70,13 +73,7 @@ pub(super) struct Known<'k> {
     pub(super) is_attributed: bool,
     /// What it said, one child after the other if they were told different things of their clients; nothing as long as
     /// no child was ready.
-    pub(super) said: &'k [Said],
-}
-
-/// What a child has said that was told this of its client.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) profile: ClientProfile,
-    pub(super) introduction: Introduction,
-    pub(super) lists: ChildLists,
+    pub(super) said: &'k [Arc<Said>],
+    /// What the own children of clients have.
+    pub(super) own: &'k HashMap<ClientKey, Arc<Said>>,
 }

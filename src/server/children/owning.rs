@@ -68,6 +68,7 @@ impl<O: Outside> Supervising<O> {
                 client: given.client,
                 greeting: given.greeting.map(|profile| server.told(profile)),
             });
+            server.give_said(given.member, now);
             self.outside.order(given.shard, order);
             self.tell_placed(at, &given);
             self.place_subscriptions_of(at, given.client);
@@ -111,6 +112,7 @@ impl<O: Outside> Supervising<O> {
         let Some(client) = server.owners.as_mut().and_then(|owners| owners.remove(member)) else {
             return;
         };
+        server.said.take(client);
         let (index, on_loss) = (server.index, server.on_loss);
         if client.is_single() {
             // Only the shard that numbered it knows of it.

@@ -1,22 +1,28 @@
 //! The thread's dealings with the world outside of it.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use crate::children::{ChildOrder, PipeSockets, foreign_server};
 use crate::launcher::{Behind, ChildId, ChildPipes, ChildSpec, Launcher, Pid, PipeNumbers, behind};
-use crate::mcp::SessionToken;
-use crate::registry::{ClientRules, ForeignServer};
+use crate::mcp::{ClientKey, SessionToken};
+use crate::registry::{ClientRules, ForeignKind, ForeignServer};
 use crate::ring::Socket;
 use crate::server::link::Link;
 use crate::shard::{Inbox, ShardEvent};
 
 use super::flight::{Flight, FlightRecorder};
 use super::outside::{Begun, Known, Outside};
+use super::said::Said;
 
 /// Items that are left out and named in the log, each time lists are published: a list may have thousands.
 const FAULTS_LOGGED_MAX: usize = 20;
+
+/// Lists of clients' own children that differ from those of all.
+const OWN_LISTS_MAX: usize = 64;
+const OWN_LISTS_BYTES_MAX: usize = 8 << 20;
 
 /// Launcher, shards and clients.
 pub(super) struct Real {
@@ -84,29 +90,23 @@ impl Outside for Real {
     }
 
     fn publish(&mut self, known: &[Known<'_>]) {
-        let servers = known.iter().map(|known| {
-            let described = known
-                .said
-                .iter()
-                .map(|said| foreign_server(known.server, known.name, &said.introduction, &said.lists));
-            let described = described.reduce(|mut all, next| {
-                all.add_missing(next);
-                all
-            });
-            Arc::new(match described {
-                Some(mut server) => {
-                    let clients = self.clients.get(known.server.as_usize()).cloned().flatten();
-                    // A modern child is told which messages each request wants.
-                    server.features.logging &= known.is_attributed || server.is_modern;
-                    // A child of one call is gone before it could tell of anything.
-                    server.features.subscriptions &= !clients.as_ref().is_some_and(|rules| rules.is_by_call);
-                    server.clients = clients;
-                    server
+        let servers: Vec<Arc<ForeignServer>> = known.iter().map(|known| self.common(known)).collect();
+        let mut own: HashMap<ClientKey, Vec<Arc<ForeignServer>>> = HashMap::new();
+        let mut kept = KeptLists::default();
+        for (known, common) in known.iter().zip(&servers) {
+            for (client, said) in known.own {
+                let served = self.served(known, said);
+                if served != common && kept.keeps(served) {
+                    own.entry(*client).or_default().push(Arc::clone(served));
                 }
-                None => ForeignServer::unknown(known.server, known.name),
-            })
-        });
-        let faults = self.link.replace_foreign(servers.collect(), self.is_open);
+            }
+        }
+        if kept.is_full {
+            tracing::warn!(
+                "the children of too many clients have lists of their own: some are served the lists of all"
+            );
+        }
+        let faults = self.link.replace_foreign(&servers, &own, self.is_open);
         for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
             tracing::warn!("{fault}");
         }
@@ -127,6 +127,62 @@ impl Outside for Real {
         self.is_open = true;
         // A start that was given up needs it no more.
         let _ = self.opened.send(());
+    }
+}
+
+impl Real {
+    /// What all clients are served of a server.
+    fn common(&self, known: &Known<'_>) -> Arc<ForeignServer> {
+        let mut said = known.said.iter().map(|said| self.served(known, said));
+        let Some(first) = said.next() else {
+            return Arc::new(ForeignServer::unknown(known.server, known.name));
+        };
+        let mut all = Arc::clone(first);
+        for next in said {
+            Arc::make_mut(&mut all).add_missing(ForeignServer::clone(next));
+        }
+        all
+    }
+
+    /// What one child has, as it is served.
+    fn served<'s>(&self, known: &Known<'_>, said: &'s Said) -> &'s Arc<ForeignServer> {
+        said.served.get_or_init(|| {
+            let mut server = foreign_server(known.server, known.name, &said.introduction, &said.lists);
+            let clients = self.clients.get(known.server.as_usize()).cloned().flatten();
+            // A modern child is told which messages each request wants.
+            server.features.logging &= known.is_attributed || server.is_modern;
+            // A child of one call is gone before it could tell of anything.
+            server.features.subscriptions &= !clients.as_ref().is_some_and(|rules| rules.is_by_call);
+            server.clients = clients;
+            Arc::new(server)
+        })
+    }
+}
+
+/// Lists of clients' own children that are kept beside those of all: so many different ones, and so many bytes of
+/// items. Each is written once for every revision.
+#[derive(Default)]
+struct KeptLists<'s> {
+    kept: Vec<&'s Arc<ForeignServer>>,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl<'s> KeptLists<'s> {
+    fn keeps(&mut self, server: &'s Arc<ForeignServer>) -> bool {
+        if self.kept.iter().any(|kept| Arc::ptr_eq(kept, server)) {
+            return true;
+        }
+        let kinds = ForeignKind::ALL.into_iter();
+        let items = kinds.flat_map(|kind| server.items(kind));
+        let bytes: usize = items.map(|item| item.name.len() + item.text.len()).sum();
+        if self.kept.len() >= OWN_LISTS_MAX || self.bytes + bytes > OWN_LISTS_BYTES_MAX {
+            self.is_full = true;
+            return false;
+        }
+        self.bytes += bytes;
+        self.kept.push(server);
+        true
     }
 }
 

@@ -16,14 +16,10 @@ use crate::registry::ServerIndex;
 use super::death::Death;
 use super::era::SpokenEra;
 use super::member::Member;
-use super::outside::{Known, Said};
+use super::outside::Known;
+use super::said::SaidOfAll;
 use super::starts::Starts;
 use super::subscriptions::Subscriptions;
-
-/// Profiles whose lists are kept.
-const PROFILES_MAX: usize = 16;
-/// Changes of lists that come so soon after the first are read with it.
-const GATHER: Duration = Duration::from_millis(100);
 
 /// The children of one server.
 #[derive(Debug)]
@@ -55,16 +51,18 @@ pub(super) struct ServerChildren {
     cpu_of_gone: Duration,
     /// The shard that is next among those with as few children.
     turn: usize,
-    /// What children have said of themselves and of what they have: the last of each profile.
-    known: Vec<Said>,
+    /// What children have said of themselves and of what they have.
+    pub(super) said: SaidOfAll,
     /// By when it has been ready or failed once, or is taken to have.
     settle_by: Instant,
     is_settled: bool,
     /// When its lists are to be read again, because a child on this shard said that one has changed.
-    changed: Option<(Instant, u16)>,
+    pub(super) changed: Option<(Instant, u16)>,
+    /// When lists of clients' own children are to be read, because such a child said that one has changed.
+    pub(super) own_changed: Vec<(Instant, MemberKey)>,
     /// When they are to be read again of a child that does not say when they change.
-    reread_at: Option<Instant>,
-    list_ttl: Duration,
+    pub(super) reread_at: Option<Instant>,
+    pub(super) list_ttl: Duration,
     /// Whether the shards were told to refuse its calls.
     pub(super) is_quarantined: bool,
     /// Why the last child died.
@@ -113,10 +111,11 @@ impl ServerChildren {
             tallies: vec![ChildTally::default(); usize::from(around.shards)],
             cpu_of_gone: Duration::ZERO,
             turn: 0,
-            known: Vec::new(),
+            said: SaidOfAll::default(),
             settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
             is_settled: false,
             changed: None,
+            own_changed: Vec::new(),
             reread_at: None,
             list_ttl: server.pool.list_ttl,
             is_quarantined: false,
@@ -132,7 +131,7 @@ impl ServerChildren {
     /// What the pool wants now.
     pub(super) fn step(&mut self, now: Instant) -> PoolStep {
         // Before anything is known of it, one child is wanted whether somebody waits or not.
-        let unknown = usize::from(self.known.is_empty() && self.members.is_empty());
+        let unknown = usize::from(self.said.known().is_empty() && self.members.is_empty());
         let missing = match &self.owners {
             Some(owners) => owners.missing(),
             None => self.waiting.iter().sum(),
@@ -229,7 +228,7 @@ impl ServerChildren {
     /// Whether the next child is asked for its lists. A later one may be another version, which the first was not
     /// asked for; but a client does not wait for that.
     pub(super) fn wants_lists(&self, plan: &StartPlan) -> bool {
-        let is_known = |profile| self.known.iter().any(|said| said.profile == profile);
+        let is_known = |profile| self.said.of_profile(profile).is_some();
         // What a child has that was started for one client may be that client's.
         plan.values.is_none() && (plan.owner.is_none() || !plan.profile.is_some_and(is_known))
     }
@@ -287,7 +286,15 @@ impl ServerChildren {
         if let Some(owners) = &mut self.owners {
             owners.on_ready(key);
         }
-        lists.is_some_and(|lists| self.on_listed(profile, introduction, lists, now))
+        let is_new = match lists {
+            Some(lists) => self.on_said(key, introduction, lists, false, now),
+            None => {
+                self.take_for_said(key, profile);
+                false
+            }
+        };
+        self.give_said(key, now);
+        is_new
     }
 
     /// What a child is to be told of this client. A modern child hears of it with each request.
@@ -304,44 +311,6 @@ impl ServerChildren {
         let owners = self.owners.as_ref();
         let profile = owners.and_then(|owners| owners.profile_of(key));
         profile.unwrap_or(ClientProfile::NOBODY)
-    }
-
-    /// A child that was told this has said what it has. Says whether that is other than what was known.
-    pub(super) fn on_listed(
-        &mut self,
-        profile: ClientProfile,
-        introduction: Introduction,
-        lists: ChildLists,
-        now: Instant,
-    ) -> bool {
-        let can = introduction.capabilities;
-        let is_silent = can.tools && !can.tools_changed
-            || can.prompts && !can.prompts_changed
-            || can.resources && !can.resources_changed;
-        self.reread_at = is_silent.then(|| now + self.list_ttl);
-        let said = Said {
-            profile,
-            introduction,
-            lists,
-        };
-        let is_new = !self.known.contains(&said);
-        if let Some(known) = self.known.iter_mut().find(|known| known.profile == profile) {
-            *known = said;
-        } else {
-            if self.known.len() >= PROFILES_MAX {
-                self.known.remove(0);
-            }
-            self.known.push(said);
-        }
-        is_new
-    }
-
-    /// A list of a child has changed. What a client's own child has is the client's alone.
-    pub(super) fn on_changed_at(&mut self, key: MemberKey, shard: u16, now: Instant) {
-        let owners = self.owners.as_ref();
-        if !owners.is_some_and(|owners| owners.is_owned(key)) {
-            self.on_changed(shard, now);
-        }
     }
 
     /// A child has got as many calls as it is to get, or all that it ever gets.
@@ -413,28 +382,11 @@ impl ServerChildren {
         }
     }
 
-    /// A child on this shard has other lists than before.
-    fn on_changed(&mut self, shard: u16, now: Instant) {
-        self.changed.get_or_insert((now + GATHER, shard));
-    }
-
-    /// The shard whose child is to be asked for its lists now, if one is.
-    pub(super) fn take_changed(&mut self, now: Instant) -> Option<u16> {
-        if let Some((_, shard)) = self.changed.take_if(|(at, _)| *at <= now) {
-            return Some(shard);
-        }
-        self.reread_at.take_if(|at| *at <= now)?;
-        // If nobody serves, the next child says what it has.
-        let is_owned = |key| self.owners.as_ref().is_some_and(|owners| owners.is_owned(key));
-        let serves =
-            |member: &&Member| member.ready.is_some() && !member.is_stopping && !is_owned(member.key);
-        self.members.iter().find(serves).map(|member| member.shard)
-    }
-
     /// The next moment at which something is due that the pool knows nothing of.
     pub(super) fn due(&self) -> Option<Instant> {
         let settled = (!self.is_settled).then_some(self.settle_by);
-        [settled, self.changed.map(|(at, _)| at), self.reread_at]
+        let own = self.own_changed.iter().map(|(at, _)| *at).min();
+        [settled, own, self.changed.map(|(at, _)| at), self.reread_at]
             .into_iter()
             .flatten()
             .min()
@@ -452,7 +404,8 @@ impl ServerChildren {
             server: self.index,
             name: &self.name,
             is_attributed: self.limits.ask_timeout.is_some(),
-            said: &self.known,
+            said: self.said.known(),
+            own: self.said.own(),
         }
     }
 
@@ -473,7 +426,7 @@ impl ServerChildren {
             )),
             PoolStatus::Serving => None,
             // Later on a client's call waits for the next child.
-            PoolStatus::Starting if !self.known.is_empty() => None,
+            PoolStatus::Starting if !self.said.known().is_empty() => None,
             PoolStatus::Starting => Some(format!("{name}: no child has been ready yet: {died}")),
         }
     }

@@ -113,6 +113,13 @@ impl<O: Outside> Supervising<O> {
             self.reread(at, now);
             due = self.servers[at].due().map_or(due, |at| due.min(at));
         }
+        let mut has_news = false;
+        for server in &mut self.servers {
+            has_news |= server.said.take_stale();
+        }
+        if has_news {
+            self.publish();
+        }
         self.ask_usage(now);
         let mut is_settled = true;
         for server in &mut self.servers {
@@ -213,8 +220,7 @@ impl<O: Outside> Supervising<O> {
                 introduction,
                 lists,
             } => {
-                let profile = of.profile_of(member);
-                if of.on_listed(profile, *introduction, *lists, now) {
+                if of.on_listed(member, *introduction, *lists, now) {
                     self.publish();
                 }
             }
@@ -283,10 +289,15 @@ impl<O: Outside> Supervising<O> {
 
     /// Has the lists of a server read again that a child has changed.
     fn reread(&mut self, at: usize, now: Instant) {
-        let server = &mut self.servers[at];
-        if let Some(shard) = server.take_changed(now) {
-            let server = server.index;
-            self.outside.order(shard, ChildOrder::Reread { server });
+        let of = &mut self.servers[at];
+        let server = of.index;
+        if let Some(shard) = of.take_changed(now) {
+            let member = None;
+            self.outside.order(shard, ChildOrder::Reread { server, member });
+        }
+        for (shard, member) in of.take_own_changed(now) {
+            let member = Some(member);
+            self.outside.order(shard, ChildOrder::Reread { server, member });
         }
     }
 }

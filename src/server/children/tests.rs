@@ -8,7 +8,7 @@ mod subscriptions;
 mod upkeep;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -51,6 +51,11 @@ enum Act {
     },
     Reread {
         shard: u16,
+    },
+    /// The lists of this client's own child.
+    RereadOf {
+        shard: u16,
+        member: u64,
     },
     Retire {
         shard: u16,
@@ -96,6 +101,8 @@ struct Played {
     looks: usize,
     /// Sessions that have ended.
     over: Vec<SessionToken>,
+    /// How many tools the own child of each client has, as was published last.
+    own: HashMap<ClientKey, usize>,
     /// Children that died, and how.
     kept: Vec<(u64, String)>,
     /// How often it was asked what a process uses.
@@ -113,6 +120,7 @@ impl Default for Played {
             behind: Behind::Unknown,
             looks: 0,
             over: Vec::new(),
+            own: HashMap::new(),
             kept: Vec::new(),
             usages: 0,
         }
@@ -220,7 +228,13 @@ impl Outside for Outsiders {
                 uri,
                 is_wanted,
             },
-            ChildOrder::Reread { .. } => Act::Reread { shard },
+            ChildOrder::Reread { member: None, .. } => Act::Reread { shard },
+            ChildOrder::Reread {
+                member: Some(member), ..
+            } => Act::RereadOf {
+                shard,
+                member: member.0,
+            },
             ChildOrder::Retire { member, .. } => Act::Retire {
                 shard,
                 member: member.0,
@@ -233,6 +247,9 @@ impl Outside for Outsiders {
         let said = known.iter().filter_map(|known| known.said.last());
         let tools: Vec<usize> = said.map(|said| tools(&said.lists)).collect();
         let first = tools.first().copied().unwrap_or(0);
+        let own = known.iter().flat_map(|known| known.own);
+        let own = own.map(|(client, said)| (*client, self::tools(&said.lists)));
+        self.0.borrow_mut().own = own.collect();
         self.0
             .borrow_mut()
             .acts

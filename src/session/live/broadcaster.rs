@@ -139,7 +139,7 @@ impl<W: Watchers> Watching<W> {
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
             let mut pending = self.live.context.pending.wait(until_tick);
-            let is_registry_changed = pending.is_resources;
+            let is_registry_changed = pending.lists.overlap(Lists::RESOURCES);
             for (announcement, client) in pending.announcements() {
                 self.live.broadcast_to(client, &announcement);
             }
@@ -247,17 +247,12 @@ impl Live {
         let mut from = Some(0);
         while let Some(start) = from {
             from = match announcement {
-                Announcement::ToolsChanged => {
-                    subscriptions.list_recipients(Lists::TOOLS, start, &mut recipients)
-                }
-                Announcement::PromptsChanged => {
-                    subscriptions.list_recipients(Lists::PROMPTS, start, &mut recipients)
-                }
-                Announcement::ResourcesChanged => {
-                    subscriptions.list_recipients(Lists::RESOURCES, start, &mut recipients)
-                }
                 Announcement::ResourceUpdated(uri) => {
                     subscriptions.recipients((uri, client), start, &mut recipients)
+                }
+                _ => {
+                    let lists = Lists::told_by(announcement);
+                    subscriptions.list_recipients((lists, client), start, &mut recipients)
                 }
             };
             for recipient in recipients.drain(..) {

@@ -291,12 +291,24 @@ impl Live {
     /// Has the broadcaster notify everybody who listens, soon, and once however often this is announced until then. Any
     /// thread may call it; it costs a look-up.
     pub fn announce(&self, announcement: Announcement) {
-        let pending = &self.context.pending;
+        self.announce_to(None, announcement);
+    }
+
+    /// The same; with a client, for that one only, whose own child has changed something.
+    pub fn announce_to(&self, client: Option<ClientKey>, announcement: Announcement) {
         match announcement {
-            Announcement::ToolsChanged => pending.on_tools(),
-            Announcement::PromptsChanged => pending.on_prompts(),
-            Announcement::ResourcesChanged => pending.on_resources(),
-            Announcement::ResourceUpdated(uri) => self.announce_update(&uri, None),
+            Announcement::ResourceUpdated(uri) => self.announce_update(&uri, client),
+            _ => self
+                .context
+                .pending
+                .on_lists(Lists::told_by(&announcement), client),
+        }
+    }
+
+    /// From now on a stream that listens to lists hears of those of this client's own child, too.
+    pub fn listen_as(&self, stream: &Stream, client: ClientKey) {
+        if let Some(listener) = stream.list_listener() {
+            self.context.subscriptions.set_client(listener, client);
         }
     }
 

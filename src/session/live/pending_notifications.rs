@@ -5,9 +5,9 @@
     reason = "any thread announces; the broadcaster sleeps until there is something"
 )]
 
-use super::subscriptions::Subject;
+use super::subscriptions::{Lists, Subject};
 use crate::mcp::{Announcement, ClientKey};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +21,10 @@ pub(super) struct PendingNotifications {
 /// What was noted since the broadcaster last looked.
 #[derive(Default)]
 pub(super) struct Pending {
-    pub(super) is_tools: bool,
-    pub(super) is_prompts: bool,
-    pub(super) is_resources: bool,
+    /// Lists of everybody that have changed.
+    pub(super) lists: Lists,
+    /// Lists of clients' own children, which bound their number.
+    own_lists: HashMap<ClientKey, Lists>,
     /// Resources in order of their first announcement. Somebody listens to each of them, which bounds their number.
     updated: Vec<Subject>,
     known: HashSet<Subject>,
@@ -33,39 +34,33 @@ pub(super) struct Pending {
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        let lists = self.is_tools || self.is_prompts || self.is_resources;
-        !lists && self.updated.is_empty() && !self.is_dirty && !self.is_stopping
+        let is_quiet = self.lists == Lists::NONE && self.own_lists.is_empty() && self.updated.is_empty();
+        is_quiet && !self.is_dirty && !self.is_stopping
     }
 
     /// The announcements, lists first, and the client for whom each is; `None` if it is for everybody.
     pub(super) fn announcements(&mut self) -> Vec<(Announcement, Option<ClientKey>)> {
-        let lists = [
-            (self.is_tools, Announcement::ToolsChanged),
-            (self.is_prompts, Announcement::PromptsChanged),
-            (self.is_resources, Announcement::ResourcesChanged),
-        ];
+        let own = std::mem::take(&mut self.own_lists).into_iter();
+        let own = own.map(|(client, lists)| (Some(client), lists));
+        let lists = std::iter::once((None, self.lists)).chain(own);
+        let changed = lists.flat_map(|(client, lists)| lists.announcements().map(move |told| (told, client)));
         let updated = std::mem::take(&mut self.updated).into_iter().map(|subject| {
             let announcement = Announcement::ResourceUpdated(subject.uri[..].into());
             (announcement, subject.client)
         });
-        let changed = lists
-            .into_iter()
-            .filter_map(|(is_made, what)| is_made.then_some((what, None)));
         changed.chain(updated).collect()
     }
 }
 
 impl PendingNotifications {
-    pub(super) fn on_tools(&self) {
-        self.note(|pending| pending.is_tools = true);
-    }
-
-    pub(super) fn on_prompts(&self) {
-        self.note(|pending| pending.is_prompts = true);
-    }
-
-    pub(super) fn on_resources(&self) {
-        self.note(|pending| pending.is_resources = true);
+    pub(super) fn on_lists(&self, lists: Lists, client: Option<ClientKey>) {
+        self.note(|pending| {
+            let known = match client {
+                None => &mut pending.lists,
+                Some(client) => pending.own_lists.entry(client).or_default(),
+            };
+            *known = known.with(lists);
+        });
     }
 
     pub(super) fn on_updated(&self, subject: Subject) {
@@ -126,9 +121,9 @@ mod tests {
         let notifications = PendingNotifications::default();
         for uri in ["x:b", "x:a", "x:b"] {
             notifications.on_updated(subject(uri, None));
-            notifications.on_prompts();
+            notifications.on_lists(Lists::PROMPTS, None);
         }
-        notifications.on_tools();
+        notifications.on_lists(Lists::TOOLS, None);
         let updated = |uri: &str| (Announcement::ResourceUpdated(uri.into()), None);
         let told = notifications.wait(Duration::MAX).announcements();
         let lists = [Announcement::ToolsChanged, Announcement::PromptsChanged];
@@ -148,7 +143,10 @@ mod tests {
         for client in [Some(ClientKey::Everybody), None, Some(ClientKey::Everybody)] {
             notifications.on_updated(subject("x:a", client));
         }
-        let told = notifications.wait(Duration::MAX).announcements();
+        notifications.on_lists(Lists::TOOLS, Some(ClientKey::Everybody));
+        let mut told = notifications.wait(Duration::MAX).announcements();
+        let own = (Announcement::ToolsChanged, Some(ClientKey::Everybody));
+        assert_eq!(told.remove(0), own);
         let clients: Vec<Option<ClientKey>> = told.into_iter().map(|(_, client)| client).collect();
         assert_eq!(clients, [Some(ClientKey::Everybody), None]);
     }

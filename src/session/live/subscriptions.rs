@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use super::budget::{Budget, Charge};
-use crate::mcp::{ChildOwner, ClientKey, ClientValues, SessionToken};
+use crate::mcp::{Announcement, ChildOwner, ClientKey, ClientValues, SessionToken};
 use crate::slab::Slab;
 
 /// Slots walked under one lock: some microseconds.
@@ -36,7 +36,7 @@ pub(super) struct Subject {
 }
 
 /// The lists of which a stream wants to hear, as bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lists(u8);
 
 impl Lists {
@@ -50,8 +50,34 @@ impl Lists {
         Self(u8::from(tools) | u8::from(prompts) << 1 | u8::from(resources) << 2)
     }
 
-    fn overlap(self, other: Self) -> bool {
+    pub(super) fn overlap(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// All of both.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of which an announcement tells.
+    pub(super) fn told_by(announcement: &Announcement) -> Self {
+        match announcement {
+            Announcement::ToolsChanged => Self::TOOLS,
+            Announcement::PromptsChanged => Self::PROMPTS,
+            Announcement::ResourcesChanged => Self::RESOURCES,
+            Announcement::ResourceUpdated(_) => Self::NONE,
+        }
+    }
+
+    /// What is announced when these have changed.
+    pub(super) fn announcements(self) -> impl Iterator<Item = Announcement> {
+        let lists = [
+            (Self::TOOLS, Announcement::ToolsChanged),
+            (Self::PROMPTS, Announcement::PromptsChanged),
+            (Self::RESOURCES, Announcement::ResourcesChanged),
+        ];
+        let told = lists.into_iter();
+        told.filter_map(move |(list, told)| self.overlap(list).then_some(told))
     }
 }
 
@@ -86,6 +112,8 @@ pub(super) enum Recipient<S> {
 struct ListListener<S> {
     stream: Weak<S>,
     lists: Lists,
+    /// The client, if it has a child of its own, whose lists are of interest, too.
+    client: Option<Box<ClientKey>>,
 }
 
 struct Topic<S> {
@@ -161,10 +189,25 @@ impl<S> SubscriptionIndex<S> {
     }
 
     pub(super) fn subscribe_to_lists(&self, stream: Weak<S>, lists: Lists) -> Option<u32> {
-        let inserted = self.lock().lists.insert(ListListener { stream, lists });
+        let inserted = self.lock().lists.insert(ListListener {
+            stream,
+            lists,
+            client: None,
+        });
         let key = inserted.ok()?;
         self.budget.add(Self::LISTS_BYTES);
         Some(key)
+    }
+
+    /// Who listens to lists hears of those of this client's own child, too.
+    pub(super) fn set_client(&self, listener: u32, client: ClientKey) {
+        let mut state = self.lock();
+        let Some(listener) = state.lists.get_mut(listener) else {
+            return;
+        };
+        if listener.client.replace(Box::new(client)).is_none() {
+            self.budget.add(size_of::<ClientKey>());
+        }
     }
 
     /// Adds a listener to a URI: to what the owner's own child tells of it, if there is one. Sets `is_dirty` if the
@@ -238,8 +281,9 @@ impl<S> SubscriptionIndex<S> {
     pub(super) fn unsubscribe_stream(&self, subscriptions: &StreamSubscriptions) -> bool {
         if let Some(key) = subscriptions.lists {
             let removed = remove(&mut self.lock().lists, key);
-            if removed.is_some() {
-                self.budget.subtract(Self::LISTS_BYTES);
+            if let Some(listener) = removed {
+                let client = listener.client.map_or(0, |_| size_of::<ClientKey>());
+                self.budget.subtract(Self::LISTS_BYTES + client);
             }
         }
         self.unsubscribe(&subscriptions.uris)
@@ -278,10 +322,11 @@ impl<S> SubscriptionIndex<S> {
         subjects.collect()
     }
 
-    /// Appends a chunk of those who listen to one of these lists. Returns the slot to go on from, if there are more.
+    /// Appends a chunk of those who listen to one of these lists; with a client, those that are this client's. Returns
+    /// the slot to go on from, if there are more.
     pub(super) fn list_recipients(
         &self,
-        lists: Lists,
+        (lists, client): (Lists, Option<ClientKey>),
         from: u32,
         recipients: &mut Vec<Recipient<S>>,
     ) -> Option<u32> {
@@ -289,6 +334,7 @@ impl<S> SubscriptionIndex<S> {
         let (listeners, next) = chunk(&state.lists, from, CHUNK_SLOTS);
         let streams = listeners
             .filter(|listener| listener.lists.overlap(lists))
+            .filter(|listener| client.is_none() || listener.client.as_deref() == client.as_ref())
             .filter_map(|listener| listener.stream.upgrade());
         recipients.extend(streams.map(Recipient::Stream));
         next

@@ -40,7 +40,7 @@ impl<R: ShardRing> Shard<R> {
     /// Leases a handler to a batch, or lets it wait for one.
     pub(in crate::shard) fn begin_batch(
         &mut self,
-        key: ConnectionKey,
+        (key, service): (ConnectionKey, &LocalService),
         mut batched: Box<Batched>,
         body: &[u8],
         claim: Claim,
@@ -57,8 +57,7 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        let service = self.view_of(key);
-        let Some((ticket, started)) = self.next_of_batch(&service, Some(key), &mut batched, body) else {
+        let Some((ticket, started)) = self.next_of_batch(service, Some(key), &mut batched, body) else {
             self.admission.return_permit(self.clock.now());
             let Batched {
                 batch, mut answers, ..
@@ -66,7 +65,7 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);
         };
-        let Some(handler) = self.lease(key, &service, ticket, self.clock.now(), Some(batched)) else {
+        let Some(handler) = self.lease(key, service, ticket, self.clock.now(), Some(batched)) else {
             return;
         };
         self.calls.keep_body(handler, body);

@@ -87,6 +87,9 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let mut scratch = self.intake.take_scratch();
         let began = self.clock.begin_step();
+        // What the client's own child has, if that is something else.
+        let own = self.own_view_of(key, service, request_context);
+        let service = own.as_ref().unwrap_or(service);
         let step = service
             .protocol
             .decode(request_context, body, &mut scratch, &*service.state, &mut out);
@@ -97,8 +100,22 @@ impl<R: ShardRing> Shard<R> {
         let batch = self.take_step(key, within, step, out, began, claim);
         self.intake.put_scratch(scratch);
         if let Some(batch) = batch {
-            self.begin_batch(key, batch, body, claim);
+            self.begin_batch((key, service), batch, body, claim);
         }
+    }
+
+    #[inline]
+    fn own_view_of(
+        &mut self,
+        key: ConnectionKey,
+        service: &LocalService,
+        request_context: &RequestContext<'_>,
+    ) -> Option<LocalService> {
+        if !self.service.has_own() {
+            return None;
+        }
+        let view = self.view_id_of(key);
+        self.service.own_view(view, service, request_context)
     }
 
     /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.

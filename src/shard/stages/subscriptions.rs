@@ -29,12 +29,16 @@ impl<R: ShardRing> Shard<R> {
                 return self.reply(key, out, None, &reply);
             }
         };
-        let opened = service
-            .store
-            .live()
-            .open_get_stream(&request.session, request.last_event_id);
+        let live = service.store.live();
+        let opened = live.open_get_stream(&request.session, request.last_event_id);
         match opened {
             Ok(attached) => {
+                let client = service
+                    .protocol
+                    .client_of_request(request_context, &*service.state);
+                if let Some(client) = client {
+                    live.listen_as(&attached.stream, client);
+                }
                 self.writer.put_buffer(out);
                 self.log().opened(key, "GET", 200, None);
                 let revision = request.session.session.revision;
@@ -72,6 +76,7 @@ impl<R: ShardRing> Shard<R> {
             id,
             interest,
             owner,
+            client,
             labels,
         } = listen;
         let opened = match self.refusal_by_channel(key) {
@@ -89,6 +94,9 @@ impl<R: ShardRing> Shard<R> {
                 self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
                 self.log().opened(key, labels.method.as_str(), 200, Some(&id));
                 service.store.tasks().listen(&owner, &interest.tasks, &stream);
+                if let Some(client) = client {
+                    service.store.live().listen_as(&stream, client);
+                }
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.writer.put_buffer(out);
                 self.begin_stream(key, stream, Role::Subscription(id), Revision::V2026_07_28, None);

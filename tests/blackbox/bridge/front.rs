@@ -101,6 +101,16 @@ impl Front {
         Conversation::new(transport, dialect)
     }
 
+    /// The same over one of the transports that have an address.
+    pub(super) fn connect_by(&self, kind: TransportKind, dialect: Dialect) -> Conversation {
+        let address = match &self.host {
+            Host::Weir(server) => server.address,
+            Host::Peer(address, _) => *address,
+            Host::OfClients(_) => panic!("there is no such thing"),
+        };
+        Conversation::new(kind.connect(address, dialect.revision), dialect)
+    }
+
     /// A client of the newest legacy revision, in a conversation that has begun.
     pub(super) fn legacy(&self) -> Conversation {
         let mut client = self.connect(legacy());

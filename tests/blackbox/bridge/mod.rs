@@ -21,6 +21,7 @@
 //! | `several` | several servers: an endpoint for each, and one for all |
 //! | `lacking` | what they ask of clients that cannot answer it |
 //! | `tasks` | calls that go on as tasks |
+//! | `own_lists` | lists, where each client has a child of its own |
 //! | `subscribing` | updates of resources, where each client has a child of its own |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
 //!
@@ -38,6 +39,7 @@ mod front;
 mod lacking;
 mod lives;
 mod modern;
+mod own_lists;
 mod peer;
 mod probe;
 mod processes;

@@ -163,12 +163,10 @@ fn modern_listeners_hear_the_child_that_is_theirs() {
 
 #[test]
 fn a_channel_hears_its_own_child_on_every_transport() {
-    let mut front = Front::with(&["mcp"], "mode=session", &["--shards", "2", "--sse-legacy", "on"]);
-    let address = front.weir().address;
+    let front = Front::with(&["mcp"], "mode=session", &["--shards", "2", "--sse-legacy", "on"]);
     for kind in [TransportKind::WebSocket, TransportKind::HttpSse] {
         let mut clients = [(); 2].map(|()| {
-            let transport = kind.connect(address, legacy().revision);
-            let mut client = Conversation::new(transport, legacy());
+            let mut client = front.connect_by(kind, legacy());
             client.initialize();
             client
         });

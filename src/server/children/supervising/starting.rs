@@ -61,6 +61,7 @@ impl<O: Outside> Supervising<O> {
                 let era = server.era.next();
                 server.members.push(Member {
                     is_spare: plan.profile.is_none(),
+                    has_values: plan.values.is_some(),
                     ..Member::new(key, (process, pipes), is_unwrapped, era, shard, now)
                 });
                 self.processes.insert(process, (at, key));

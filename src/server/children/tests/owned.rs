@@ -195,14 +195,52 @@ fn a_silent_session_ends_with_its_child() {
     assert!(acts.contains(&Act::EndSession(session(1))), "{acts:?}");
 }
 
+fn listed(member: u64, tools: usize) -> ChildNewsEvent {
+    let (introduction, lists) = introduced(tools);
+    ChildNewsEvent::Listed {
+        member: MemberKey(member),
+        introduction: Box::new(introduction),
+        lists: Box::new(lists),
+    }
+}
+
 #[test]
 fn lists_of_a_clients_own_child_are_nobody_elses() {
     let mut rig = sessions(PoolSettings::default());
     rig.news(0, 0, wanted(1));
     rig.acts();
     rig.news(0, 0, changed());
-    let acts = rig.pass(Duration::from_secs(2));
+    rig.news(0, 0, changed());
+    let acts = rig.pass(Duration::from_secs(1));
     assert_eq!(count(&acts, |act| matches!(act, Act::Reread { .. })), 0);
+    let own = Act::RereadOf { shard: 0, member: 1 };
+    assert_eq!(count(&acts, |act| *act == own), 1, "{acts:?}");
+    // As they were: nobody is told anything.
+    rig.news(0, 0, listed(1, 1));
+    assert!(rig.acts().is_empty());
+    rig.news(0, 0, listed(1, 2));
+    assert_eq!(rig.acts(), [Act::Publish(1, 1)], "what all have is as it was");
+    let published = |rig: &Rig| rig.outsiders.0.borrow().own.clone();
+    let client = ClientKey::Session(session(1));
+    assert_eq!(published(&rig), HashMap::from([(client, 2)]));
+    // It goes with its child.
+    rig.news(0, 0, ChildNewsEvent::Disowned(MemberKey(1)));
+    let acts = rig.acts();
+    assert!(acts.contains(&Act::Publish(1, 1)), "{acts:?}");
+    assert!(published(&rig).is_empty());
+}
+
+#[test]
+fn a_child_whose_lists_change_before_somebody_gets_it_is_asked_then() {
+    let mut rig = sessions(PoolSettings::default());
+    rig.news(0, 0, changed());
+    rig.news(0, 0, wanted(1));
+    let acts = rig.acts();
+    assert!(acts.contains(&Act::RereadOf { shard: 0, member: 1 }), "{acts:?}");
+    rig.news(0, 0, listed(1, 3));
+    rig.acts();
+    let own = rig.outsiders.0.borrow().own.clone();
+    assert_eq!(own.values().collect::<Vec<_>>(), [&3]);
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl Stream {
         }
     }
 
+    /// Its place among those who listen to lists, if it does.
+    pub(in crate::session::live) fn list_listener(&self) -> Option<u32> {
+        self.subscriptions.get()?.lists
+    }
+
     /// The stream's name.
     pub fn id(&self) -> StreamId {
         self.id

@@ -178,8 +178,11 @@ impl<R: ShardRing> Shard<R> {
                     children.subscribe(member, &uri, is_wanted, now);
                 });
             }
-            ChildOrder::Reread { server } => {
-                self.drive(server, |children, now, _| children.reread_lists(now));
+            ChildOrder::Reread { server, member } => {
+                self.drive(server, |children, now, _| match member {
+                    Some(member) => children.reread_lists_of(member, now),
+                    None => children.reread_lists(now),
+                });
             }
             ChildOrder::Refuse { server, refusal } => {
                 self.drive(server, |children, _, _| children.refuse(refusal));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::mcp::SessionToken;
+use crate::mcp::{RequestContext, SessionToken, Via};
 use crate::ring::ConnectionKey;
 use crate::session::live::StreamState;
 
@@ -18,7 +18,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let Some(session) = connection.channel.as_ref().and_then(|channel| channel.session) else {
+        let channel = connection.channel.as_ref();
+        let context = channel.map(|channel| channel.context());
+        let Some((context, session)) = context.and_then(|context| Some((context, context.session?))) else {
             return;
         };
         if connection.request.stream.is_some() {
@@ -27,6 +29,15 @@ impl<R: ShardRing> Shard<R> {
         let view = self.view_of(key);
         // If there is no room for the stream, the client gets no announcements, like one that opens no stream.
         if let Ok(attached) = view.store.live().open_get_stream(&session, None) {
+            let request_context = RequestContext {
+                via: Via::Channel(context),
+                principal: self.service.principal(),
+                now: self.clock.unix_now(),
+            };
+            let client = view.protocol.client_of_request(&request_context, &*view.state);
+            if let Some(client) = client {
+                view.store.live().listen_as(&attached.stream, client);
+            }
             self.open_announcements_on_channel(key, attached.stream, session.session.revision);
         }
     }
