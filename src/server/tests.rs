@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::running::DRAIN_LOOK;
+use super::test_client::Caller;
 use super::*;
 use crate::registry::{CallContext, NoArguments, Registry, Tool};
 
@@ -36,6 +37,12 @@ fn start(ended: &Arc<AtomicUsize>) -> Server {
         }
     });
     tools.add(hang).unwrap();
+    let brief = Tool::new("brief").timeout(Duration::from_millis(50));
+    let brief = brief.run(|_: CallContext, _: NoArguments| async {
+        sleep(Duration::from_secs(3_600)).await;
+        Ok("it ended")
+    });
+    tools.add(brief).unwrap();
     let die = Tool::new("die").run(|_: CallContext, _: NoArguments| async {
         let task = async {
             // This is past the call's own poll, in which a panic would be the call's.
@@ -111,6 +118,17 @@ fn a_dropped_server_serves_nobody_any_more_and_leaves_no_thread() {
         TcpStream::connect(address).unwrap_err();
     }
     handle.resource_updated("test://nobody/listens");
+}
+
+#[test]
+fn a_tool_may_have_a_timeout_of_its_own() {
+    let server = start(&Arc::default());
+    // That of the server is a minute.
+    let mut answered = Caller::new(&server);
+    answered.answer("brief", "the call timed out");
+    let mut patient = Caller::new(&server);
+    patient.begin("hang");
+    eventually("the other runs", || is_busy(&server));
 }
 
 #[test]

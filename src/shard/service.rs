@@ -15,11 +15,12 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
 use crate::mcp::{ClientKey, Principal, Protocol, RequestContext};
 use crate::metrics::{self, ToolLabels, ToolRow};
-use crate::registry::{Operation, ShardRegistry, Spawner};
+use crate::registry::{Operation, ShardRegistry, Spawner, ToolInfo};
 use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits, KnownHeads};
@@ -61,6 +62,8 @@ pub struct Service {
     pub store: Arc<Store>,
     /// The row of each tool that is registered now.
     pub tool_rows: Vec<ToolRow>,
+    /// How long a call of each tool that is registered now may take.
+    pub tool_timeouts: Vec<Duration>,
     /// What all endpoints have in common.
     pub common: Arc<Common>,
 }
@@ -68,9 +71,11 @@ pub struct Service {
 impl Service {
     /// Serves this protocol to the clients of `store`.
     pub fn new(common: Arc<Common>, protocol: Arc<Protocol>, store: Arc<Store>) -> Service {
-        let tools = protocol.registry().tool_names();
+        let tools = || protocol.registry().all_tools();
+        let timeout = |tool: &ToolInfo| tool.timeout().unwrap_or(common.timeouts.call);
         Service {
-            tool_rows: tools.map(|tool| common.labels.row_of(tool)).collect(),
+            tool_rows: tools().map(|tool| common.labels.row_of(tool.name())).collect(),
+            tool_timeouts: tools().map(timeout).collect(),
             protocol,
             store,
             common,
@@ -81,6 +86,13 @@ impl Service {
     #[must_use]
     pub fn with_protocol(&self, protocol: Arc<Protocol>) -> Service {
         Service::new(Arc::clone(&self.common), protocol, Arc::clone(&self.store))
+    }
+
+    /// How long an operation may take.
+    pub(super) fn call_timeout(&self, operation: Operation) -> Duration {
+        let tool = operation.tool();
+        let timeout = tool.and_then(|tool| self.tool_timeouts.get(tool.as_usize()));
+        timeout.copied().unwrap_or(self.timeouts.call)
     }
 
     /// What an operation is counted under.

@@ -294,6 +294,7 @@ fn tool(name: &str, param_headers: Vec<ParamHeader>, tasks: Option<TaskSupport>)
         // A task is an ordinary call to the program, which need not know of it.
         task_support: tasks.unwrap_or(TaskSupport::Optional),
         task_word: tasks.map_or(TaskWord::Unsaid, |_| TaskWord::Declared),
+        timeout: None,
         asked_before_task: Vec::new(),
     }
 }

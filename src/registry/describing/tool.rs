@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -54,6 +55,7 @@ pub struct ToolBuilder<S> {
     annotations: Annotations,
     icons: Vec<Icon>,
     task_support: TaskSupport,
+    timeout: Option<Duration>,
     asked_before_task: Vec<String>,
     unknown_arguments: UnknownArguments,
     input_schema: S,
@@ -74,6 +76,7 @@ impl Tool {
             annotations: Annotations::default(),
             icons: Vec::new(),
             task_support: TaskSupport::default(),
+            timeout: None,
             asked_before_task: Vec::new(),
             unknown_arguments: UnknownArguments::default(),
             input_schema: DerivedSchema(()),
@@ -139,6 +142,14 @@ impl<S> ToolBuilder<S> {
         self
     }
 
+    /// How long a call may take, instead of the server's `--call-timeout`: shorter or longer. The time that it waits
+    /// for its client's answers is not counted, a call that goes on as a task may run as long as that is kept, and the
+    /// calls of a batch have the server's timeout together.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// A question, by its key, that must be answered before a call becomes a task; may be called more than once.
     /// Clients since 2026-07-28 are asked at once and call again with the answer; only then is there a task. Other
     /// clients cannot be asked so, and the running task asks them.
@@ -169,6 +180,7 @@ impl<S> ToolBuilder<S> {
             annotations: self.annotations,
             icons: self.icons,
             task_support: self.task_support,
+            timeout: self.timeout,
             asked_before_task: self.asked_before_task,
             unknown_arguments: self.unknown_arguments,
             input_schema,
@@ -274,6 +286,7 @@ impl ToolBuilder<ExplicitSchema> {
             param_headers: Vec::new(),
             task_support: self.task_support,
             task_word: TaskWord::Registered,
+            timeout: self.timeout,
             asked_before_task: self.asked_before_task,
         };
         Tool {

@@ -1,5 +1,7 @@
 //! A registered tool as clients see it (MCP, Tools: `Tool`, `ToolAnnotations`).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -95,6 +97,8 @@ pub struct ToolInfo {
     #[serde(skip)]
     pub(in crate::registry) task_word: TaskWord,
     #[serde(skip)]
+    pub(in crate::registry) timeout: Option<Duration>,
+    #[serde(skip)]
     pub(in crate::registry) asked_before_task: Vec<String>,
 }
 
@@ -148,6 +152,11 @@ impl ToolInfo {
     /// Who says so.
     pub(crate) fn task_word(&self) -> TaskWord {
         self.task_word
+    }
+
+    /// How long its calls may take, if that is not what the server's options say.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.

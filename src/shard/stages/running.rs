@@ -40,7 +40,11 @@ impl<R: ShardRing> Shard<R> {
         if held.is_none() && !self.calls.has_idle() {
             self.cut_longest_linger();
         }
-        let deadline = began + self.service.timeouts.call;
+        let timeout = match &batch {
+            Some(_) => self.service.timeouts.call,
+            None => service.call_timeout(ticket.operation()),
+        };
+        let deadline = began + timeout;
         let call = || Call {
             batch,
             ..Call::new(service, ticket, Run::Polled, began, deadline)
