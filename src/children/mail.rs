@@ -246,6 +246,8 @@ pub struct ServerParts {
     pub name: String,
     /// Whether only one client can be the cause of what one of its children says.
     pub is_attributed: bool,
+    /// Whether calls of tools that change nothing are made once more when a child dies of them.
+    pub is_repeating: bool,
     /// What its calls may take on one shard.
     pub limits: LocalLimits,
     /// How its clients are told apart; `None` if every child serves all of them.

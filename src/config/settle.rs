@@ -4,7 +4,7 @@
 //! pool shrunk to fit, shards sharing a CPU) is mentioned in a note, never done silently; an explicit demand is met or
 //! refused.
 
-use super::children::{ChildServer, refuse_alike, refuse_unsupported};
+use super::children::{ChildServer, refuse_alike};
 use super::demand::{Counts, counts, memory_demand};
 use super::error::ConfigError;
 use super::host::Host;
@@ -70,7 +70,6 @@ pub(super) fn settle(
     let demand = memory_demand(&options, host, (&counts, children.len()), &mut errors);
     note_unused(&options, is_given, &mut notes);
     refuse_together(&options, &children, &mut errors);
-    refuse_unsupported(&children, &mut errors);
     refuse_alike(&children, &mut errors);
     if !errors.is_empty() {
         return Err(errors);

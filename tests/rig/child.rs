@@ -28,6 +28,7 @@ pub(super) fn parts() -> ChildrenParts {
         servers: vec![ServerParts {
             name: "played".to_owned(),
             is_attributed: false,
+            is_repeating: false,
             limits: LocalLimits {
                 queue_depth_max: 4,
                 queue_timeout: Duration::from_secs(60),

@@ -174,6 +174,19 @@ impl<C> InFlight<C> {
         Ok(key)
     }
 
+    /// The time of a call that was just begun has run since then.
+    pub fn antedate(&mut self, key: CallKey, began: Instant) {
+        let due = began + self.times.call_timeout.min(self.times.call_max);
+        let Some(place) = self.places.get_mut(key) else {
+            return;
+        };
+        place.began = began;
+        if let State::Running { due: own, .. } = &mut place.state {
+            *own = due;
+        }
+        self.note_due(due);
+    }
+
     /// An answer came under this id.
     pub fn end(&mut self, id: u64) -> Ended<C> {
         let place = CallKey::from_wire(id).and_then(|key| self.places.remove(key));
@@ -409,6 +422,17 @@ mod tests {
         assert_eq!(calls.end(second.wire_id()), Ended::Nobody);
         assert_eq!(calls.progress(first.wire_id(), now), Some(&"first"));
         assert_eq!(calls.progress(second.wire_id(), now), None);
+    }
+
+    #[test]
+    fn a_call_that_was_begun_elsewhere_has_the_time_that_is_left() {
+        let start = Instant::now();
+        let mut calls = InFlight::new(2, TIMES);
+        let key = calls.begin("a", 0, after(200)(start)).unwrap();
+        calls.antedate(key, start);
+        assert_eq!(calls.expire(after(299)(start)), None);
+        let over = calls.expire(after(300)(start));
+        assert_eq!(over, Some(Expired::TimedOut { key, caller: "a" }));
     }
 
     #[test]

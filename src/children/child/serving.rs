@@ -255,6 +255,9 @@ impl<C> Child<C> {
             .terms_of
             .map_or(CallTerms::default(), |terms_of| terms_of(&caller));
         let key = self.in_flight.begin(caller, self.outgoing.position(), now)?;
+        if let Some(began) = terms.began {
+            self.in_flight.antedate(key, began);
+        }
         let line = self.outgoing.line(now);
         match self.era {
             Era::Legacy if terms.needs_task => {

@@ -712,6 +712,7 @@ fn a_call_that_needs_a_task_is_answered_by_the_result_of_that() {
     let mut rig = Rig::ready(limits_by_default());
     rig.child.heed_terms(|caller| CallTerms {
         needs_task: caller.starts_with("task"),
+        began: None,
     });
     let text = br#"{"id":7,"method":"tools/call","params":{"name":"a","task":{"ttl":5}}}"#;
     let message = Message::read(text).unwrap();
@@ -732,7 +733,6 @@ fn a_call_that_needs_a_task_is_answered_by_the_result_of_that() {
     for (name, id) in ["x", "y", "z", "w"].into_iter().zip(&ids) {
         rig.say(&task(name, *id));
     }
-    // Nobody has asked for a task here.
     assert_eq!(rig.told().len(), 1);
     let read = rig.read();
     assert_eq!(read.matches("tasks/result").count(), 3, "{read}");
@@ -771,7 +771,10 @@ fn a_call_that_needs_a_task_is_answered_by_the_result_of_that() {
 #[test]
 fn a_call_that_is_cancelled_before_it_is_a_task_is_cancelled_when_it_is_one() {
     let mut rig = Rig::ready(limits_by_default());
-    rig.child.heed_terms(|_| CallTerms { needs_task: true });
+    rig.child.heed_terms(|_| CallTerms {
+        needs_task: true,
+        began: None,
+    });
     let text = br#"{"id":7,"method":"tools/call","params":{"name":"a"}}"#;
     let message = Message::read(text).unwrap();
     let key = rig.child.submit(text, &message, "one", rig.now).unwrap();

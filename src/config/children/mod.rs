@@ -16,7 +16,6 @@
 //! | `file` | reads a file of servers |
 //! | `command_line` | splits a command line, and names its server |
 //! | `named` | the servers that the options name, all together |
-//! | `unsupported` | what cannot be served yet, and says so |
 //!
 //! Unknown keys of a pool are refused; other unknown keys are other programs' affair.
 
@@ -29,7 +28,6 @@ mod named;
 mod pool;
 mod served_names;
 mod server;
-mod unsupported;
 mod values;
 mod variables;
 
@@ -42,4 +40,3 @@ pub use pool::{
 pub(super) use served_names::refuse_alike;
 pub use served_names::{is_of_names, name_prefix, uri_prefix};
 pub use server::ChildServer;
-pub(super) use unsupported::refuse_unsupported;

@@ -180,8 +180,7 @@ impl ForeignEntries {
             ForeignKind::Tool => {
                 headers = param_headers(&item.text);
                 let headers = headers.clone().unwrap_or_default();
-                self.tools
-                    .add(named, server, tool(name, headers, declared_tasks(&item.text)))
+                self.tools.add(named, server, tool(name, headers, &item.text))
             }
             ForeignKind::Prompt => self.prompts.add(named, server, prompt(name)),
             ForeignKind::Resource => {
@@ -280,14 +279,19 @@ impl ForeignEntries {
 }
 
 /// A tool as far as calls of it need. Its arguments are not checked here, and it is listed in its own bytes.
-fn tool(name: &str, param_headers: Vec<ParamHeader>, tasks: Option<TaskSupport>) -> ToolInfo {
+fn tool(name: &str, param_headers: Vec<ParamHeader>, text: &[u8]) -> ToolInfo {
+    let tasks = declared_tasks(text);
+    let hint = value(text, "annotations").and_then(|hints| value(hints, "readOnlyHint"));
     ToolInfo {
         name: name.to_owned(),
         title: None,
         description: None,
         input_schema: json!({"type": "object"}),
         output_schema: None,
-        annotations: Annotations::default(),
+        annotations: Annotations {
+            read_only_hint: hint.map(|hint| hint == b"true"),
+            ..Annotations::default()
+        },
         icons: Vec::new(),
         execution: Execution::Shard,
         param_headers,

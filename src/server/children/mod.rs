@@ -54,7 +54,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::children::{ChildMesh, ChildrenParts, ClientRules, LocalLimits, ServerParts, Supervisor};
-use crate::config::{AnonymousClients, EnvSource, ListenAddress, PoolMode, PoolSettings, Settings};
+use crate::config::{
+    AnonymousClients, EnvSource, ListenAddress, PoolMode, PoolSettings, RetryPolicy, Settings,
+};
 use crate::launcher::{ChildEvents, ChildSpec, Launcher};
 use crate::registry::ServerIndex;
 use crate::ring::Socket;
@@ -142,6 +144,7 @@ impl Launched {
         let servers = settings.children.servers.iter().map(|server| ServerParts {
             name: server.name.clone(),
             is_attributed: server.pool.is_attributed(),
+            is_repeating: server.pool.retry == RetryPolicy::ReadOnly,
             limits: LocalLimits {
                 queue_depth_max: server.pool.queue_depth.unwrap_or(settings.sizes.queue_depth_max),
                 queue_timeout: server.pool.queue_timeout.unwrap_or(settings.queue.timeout),

@@ -12,6 +12,7 @@ use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
 use super::super::service::LocalService;
+use super::again::Again;
 use super::asker_key::AskerKey;
 use super::call_waker::Awaits;
 use super::rounds::Rounds;
@@ -36,6 +37,8 @@ pub struct Call {
     pub(in crate::shard) task: Option<Box<TaskId>>,
     /// A child may ask its client, and it is made again then.
     pub(in crate::shard) rounds: Option<Box<Rounds>>,
+    /// Its child may die of it, and another one gets it then.
+    pub(in crate::shard) again: Option<Again>,
 }
 
 pub(in crate::shard) enum Run {
@@ -92,6 +95,7 @@ impl Call {
             asker: None,
             task: None,
             rounds: None,
+            again: None,
         }
     }
 

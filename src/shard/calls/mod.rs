@@ -24,6 +24,7 @@
 //! | `places`, `elsewhere` | calls that others work for, without a handler |
 //! | `askers`, `asker_key` | what is known of a call that has asked its client something |
 
+mod again;
 mod asker_key;
 mod askers;
 mod call;
@@ -47,6 +48,7 @@ use crate::registry::{CallFuture, CallLink, Emission, LinkListener, ServerHandle
 use crate::ring::{ConnectionKey, wake_now};
 use crate::workers::{Job, Refused, Submitter};
 
+pub(super) use again::Again;
 pub(super) use asker_key::AskerKey;
 use askers::Askers;
 pub use call::Call;

@@ -52,7 +52,10 @@ impl ClientTerms {
         revision: Revision::NEWEST_LEGACY,
         log: LogWish::None,
         view: ViewId::MAIN,
-        call: CallTerms { needs_task: false },
+        call: CallTerms {
+            needs_task: false,
+            began: None,
+        },
         session: None,
     };
 

@@ -71,6 +71,8 @@ struct Server<S> {
     name: String,
     /// Only one client can be the cause of what a child says.
     is_attributed: bool,
+    /// Calls of tools that change nothing are made once more when a child dies of them.
+    is_repeating: bool,
     /// Whose the children are; `None` if everybody's.
     clients: Option<Clients>,
     /// `None` while they are out.
@@ -465,6 +467,7 @@ impl<S> Server<S> {
         Server {
             name: parts.name,
             is_attributed: parts.is_attributed,
+            is_repeating: parts.is_repeating,
             clients: parts.clients.map(Clients::new),
             children: Some(Box::new(LocalChildren::new(parts.limits))),
             is_touched: false,

@@ -20,6 +20,13 @@ impl<S> Children<S> {
         server.is_some_and(|server| server.is_attributed)
     }
 
+    /// Whether calls of a server's tools that change nothing are made once more when a child dies of them.
+    #[inline]
+    pub(in crate::shard) fn is_repeating(&self, server: ServerIndex) -> bool {
+        let server = self.servers.get(server.as_usize());
+        server.is_some_and(|server| server.is_repeating)
+    }
+
     /// The calls whose modern clients are asked.
     pub(in crate::shard) fn parking(&mut self) -> &mut Parking {
         &mut self.parking

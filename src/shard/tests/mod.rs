@@ -48,6 +48,7 @@ mod owned_seeded;
 mod pieces;
 mod pipelining;
 mod remote;
+mod repeating;
 mod replacing;
 mod requests;
 mod rig;

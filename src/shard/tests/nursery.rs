@@ -103,6 +103,7 @@ fn rig_of(
         servers: vec![ServerParts {
             name: "played".to_owned(),
             is_attributed: limits.ask_timeout.is_some(),
+            is_repeating: true,
             limits: LocalLimits {
                 queue_depth_max,
                 queue_timeout: QUEUE_TIMEOUT,
@@ -115,6 +116,8 @@ fn rig_of(
     let child = json!({"name": "child", "inputSchema": {"type": "object"}});
     let slow =
         json!({"name": "slow", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}});
+    let look =
+        json!({"name": "look", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}});
     let item = |tool: Value| ForeignItem {
         name: tool["name"].as_str().unwrap().to_owned(),
         text: tool.to_string().into_bytes().into(),
@@ -130,7 +133,7 @@ fn rig_of(
             tools: true,
             ..ForeignFeatures::default()
         },
-        tools: vec![item(child), item(slow)],
+        tools: vec![item(child), item(slow), item(look)],
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),

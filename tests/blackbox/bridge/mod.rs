@@ -20,6 +20,7 @@
 //! | `modern` | children of the modern era |
 //! | `several` | several servers: an endpoint for each, and one for all |
 //! | `lacking` | what they ask of clients that cannot answer it |
+//! | `repeating` | calls that are made once more when their child dies |
 //! | `tasks` | calls that go on as tasks |
 //! | `own_lists` | lists, where each client has a child of its own |
 //! | `subscribing` | updates of resources, where each client has a child of its own |
@@ -43,6 +44,7 @@ mod own_lists;
 mod peer;
 mod probe;
 mod processes;
+mod repeating;
 mod sessions;
 mod several;
 mod sinner;

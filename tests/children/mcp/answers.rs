@@ -113,9 +113,14 @@ impl Server {
             1 => {
                 let added = self.state.lock().unwrap().added.clone().into_iter();
                 let named = ["echo", "act"].map(str::to_owned).into_iter().chain(added);
-                let tasks = self.options.tasks.as_deref().map_or_else(String::new, |word| {
-                    format!(r#""execution":{{"taskSupport":"{word}"}}"#)
-                });
+                let tasks = self
+                    .options
+                    .tasks
+                    .as_deref()
+                    .map(|word| format!(r#""execution":{{"taskSupport":"{word}"}}"#));
+                let hint = r#""annotations":{"readOnlyHint":true}"#.to_owned();
+                let hint = self.options.is_read_only.then_some(hint);
+                let tasks = [tasks, hint].into_iter().flatten().collect::<Vec<_>>().join(",");
                 let more = |name: &str| if name == "act" { &*tasks } else { "" };
                 named
                     .map(|name| tool(&name, more(&name)))

@@ -17,6 +17,7 @@
 //! | `dual` | it speaks both eras, and stays in the one that is spoken first |
 //! | `picky` | before `initialize` everything is refused, with 7 KB of stderr |
 //! | `deaf` | before `initialize` it answers nothing |
+//! | `read-only` | `act` says that it changes nothing |
 //! | `tasks:WORD` | `act` says this of tasks; `required` it means |
 //! | `dies-of-discover` | `server/discover` is its end |
 //!
@@ -99,6 +100,7 @@ struct Options {
     is_repeating: bool,
     is_deaf_to_pings: bool,
     tasks: Option<String>,
+    is_read_only: bool,
     eras: Eras,
     is_picky: bool,
     is_deaf: bool,
@@ -121,6 +123,7 @@ impl Options {
                 "endless" => options.is_endless = true,
                 "repeat" => options.is_repeating = true,
                 "no-ping" => options.is_deaf_to_pings = true,
+                "read-only" => options.is_read_only = true,
                 "tasks" => options.tasks = Some(value.to_owned()),
                 "modern" => options.eras = Eras::Modern,
                 "dual" => options.eras = Eras::Dual,

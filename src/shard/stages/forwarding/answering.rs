@@ -245,6 +245,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call of this shard has come to nothing.
     fn fail_forwarded(&mut self, call: HandlerKey, failure: &CallFailure) {
+        if self.repeat(call, failure) {
+            return;
+        }
         let Some(forwarding) = self.end_forwarding(call) else {
             return;
         };

@@ -24,7 +24,7 @@ use crate::registry::{AnswerError, Asking, Operation, ServerIndex, TaskSupport};
 use crate::session::live::{ChildAsker, ChildPlace};
 use crate::units::ViewId;
 
-use crate::shard::calls::{Call, Run};
+use crate::shard::calls::{Again, Call, Run};
 use crate::shard::children::{Caller, ChildWord, ClientTerms, QuestionName};
 use crate::shard::inbox::{ShardEvent, call_number, handler_of};
 use crate::shard::{Shard, ShardRing};
@@ -56,9 +56,12 @@ impl From<NotAsked> for QuestionRefusal {
 impl<R: ShardRing> Shard<R> {
     /// What a child of this server has to know of a call and its client.
     pub(super) fn terms_of(&mut self, call: HandlerKey, server: ServerIndex) -> ClientTerms {
-        let needs_task = self.calls.at(call).is_some_and(|call| needs_task(call));
+        let call_terms = self.calls.at(call).map(|call| CallTerms {
+            needs_task: needs_task(call),
+            began: matches!(call.again, Some(Again::Was)).then_some(call.began),
+        });
         ClientTerms {
-            call: CallTerms { needs_task },
+            call: call_terms.unwrap_or_default(),
             ..self.asking_terms_of(call, server)
         }
     }
@@ -223,6 +226,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Says a request on the stream or channel of a call; whether somebody may hear it.
     fn say_question(&mut self, call: HandlerKey, text: &[u8]) -> bool {
+        if let Some(call) = self.calls.at(call) {
+            // It would be asked again.
+            call.again = None;
+        }
         let is_one = self.calls.at(call).is_some_and(|call| call.batch.is_none());
         if !is_one || !self.is_heard(call) {
             return false;

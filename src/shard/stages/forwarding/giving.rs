@@ -80,6 +80,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.begin_task_of_child(key, call, work) {
             return;
         }
+        self.keep_for_repeating(call, server, work, &text);
         match work.resumed().filter(|_| !is_modern) {
             None => self.give(call, server, &text, &message, None),
             Some(resumed) => self.give_again(call, server, (&text, &message), resumed),

@@ -19,6 +19,7 @@
 //! | `renaming` | names, where several servers are served together |
 //! | `rounds` | what they ask by their answers, of legacy clients |
 //! | `states` | what they want back from modern clients |
+//! | `repeating` | calls that are made once more when their child dies |
 //! | `tasks` | calls that go on as tasks |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
@@ -29,6 +30,7 @@ mod giving;
 mod modern;
 mod parking;
 mod renaming;
+mod repeating;
 mod rounds;
 mod states;
 mod tasks;

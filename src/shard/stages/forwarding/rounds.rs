@@ -39,6 +39,8 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = entry.filter(|call| matches!(call.run, Run::Forwarded(_))) else {
             return;
         };
+        // It would be asked again.
+        entry.again = None;
         if entry.task.is_some() {
             self.fail_round(
                 call,
