@@ -161,13 +161,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod admin;
-#[cfg_attr(
-    not(feature = "internals"),
-    allow(
-        dead_code,
-        reason = "it has what pools of sessions and calls need, too, which no server has yet"
-    )
-)]
 mod children;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -178,10 +171,6 @@ pub mod demo;
 pub mod files;
 pub mod guide;
 mod jsonrpc;
-#[cfg_attr(
-    not(feature = "internals"),
-    allow(dead_code, reason = "nobody asks yet what children use")
-)]
 mod launcher;
 mod mcp;
 mod metrics;

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mcp::{Announcement, Client, ClientKey, ClientValues};
+use crate::mcp::{Client, ClientKey, ClientValues};
 use crate::metrics::{ChildRefusal, ChildTally, DurationCounts};
 use crate::registry::{ClientRules, ServerIndex};
 
@@ -150,8 +150,6 @@ pub enum ChildNewsEvent {
     Changed {
         /// Which child's.
         member: MemberKey,
-        /// Which list.
-        what: Announcement,
     },
     /// The lists of a child that was asked for them once more.
     Listed {

@@ -38,6 +38,7 @@ impl RateLimit {
     }
 
     /// The times there was no permission since the last one was given.
+    #[cfg(test)]
     pub fn left_out(&self) -> u64 {
         self.left_out
     }

@@ -96,11 +96,13 @@ pub struct ChildId(pub(super) u64);
 
 impl ChildId {
     /// An identifier for tests and fakes, which no launcher gives.
+    #[cfg(any(test, feature = "internals"))]
     pub fn made_up(number: u64) -> ChildId {
         ChildId(number)
     }
 
-    /// The number, for logs.
+    /// The number.
+    #[cfg(test)]
     pub fn number(self) -> u64 {
         self.0
     }

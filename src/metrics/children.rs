@@ -54,6 +54,10 @@ pub struct ChildTally {
     pub places_lost: u64,
     /// Places that were ever lost so.
     pub places_lost_total: u64,
+    /// Answers to nobody, and second ones.
+    pub stray_answers_total: u64,
+    /// Lines that are no messages.
+    pub rubbish_lines_total: u64,
 }
 
 impl ChildTally {
@@ -77,6 +81,8 @@ impl Add for ChildTally {
             questions_total: self.questions_total + other.questions_total,
             places_lost: self.places_lost + other.places_lost,
             places_lost_total: self.places_lost_total + other.places_lost_total,
+            stray_answers_total: self.stray_answers_total + other.stray_answers_total,
+            rubbish_lines_total: self.rubbish_lines_total + other.rubbish_lines_total,
         }
     }
 }
@@ -195,6 +201,18 @@ impl ChildServerFigures {
                 "Cancelled calls that their child did not answer in time.",
                 |server| server.tally.places_lost_total,
             ),
+            count(
+                Kind::Counter,
+                "weir_child_stray_answers_total",
+                "Answers of children to nobody, and second ones.",
+                |server| server.tally.stray_answers_total,
+            ),
+            count(
+                Kind::Counter,
+                "weir_child_rubbish_lines_total",
+                "Lines of children that are no messages.",
+                |server| server.tally.rubbish_lines_total,
+            ),
         ];
         for (kind, name, help, of) in counts {
             family(kind, name, help, &|family, server| {
@@ -280,6 +298,8 @@ mod tests {
                 questions_total: 2,
                 places_lost: 3,
                 places_lost_total: 4,
+                stray_answers_total: 5,
+                rubbish_lines_total: 6,
             },
             ..ChildServerFigures::default()
         };
@@ -304,13 +324,15 @@ mod tests {
             "weir_child_questions_total{server=\"time\"} 2",
             "weir_child_places_lost{server=\"time\"} 3",
             "weir_child_places_lost_total{server=\"time\"} 4",
+            "weir_child_stray_answers_total{server=\"time\"} 5",
+            "weir_child_rubbish_lines_total{server=\"time\"} 6",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(
             samples,
-            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 13 + 2 * (21 + 2)
+            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 15 + 2 * (21 + 2)
         );
     }
 }

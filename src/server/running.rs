@@ -345,7 +345,7 @@ impl Server {
             drop(std::mem::take(&mut self.shards));
             report
         };
-        for service in self.services.iter().take(1) {
+        if let Some(service) = self.services.first() {
             service.spawner.shut_down(WORKERS_PATIENCE);
         }
         // The shards have ended their children, or were cut off: whoever is left is killed.

@@ -329,6 +329,7 @@ impl<C> InFlight<C> {
     }
 
     /// When to ask for calls whose time is over, at the latest.
+    #[cfg(test)]
     pub fn due(&self) -> Option<Instant> {
         self.due
     }

@@ -47,6 +47,7 @@ impl Ending {
     }
 
     /// When the next step is due; `None` behind the last one.
+    #[cfg(test)]
     pub fn due(&self) -> Option<Instant> {
         self.next.map(|_| self.due)
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::children::line::{
     LegacyTerms, Message, ModernTerms, Unreadable, outcome_of, urls_required, write_answer,
-    write_legacy_answer, write_modern_answer, write_progress,
+    write_legacy_answer, write_modern_answer,
 };
 use crate::jsonrpc::Id;
-use crate::mcp::{Announcement, ClientCapabilities, Era, Protocol, Reply, Ticket};
+use crate::mcp::{ClientCapabilities, Era, Protocol, Reply, Ticket};
 
 use super::handshake_error::HandshakeError;
 use super::introduction::Introduction;
@@ -75,8 +75,9 @@ impl Answer<'_> {
     }
 
     /// Appends the word on a call's progress under the client's token.
+    #[cfg(any(test, feature = "internals"))]
     pub fn write_progress(&self, out: &mut Vec<u8>, token: Id<'_>) {
-        write_progress(out, self.line, &self.message, token);
+        crate::children::line::write_progress(out, self.line, &self.message, token);
     }
 }
 
@@ -141,8 +142,8 @@ pub enum ChildEvent<'e, C> {
         /// Who waits for the call.
         caller: &'e C,
     },
-    /// A list has changed.
-    Changed(Announcement),
+    /// A list has changed, whichever: all of them are read again.
+    Changed,
     /// The resource at this URI was updated.
     Updated(String),
     /// It logs something.

@@ -40,6 +40,7 @@ impl ChildProfile {
     }
 
     /// What a legacy child is told that serves many clients: that there is nobody to ask.
+    #[cfg(any(test, feature = "internals"))]
     pub fn shared() -> ChildProfile {
         ChildProfile::of(ClientProfile::NOBODY)
     }

@@ -105,7 +105,7 @@ fn a_modern_child_is_listened_to_and_again_when_it_has_ended_that() {
     );
     rig.say("{\"method\":\"notifications/subscriptions/acknowledged\",\"params\":{}}\n");
     rig.say("{\"method\":\"notifications/tools/list_changed\",\"params\":{}}\n");
-    assert_eq!(rig.told(), ["ready", "notifications/tools/list_changed"]);
+    assert_eq!(rig.told(), ["ready", "a list has changed"]);
     assert_eq!(rig.child.counters(), ChildCounters::default());
     // Its lists are read under other ids, and so are pings.
     rig.child.reread_lists(rig.now);

@@ -214,17 +214,20 @@ impl<C> Child<C> {
     }
 
     /// What only counts.
+    #[cfg(test)]
     pub fn counters(&self) -> ChildCounters {
         self.counters
     }
 
-    /// What it asks, and places that it has lost.
+    /// What it asks and says, and places that it has lost.
     pub fn tally(&self) -> ChildTally {
         ChildTally {
             questions_held: self.questions.len() as u64,
             questions_total: self.counters.questions,
             places_lost: self.in_flight.lost().into(),
             places_lost_total: self.counters.lost_places,
+            stray_answers_total: self.counters.stray_answers,
+            rubbish_lines_total: self.counters.rubbish_lines,
         }
     }
 

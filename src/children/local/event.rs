@@ -7,7 +7,7 @@ use crate::children::child::{
 };
 use crate::children::line::Unreadable;
 use crate::children::pool::MemberKey;
-use crate::mcp::{Announcement, ClientKey};
+use crate::mcp::ClientKey;
 use crate::metrics::ChildRefusal;
 
 /// Why a call is not taken in, or waits no longer.
@@ -143,8 +143,6 @@ pub enum LocalEvent<'e, C> {
     Changed {
         /// Which child's.
         member: MemberKey,
-        /// Which list.
-        what: Announcement,
     },
     /// A child is of no more use to its client.
     Disowned {
@@ -245,7 +243,7 @@ pub(super) fn pass_on<C>(
         ChildEvent::Unanswered { caller } => LocalEvent::Unanswered { caller },
         ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
-        ChildEvent::Changed(what) => LocalEvent::Changed { member, what },
+        ChildEvent::Changed => LocalEvent::Changed { member },
         ChildEvent::Listed { introduction, lists } => LocalEvent::Listed {
             member,
             introduction,

@@ -278,6 +278,7 @@ impl<C, S> LocalChildren<C, S> {
     }
 
     /// Whether no call is here.
+    #[cfg(test)]
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.members.iter().all(|member| member.piped.child().is_idle())
     }

@@ -51,6 +51,8 @@ fn children_object(server: &ChildServerFigures) -> Value {
         "questions_held": server.tally.questions_held,
         "questions": server.tally.questions_total,
         "places_lost": server.tally.places_lost_total,
+        "stray_answers": server.tally.stray_answers_total,
+        "rubbish_lines": server.tally.rubbish_lines_total,
         "resident_bytes": server.resident_bytes,
         "cpu_ns": nanos(server.cpu_total),
     })

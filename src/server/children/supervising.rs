@@ -209,7 +209,7 @@ impl<O: Outside> Supervising<O> {
                     self.publish();
                 }
             }
-            ChildNewsEvent::Changed { member, what: _ } => of.on_changed_at(member, shard, now),
+            ChildNewsEvent::Changed { member } => of.on_changed_at(member, shard, now),
             ChildNewsEvent::Wanted { client, values } => self.on_wanted(at, client, values, shard),
             ChildNewsEvent::WantedNoMore(client) => of.want_no_more(client, shard),
             ChildNewsEvent::Left(client) => self.on_left(at, client),

@@ -27,7 +27,7 @@ use crate::config::{ChildServer, LossPolicy, PoolMode, PoolSettings};
 use crate::launcher::{
     Behind, ChildId, ChildSpec, Exit, ExitReason, ExitStatus, Pid, PipeNumbers, ResourceUse, TreeUsage,
 };
-use crate::mcp::{Announcement, ClientCapabilities, Era, SessionToken};
+use crate::mcp::{ClientCapabilities, Era, SessionToken};
 use crate::metrics::{ChildDeath, ChildRefusal, ChildState, ChildTally};
 use crate::registry::ServerIndex;
 
@@ -399,10 +399,7 @@ impl Rig {
 }
 
 fn changed() -> ChildNewsEvent {
-    ChildNewsEvent::Changed {
-        member: MemberKey(1),
-        what: Announcement::ToolsChanged,
-    }
+    ChildNewsEvent::Changed { member: MemberKey(1) }
 }
 
 fn shared() -> PoolSettings {

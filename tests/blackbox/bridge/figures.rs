@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::front::{Front, Host};
+use super::front::{Front, Host, told};
 use super::sinner::act;
 use crate::harness::{Server, eventually};
 
@@ -102,4 +102,23 @@ fn a_place_is_lost_to_a_cancelled_call_that_is_never_answered() {
     assert_eq!(figure(&mut front, "weir_child_places_lost_total"), 1.0);
     client.finish();
     assert_eq!(reported(front)["places_lost"], 1);
+}
+
+#[test]
+fn answers_to_nobody_and_rubbish_are_counted() {
+    let mut front = Front::of(&["mcp"], "max=1");
+    let mut client = front.legacy();
+    let written = "hello\n{\"jsonrpc\":\"2.0\",\"id\":987654321,\"result\":{}}\n";
+    told(&mut client, act([json!(["write", written])]));
+    eventually("both are told", || {
+        ["weir_child_stray_answers_total", "weir_child_rubbish_lines_total"]
+            .iter()
+            .all(|name| figure(&mut front, name) == 1.0)
+    });
+    client.finish();
+    let report = reported(front);
+    assert_eq!(
+        (&report["stray_answers"], &report["rubbish_lines"]),
+        (&json!(1), &json!(1))
+    );
 }

@@ -6,7 +6,7 @@ use crate::children::child::calls::{Ended, OWN_IDS_MAX};
 use crate::children::child::event::{Answer, ChildEvent};
 use crate::children::line::{Kind, Line, Message, Unreadable, updated_uri};
 use crate::jsonrpc::{Id, Outline, Shape, write_error, write_result};
-use crate::mcp::{Announcement, Era};
+use crate::mcp::Era;
 
 use super::{Child, ID_BYTES_MAX, OWN_ANSWERS_BYTES_MAX};
 
@@ -79,7 +79,7 @@ impl<C> Child<C> {
         tell: &mut impl FnMut(ChildEvent<'_, C>),
     ) {
         let method = said.message.method(said.line);
-        let changed = match &*method {
+        match &*method {
             "notifications/progress" => {
                 let id = said.message.progress_id(said.line);
                 match id.and_then(|id| self.in_flight.progress(id, now)) {
@@ -89,28 +89,22 @@ impl<C> Child<C> {
                     }),
                     None => self.counters.ignored_notifications += 1,
                 }
-                return;
             }
             "notifications/message" => {
                 let caller = self.logged_for();
-                return tell(ChildEvent::Logged { caller, said });
+                tell(ChildEvent::Logged { caller, said });
             }
             "notifications/resources/updated" => {
                 if let Some(uri) = updated_uri(said.line, &said.message) {
                     tell(ChildEvent::Updated(uri));
                 }
-                return;
             }
-            "notifications/tools/list_changed" => Announcement::ToolsChanged,
-            "notifications/prompts/list_changed" => Announcement::PromptsChanged,
-            "notifications/resources/list_changed" => Announcement::ResourcesChanged,
-            "notifications/subscriptions/acknowledged" if self.era == Era::Modern => return,
-            _ => {
-                self.counters.ignored_notifications += 1;
-                return;
-            }
-        };
-        tell(ChildEvent::Changed(changed));
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => tell(ChildEvent::Changed),
+            "notifications/subscriptions/acknowledged" if self.era == Era::Modern => {}
+            _ => self.counters.ignored_notifications += 1,
+        }
     }
 
     /// Answers a request of the child's, unless its client is to answer.

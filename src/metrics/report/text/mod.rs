@@ -164,6 +164,8 @@ fn write_children(text: &mut String, server: &ChildServerFigures) {
     for (count, what) in [
         (tally.questions_total, "question"),
         (tally.places_lost_total, "lost place"),
+        (tally.stray_answers_total, "stray answer"),
+        (tally.rubbish_lines_total, "rubbish line"),
     ] {
         if count > 0 {
             let _ = write!(said, "; {}", plural(count, what));

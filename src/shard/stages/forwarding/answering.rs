@@ -100,9 +100,8 @@ impl<R: ShardRing> Shard<R> {
                 self.children.tell(server, event);
             }
             LocalEvent::Updated { owner, uri } => self.announce_update((server, owner), &uri),
-            LocalEvent::Changed { member, what } => {
-                self.children
-                    .tell(server, ChildNewsEvent::Changed { member, what });
+            LocalEvent::Changed { member } => {
+                self.children.tell(server, ChildNewsEvent::Changed { member });
             }
             LocalEvent::Disowned { member } => self.children.tell(server, ChildNewsEvent::Disowned(member)),
             LocalEvent::Listed {
