@@ -192,18 +192,19 @@ mod workers;
 pub use launcher::launcher;
 pub use metrics::Report;
 pub use registry::{
-    Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
-    ClientCapabilities, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock,
-    DerivedSchema, Elicit, ElicitAnswer, Execution, ExplicitSchema, ForClient, Icon, IconTheme,
-    IncludeContext, IntoCompletion, IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots,
-    ListUpdates, LogLevel, NoArguments, ParamHeader, ParamHeaderError, ParamKind, PendingAnswer, Progress,
-    Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptIndex, PromptInfo, PromptMessage,
-    PromptOutput, Property, Question, QuestionMethod, QuestionRequest, ReadOutput, Registrable, Registry,
-    RegistryBuilder, RegistryError, Resource, ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo,
-    ResourceLister, ResourcePage, ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample,
-    SampleAnswer, SampleContent, SchemaError, ServerHandle, Structured, TaskSupport, TemplateError,
-    TemplateIndex, TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo,
-    ToolOutput, UnknownArguments, Updates, UrlElicit, Violation, Violations, unportable_input,
+    APP_MIME_TYPE, Annotations, AppError, AppSettings, Ask, BlockingContext, COMPLETION_VALUES_MAX,
+    CacheScope, Caching, CallContext, Cancellation, ClientCapabilities, Completion, CompletionRequest,
+    Content, ContentAnnotations, ContentBlock, DerivedSchema, Elicit, ElicitAnswer, Execution,
+    ExplicitSchema, ForClient, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents, IntoMessages,
+    IntoOutput, ListRequest, ListRoots, ListUpdates, LogLevel, Meta, MetaKeyError, NoArguments, ParamHeader,
+    ParamHeaderError, ParamKind, PendingAnswer, Progress, Prompt, PromptArgument, PromptArguments,
+    PromptBuilder, PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, Question, QuestionMethod,
+    QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError, Resource,
+    ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLink, ResourceLister,
+    ResourcePage, ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent,
+    SchemaError, ServerHandle, Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex,
+    TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput,
+    ToolVisibility, UnknownArguments, Updates, UrlElicit, Violation, Violations, unportable_input,
     unportable_output,
 };
 pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};

@@ -76,7 +76,7 @@ impl Example {
 
     /// The result of a request that needs no session.
     fn result_in(&self, revision: &str, method: &str, mut params: Value) -> Value {
-        if revision == NEWEST {
+        if revision == NEWEST && params.get("_meta").is_none() {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": revision,
                 "io.modelcontextprotocol/clientCapabilities": {},
@@ -219,6 +219,46 @@ fn everything_has_one_of_everything() {
     );
     assert_eq!(sum["structuredContent"], json!({"sum": 3.5, "count": 2}));
     assert!(everything.terminate());
+}
+
+/// The same tool for a host that shows its chart, and for a client that does not.
+#[test]
+fn a_chart_is_shown_where_it_can_be() {
+    let example = Example::start("chart", &["127.0.0.1:0"]);
+    let tools = example.result_of("tools/list", json!({}));
+    let page = tools["tools"][0]["_meta"]["ui"]["resourceUri"].as_str().unwrap();
+    let read = example.result_of("resources/read", json!({"uri": page}));
+    let contents = &read["contents"][0];
+    assert_eq!(contents["mimeType"], "text/html;profile=mcp-app");
+    assert_eq!(contents["_meta"]["ui"], json!({"prefersBorder": true}));
+    assert!(contents["text"].as_str().unwrap().starts_with("<!doctype html>"));
+
+    let call = |capabilities: Value| {
+        let envelope = json!({
+            "io.modelcontextprotocol/protocolVersion": NEWEST,
+            "io.modelcontextprotocol/clientCapabilities": capabilities,
+        });
+        let params = json!({"name": "sales", "arguments": {"year": 2026}, "_meta": envelope});
+        let result = example.result_of("tools/call", params);
+        let amount = &result["structuredContent"]["quarters"][3]["amount"];
+        assert_eq!(amount, 76, "{result}");
+        result["content"].clone()
+    };
+    let apps = json!({"mimeTypes": ["text/html;profile=mcp-app"]});
+    let summary = "Sales of 2026: 270 thousand.";
+    let host = call(json!({"extensions": {"io.modelcontextprotocol/ui": apps}}));
+    assert_eq!(host, json!([{"type": "text", "text": summary}]));
+    let text = call(json!({}));
+    let text = text[0]["text"].as_str().unwrap();
+    assert!(
+        text.starts_with(summary) && text.contains("\nQ4  76 ####"),
+        "{text}"
+    );
+    assert_eq!(
+        example.call("sales", json!({"year": 1999})),
+        "nothing is known of 1999"
+    );
+    assert!(example.terminate());
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn explain_file(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<PromptOut
                 content: ContentBlock::resource(contents),
             },
         ],
+        ..PromptOutput::default()
     })
 }
 
@@ -153,6 +154,7 @@ fn find_in_files(
     Ok(PromptOutput {
         description: Some(format!("Find {query} {place}")),
         messages,
+        ..PromptOutput::default()
     })
 }
 

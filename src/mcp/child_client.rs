@@ -370,6 +370,8 @@ mod tests {
         let newest = ClientProfile::new(Revision::V2025_11_25, asked);
         assert_eq!(modern, newest);
         assert_ne!(newest, ClientProfile::new(Revision::V2025_06_18, asked));
+        let host = ClientProfile::new(Revision::V2026_07_28, ClientCapabilities::APPS);
+        assert_eq!(host.capabilities, ClientCapabilities::APPS);
         assert_eq!(
             ClientProfile::new(Revision::V2026_07_28, ClientCapabilities::TASKS),
             ClientProfile::NOBODY

@@ -117,6 +117,12 @@ impl Revision {
         self >= Self::V2025_06_18
     }
 
+    /// Whether tools, resources, prompts and contents have `_meta`, as results always had, and annotations the time of
+    /// the last change.
+    pub fn has_item_meta(self) -> bool {
+        self >= Self::V2025_06_18
+    }
+
     /// Whether progress may have a message.
     pub fn has_progress_messages(self) -> bool {
         self >= Self::V2025_03_26

@@ -1,13 +1,29 @@
 //! Content blocks of results, of messages and of requests to a client's model (MCP: `ContentBlock`).
 //!
-//! Writing never allocates beyond the buffer it appends to. The protocol layer knows which kinds of content a revision
-//! has.
+//! Writing never allocates beyond the buffer it appends to. The protocol layer knows which kinds of content, and which
+//! members of them, a revision has.
+
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// One content block (MCP: `ContentBlock`).
+use super::icon::Icon;
+use super::meta::{Meta, MetaKeyError};
+use crate::units::Timestamp;
+
+/// One content block (MCP: `ContentBlock`), with hints for its readers if it has any:
+///
+/// ```
+/// use weir::{ContentBlock, Role};
+///
+/// let chart = ContentBlock::image(b"\x89PNG", "image/png")
+///     .audience([Role::User])
+///     .priority(0.3)
+///     .meta("com.example/dpi", 96);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
@@ -19,6 +35,9 @@ pub enum ContentBlock {
         /// Hints.
         #[serde(skip_serializing_if = "Option::is_none")]
         annotations: Option<ContentAnnotations>,
+        /// Its `_meta`.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
     /// A picture.
     Image {
@@ -29,8 +48,11 @@ pub enum ContentBlock {
         /// Hints.
         #[serde(skip_serializing_if = "Option::is_none")]
         annotations: Option<ContentAnnotations>,
+        /// Its `_meta`.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
-    /// Sound. Since 2025-03-26.
+    /// Sound. Since 2025-03-26; older clients read a line of text instead.
     Audio {
         /// Base64; see [`ContentBlock::audio`].
         data: String,
@@ -39,29 +61,12 @@ pub enum ContentBlock {
         /// Hints.
         #[serde(skip_serializing_if = "Option::is_none")]
         annotations: Option<ContentAnnotations>,
+        /// Its `_meta`.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
-    /// A resource the client may read. Since 2025-06-18.
-    ResourceLink {
-        /// The URI.
-        uri: String,
-        /// Its name.
-        name: String,
-        /// The name for people.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
-        /// A description.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        /// Its type, if known.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mime_type: Option<String>,
-        /// Its size in bytes, if known.
-        #[serde(rename = "size", skip_serializing_if = "Option::is_none")]
-        size_bytes: Option<u64>,
-        /// Hints.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        annotations: Option<ContentAnnotations>,
-    },
+    /// A resource the client may read. Since 2025-06-18; older clients read a line of text instead.
+    ResourceLink(ResourceLink),
     /// A resource with its contents.
     Resource {
         /// The contents.
@@ -69,6 +74,9 @@ pub enum ContentBlock {
         /// Hints.
         #[serde(skip_serializing_if = "Option::is_none")]
         annotations: Option<ContentAnnotations>,
+        /// The `_meta` of the block; the contents have one of their own.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
 }
 
@@ -88,6 +96,7 @@ impl ContentBlock {
         Self::Text {
             text: text.into(),
             annotations: None,
+            meta: Meta::NONE,
         }
     }
 
@@ -97,6 +106,7 @@ impl ContentBlock {
             data: STANDARD.encode(bytes),
             mime_type: mime_type.into(),
             annotations: None,
+            meta: Meta::NONE,
         }
     }
 
@@ -106,20 +116,13 @@ impl ContentBlock {
             data: STANDARD.encode(bytes),
             mime_type: mime_type.into(),
             annotations: None,
+            meta: Meta::NONE,
         }
     }
 
-    /// A link with nothing but a URI and a name.
+    /// A link with nothing but a URI and a name; [`ResourceLink`] has more.
     pub fn resource_link(uri: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::ResourceLink {
-            uri: uri.into(),
-            name: name.into(),
-            title: None,
-            description: None,
-            mime_type: None,
-            size_bytes: None,
-            annotations: None,
-        }
+        Self::ResourceLink(ResourceLink::new(uri, name))
     }
 
     /// A resource with its contents.
@@ -127,7 +130,208 @@ impl ContentBlock {
         Self::Resource {
             resource,
             annotations: None,
+            meta: Meta::NONE,
         }
+    }
+
+    /// Its intended readers.
+    #[must_use]
+    pub fn audience(self, readers: impl IntoIterator<Item = Role>) -> Self {
+        self.annotate(|hints| hints.audience(readers))
+    }
+
+    /// Its importance, from 0, optional, to 1, required.
+    #[must_use]
+    pub fn priority(self, priority: f64) -> Self {
+        self.annotate(|hints| hints.priority(priority))
+    }
+
+    /// The time of its last change. Since 2025-06-18.
+    #[must_use]
+    pub fn last_modified(self, time: SystemTime) -> Self {
+        self.annotate(|hints| hints.last_modified(time))
+    }
+
+    /// All hints at once.
+    #[must_use]
+    pub fn annotations(self, annotations: ContentAnnotations) -> Self {
+        self.annotate(|_| annotations)
+    }
+
+    /// A member of its `_meta`, since 2025-06-18; may be called more than once. Keys look like `com.example/source`.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        let (Self::Text { meta, .. }
+        | Self::Image { meta, .. }
+        | Self::Audio { meta, .. }
+        | Self::ResourceLink(ResourceLink { meta, .. })
+        | Self::Resource { meta, .. }) = &mut self;
+        meta.insert(key, value);
+        self
+    }
+
+    fn annotate(mut self, change: impl FnOnce(ContentAnnotations) -> ContentAnnotations) -> Self {
+        let (Self::Text { annotations, .. }
+        | Self::Image { annotations, .. }
+        | Self::Audio { annotations, .. }
+        | Self::ResourceLink(ResourceLink { annotations, .. })
+        | Self::Resource { annotations, .. }) = &mut self;
+        *annotations = Some(change(annotations.take().unwrap_or_default()));
+        self
+    }
+
+    /// Whether a member of it came with 2025-06-18: `_meta`, or the time of the last change.
+    pub(crate) fn has_meta_or_date(&self) -> bool {
+        let (Self::Text {
+            annotations, meta, ..
+        }
+        | Self::Image {
+            annotations, meta, ..
+        }
+        | Self::Audio {
+            annotations, meta, ..
+        }
+        | Self::ResourceLink(ResourceLink {
+            annotations, meta, ..
+        })
+        | Self::Resource {
+            annotations, meta, ..
+        }) = self;
+        let is_dated = |hints: &ContentAnnotations| hints.last_modified.is_some();
+        let has_contents_meta = match self {
+            Self::Resource { resource, .. } => resource.has_meta(),
+            _ => false,
+        };
+        has_contents_meta || !meta.is_empty() || annotations.as_ref().is_some_and(is_dated)
+    }
+
+    /// The same block without them.
+    pub(crate) fn without_meta_and_date(&self) -> Self {
+        let mut block = self.clone();
+        if let Self::Resource { resource, .. } = &mut block {
+            *resource = resource.without_meta();
+        }
+        let (Self::Text {
+            annotations, meta, ..
+        }
+        | Self::Image {
+            annotations, meta, ..
+        }
+        | Self::Audio {
+            annotations, meta, ..
+        }
+        | Self::ResourceLink(ResourceLink {
+            annotations, meta, ..
+        })
+        | Self::Resource {
+            annotations, meta, ..
+        }) = &mut block;
+        *meta = Meta::NONE;
+        if let Some(hints) = annotations {
+            hints.last_modified = None;
+        }
+        block
+    }
+
+    /// # Errors
+    /// A key of its `_meta`, or of its contents', is none.
+    pub(in crate::registry) fn check(&self) -> Result<(), MetaKeyError> {
+        match self {
+            Self::Resource { resource, meta, .. } => meta.check().and_then(|()| resource.check()),
+            Self::Text { meta, .. }
+            | Self::Image { meta, .. }
+            | Self::Audio { meta, .. }
+            | Self::ResourceLink(ResourceLink { meta, .. }) => meta.check(),
+        }
+    }
+}
+
+/// A link to a resource, which need not be one that the server lists (MCP: `ResourceLink`):
+///
+/// ```
+/// use weir::{ContentBlock, ResourceLink};
+///
+/// let log = ResourceLink::new("file:///var/log/build.txt", "build.txt")
+///     .mime_type("text/plain")
+///     .size_bytes(1_204);
+/// let block = ContentBlock::from(log).priority(0.2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceLink {
+    pub(crate) uri: String,
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mime_type: Option<String>,
+    #[serde(rename = "size", skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) icons: Vec<Icon>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<ContentAnnotations>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+impl ResourceLink {
+    /// A link to this URI, with a name for programs.
+    pub fn new(uri: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            uri: uri.into(),
+            name: name.into(),
+            title: None,
+            description: None,
+            mime_type: None,
+            size_bytes: None,
+            icons: Vec::new(),
+            annotations: None,
+            meta: Meta::NONE,
+        }
+    }
+
+    /// The name for people.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// A description for the model.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// The MIME type of the contents, such as `text/plain`.
+    #[must_use]
+    pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// The size in bytes, before any encoding.
+    #[must_use]
+    pub fn size_bytes(mut self, size_bytes: u64) -> Self {
+        self.size_bytes = Some(size_bytes);
+        self
+    }
+
+    /// An icon, since 2025-11-25; may be called more than once.
+    #[must_use]
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.icons.push(icon);
+        self
+    }
+}
+
+impl From<ResourceLink> for ContentBlock {
+    fn from(link: ResourceLink) -> Self {
+        Self::ResourceLink(link)
     }
 }
 
@@ -144,6 +348,9 @@ pub enum ResourceContents {
         mime_type: Option<String>,
         /// The text.
         text: String,
+        /// Its `_meta`.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
     /// Bytes.
     Blob {
@@ -154,6 +361,9 @@ pub enum ResourceContents {
         mime_type: Option<String>,
         /// Base64; see [`ResourceContents::blob`].
         blob: String,
+        /// Its `_meta`.
+        #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
     },
 }
 
@@ -172,6 +382,7 @@ impl ResourceContents {
             uri: uri.into(),
             mime_type,
             text: text.into(),
+            meta: Meta::NONE,
         }
     }
 
@@ -181,11 +392,42 @@ impl ResourceContents {
             uri: uri.into(),
             mime_type,
             blob: STANDARD.encode(bytes),
+            meta: Meta::NONE,
         }
+    }
+
+    /// A member of the `_meta` of these contents, since 2025-06-18; may be called more than once. Keys look like
+    /// `com.example/source`.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        let (Self::Text { meta, .. } | Self::Blob { meta, .. }) = &mut self;
+        meta.insert(key, value);
+        self
+    }
+
+    /// Whether it has `_meta`.
+    pub(crate) fn has_meta(&self) -> bool {
+        let (Self::Text { meta, .. } | Self::Blob { meta, .. }) = self;
+        !meta.is_empty()
+    }
+
+    /// The same without it.
+    pub(crate) fn without_meta(&self) -> Self {
+        let mut contents = self.clone();
+        let (Self::Text { meta, .. } | Self::Blob { meta, .. }) = &mut contents;
+        *meta = Meta::NONE;
+        contents
+    }
+
+    /// # Errors
+    /// A key of its `_meta` is none.
+    pub(in crate::registry) fn check(&self) -> Result<(), MetaKeyError> {
+        let (Self::Text { meta, .. } | Self::Blob { meta, .. }) = self;
+        meta.check()
     }
 }
 
-/// Hints on a content block (MCP: `Annotations`).
+/// Hints on a content block or a resource (MCP: `Annotations`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContentAnnotations {
@@ -198,6 +440,35 @@ pub struct ContentAnnotations {
     /// The time of the last change, in ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+}
+
+impl ContentAnnotations {
+    /// No hints.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The intended readers.
+    #[must_use]
+    pub fn audience(mut self, readers: impl IntoIterator<Item = Role>) -> Self {
+        self.audience = Some(readers.into_iter().collect());
+        self
+    }
+
+    /// The importance, from 0, optional, to 1, required. A number beyond is brought to the nearer of the two; what is
+    /// no number says nothing.
+    #[must_use]
+    pub fn priority(mut self, priority: f64) -> Self {
+        self.priority = (!priority.is_nan()).then(|| priority.clamp(0.0, 1.0));
+        self
+    }
+
+    /// The time of the last change, to milliseconds. Since 2025-06-18.
+    #[must_use]
+    pub fn last_modified(mut self, time: SystemTime) -> Self {
+        self.last_modified = Some(Timestamp::from(time).to_string());
+        self
+    }
 }
 
 /// The reader or speaker.

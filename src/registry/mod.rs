@@ -120,10 +120,13 @@
 //! # Ok::<(), weir::RegistryError>(())
 //! ```
 
+mod app;
 mod asking;
 mod content;
 mod describing;
+mod icon;
 mod info;
+mod meta;
 mod operation;
 mod panics;
 mod running;
@@ -133,6 +136,8 @@ mod shard;
 pub(crate) mod specification;
 mod uri;
 
+pub(crate) use app::APPS_EXTENSION;
+pub use app::{APP_MIME_TYPE, AppError, AppSettings, ToolVisibility};
 pub use asking::ask::Ask;
 pub use asking::capabilities::ClientCapabilities;
 pub(crate) use asking::capabilities::TASKS_EXTENSION;
@@ -149,7 +154,7 @@ pub use asking::roots::{ListRoots, Root};
 pub use asking::sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use asking::server_handle::{Draft, Edited, RegistryEdit, ServerHandle, ServerLink};
 pub use asking::tool_error::{ForClient, ToolError};
-pub use content::{ContentAnnotations, ContentBlock, ResourceContents, Role};
+pub use content::{ContentAnnotations, ContentBlock, ResourceContents, ResourceLink, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;
 pub use describing::client_rules::ClientRules;
@@ -169,8 +174,8 @@ pub use describing::resource_template::{ResourceTemplate, ResourceTemplateBuilde
 pub use describing::tool::{DerivedSchema, ExplicitSchema, Tool, ToolBuilder};
 pub use describing::uri_template::TemplateError;
 pub use describing::watch::{ListUpdates, Updates, Watch, WatchList};
+pub use icon::{Icon, IconTheme};
 pub use info::caching::{CacheScope, Caching};
-pub use info::icon::{Icon, IconTheme};
 pub use info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
 };
@@ -178,6 +183,7 @@ pub use info::prompt_info::{PromptArgument, PromptInfo};
 pub use info::resource_info::ResourceInfo;
 pub(crate) use info::tool_info::TaskWord;
 pub use info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
+pub use meta::{Meta, MetaKeyError};
 pub use operation::Operation;
 pub use panics::{Noted, PanicFacts, log_caught_panic, note_panic, note_panics_here, take_last_panic};
 pub use running::blocking_call::BlockingCall;
@@ -191,7 +197,7 @@ pub use running::context::CallContext;
 pub use running::context::linked_context;
 pub use running::messages::{IntoMessages, PromptMessage, PromptOutput};
 pub use running::outcome::{Outcome, Output};
-pub use running::output::{Content, IntoOutput, NoArguments, Structured, ToolOutput};
+pub use running::output::{Content, IntoOutput, NoArguments, Structured, StructuredWithText, ToolOutput};
 pub use running::resource_page::{ListRequest, ResourcePage};
 #[cfg(any(test, feature = "internals", not(feature = "tokio")))]
 pub use running::spawner::NoSpawner;

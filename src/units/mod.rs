@@ -8,11 +8,13 @@ mod authority;
 mod duration;
 mod ids;
 mod size;
+mod timestamp;
 
 pub use authority::{Authority, HostName, has_valid_escapes};
 pub use duration::{TimeLimit, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId, ViewId};
 pub use size::ByteSize;
+pub use timestamp::Timestamp;
 
 /// Why a quantity was not understood. The messages complete a sentence that begins with the option's name and value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -38,7 +38,7 @@ fn resource(root: &Root, uri: &str) -> Result<Value, ToolError> {
         panic!("no contents");
     };
     let mut written = Vec::new();
-    output.write_contents(uri, None, &mut written);
+    output.write_contents(uri, None, true, &mut written);
     Ok(serde_json::from_slice(&written).unwrap())
 }
 

@@ -174,6 +174,8 @@ fn usable(declared: ClientCapabilities, revision: Revision) -> ClientCapabilitie
     let samples = declared.contains(Can::SAMPLING);
     let usable = [
         (Can::ROOTS, declared.contains(Can::ROOTS)),
+        // Hosts declare the extension in every revision.
+        (Can::APPS, declared.contains(Can::APPS)),
         (Can::SAMPLING, samples),
         (
             Can::SAMPLING_TOOLS,

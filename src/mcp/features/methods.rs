@@ -4,7 +4,9 @@
 //! is looked up, and the request is answered or handed out. A feature of which nothing is registered has no methods.
 
 use crate::jsonrpc::{Request, Value, write_result};
-use crate::registry::{CompleterIndex, ForeignServer, NoSuchArgument, Operation, Registry, ServerIndex};
+use crate::registry::{
+    ClientCapabilities, CompleterIndex, ForeignServer, NoSuchArgument, Operation, Registry, ServerIndex,
+};
 
 use crate::mcp::call::{Call, CallParams, Requester};
 use crate::mcp::child_client::{ChildOwner, Heads, Sender};
@@ -205,7 +207,11 @@ fn list_page<'s>(
     out: &mut Vec<u8>,
 ) -> Result<Found<'s>, Failure<'s>> {
     let page = match cursor {
-        Cursor::Page(page) => protocol.lists().page(listed, requester.revision, page),
+        Cursor::Page(page) => {
+            let shows_apps = requester.capabilities.contains(ClientCapabilities::APPS);
+            let kind = (requester.revision, shows_apps);
+            protocol.lists().page(listed, kind, page)
+        }
         Cursor::Lister { .. } => None,
     };
     write_result(out, requester.id, page.ok_or(NOT_OUR_CURSOR)?);

@@ -26,6 +26,9 @@ pub(in crate::mcp) fn tool(info: &ToolInfo, revision: Revision) -> Value {
     if let Some(annotations) = annotations(info, revision) {
         tool.insert("annotations".to_owned(), annotations);
     }
+    if revision.has_item_meta() && !info.meta().is_empty() {
+        tool.insert("_meta".to_owned(), json!(info.meta()));
+    }
     if revision.has_requested_tasks() && info.task_support() != TaskSupport::Forbidden {
         tool.insert(
             "execution".to_owned(),
@@ -78,7 +81,7 @@ fn schema(schema: &Value, revision: Revision) -> Value {
 /// A resource or a resource template.
 pub(in crate::mcp) fn resource(info: &ResourceInfo, revision: Revision) -> Value {
     let mut resource = without_newer(info, revision);
-    if !revision.has_titles()
+    if !revision.has_item_meta()
         && let Some(annotations) = resource.get_mut("annotations").and_then(Value::as_object_mut)
     {
         annotations.shift_remove("lastModified");
@@ -107,6 +110,9 @@ fn drop_newer(described: &mut Value, revision: Revision) {
     };
     if !revision.has_titles() {
         members.shift_remove("title");
+    }
+    if !revision.has_item_meta() {
+        members.shift_remove("_meta");
     }
     if !revision.has_icons() {
         members.shift_remove("icons");

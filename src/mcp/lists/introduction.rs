@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::{
-    CacheScope, Caching, ForeignServer, Registry, TASKS_EXTENSION, TaskSupport, TaskWord, ToolInfo,
+    APPS_EXTENSION, CacheScope, Caching, ForeignServer, Registry, TASKS_EXTENSION, TaskSupport, TaskWord,
+    ToolInfo,
 };
 
 use crate::mcp::lists::foreign;
@@ -206,6 +207,12 @@ fn capabilities(registry: &Registry, revision: Revision) -> Map<String, Value> {
     if has.subscriptions {
         resources.insert("subscribe".to_owned(), json!(true));
     }
+    let extensions = [
+        (TASKS_EXTENSION, makes_tasks(registry)),
+        (APPS_EXTENSION, registry.has_apps()),
+    ];
+    let extensions = extensions.into_iter().filter(|(_, is_there)| *is_there);
+    let extensions: Map<_, _> = extensions.map(|(name, _)| (name.to_owned(), json!({}))).collect();
     let declared = [
         ("tools", has.tools, with_list_changed(Map::new(), changed.tools)),
         (
@@ -231,8 +238,8 @@ fn capabilities(registry: &Registry, revision: Revision) -> Map<String, Value> {
         ),
         (
             "extensions",
-            revision.era() == Era::Modern && makes_tasks(registry),
-            json!({TASKS_EXTENSION: {}}),
+            revision.era() == Era::Modern && !extensions.is_empty(),
+            Value::Object(extensions),
         ),
     ];
     let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::jsonrpc::write_string;
-use crate::registry::{Caching, ForeignKind, Registry};
+use crate::registry::{CacheScope, Caching, ForeignKind, Registry};
 
 use crate::mcp::lists::announce::Announcement;
 use crate::mcp::lists::cursor::Cursor;
@@ -67,24 +67,26 @@ impl Listed {
         }
     }
 
-    /// All items, each an object: ours, then those of other programs, server by server.
-    fn items(self, registry: &Registry, revision: Revision) -> Vec<Vec<u8>> {
+    /// All items, each an object: ours, then those of other programs, server by server. Those that are for apps alone
+    /// are for clients that show apps.
+    fn items(self, registry: &Registry, revision: Revision, for_apps: bool) -> Vec<Vec<u8>> {
         let servers = registry.foreign_servers().iter();
         let foreign = servers.flat_map(|server| server.items(self.kind())).map(|item| {
             let mut out = Vec::with_capacity(item.text.len());
             foreign::write_item(self.kind(), &item.text, revision, &mut out);
             out
         });
-        let own = self.describe(registry, revision);
+        let own = self.describe(registry, revision, for_apps);
         let own = own.into_iter().map(|item| item.to_string().into_bytes());
         own.chain(foreign).collect()
     }
 
-    fn describe(self, registry: &Registry, revision: Revision) -> Vec<Value> {
+    fn describe(self, registry: &Registry, revision: Revision, for_apps: bool) -> Vec<Value> {
         match self {
             Self::Tools => registry
                 .tools()
                 .filter(|(_, info)| describe::is_callable(info, revision))
+                .filter(|(_, info)| for_apps || !info.is_for_apps_only())
                 .map(|(_, info)| describe::tool(info, revision))
                 .collect(),
             Self::Resources => registry
@@ -109,6 +111,8 @@ type Pages = Vec<Arc<[u8]>>;
 /// The prepared texts, each a JSON value.
 pub(in crate::mcp) struct Lists {
     pages: [[Pages; Revision::ALL.len()]; Listed::ALL.len()],
+    /// The tools for clients that show no apps, if they differ.
+    tools_without_apps: Option<Box<[Pages; Revision::ALL.len()]>>,
     tails: [Vec<u8>; Revision::ALL.len()],
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
@@ -121,15 +125,18 @@ pub(in crate::mcp) struct Lists {
 impl Lists {
     pub(in crate::mcp) fn new(registry: &Registry, identity: &Identity) -> Self {
         let introduction = Introduction::new(registry, identity);
+        let of_all_revisions = |listed: Listed, for_apps: bool| {
+            let mut before = Pages::new();
+            Revision::ALL.map(|revision| {
+                let items = listed.items(registry, revision, for_apps);
+                before = shared(pages(listed, &items, registry, introduction, revision), &before);
+                before.clone()
+            })
+        };
         Self {
-            pages: Listed::ALL.map(|listed| {
-                let mut before = Pages::new();
-                Revision::ALL.map(|revision| {
-                    let written = pages(listed, registry, introduction, revision);
-                    before = shared(written, &before);
-                    before.clone()
-                })
-            }),
+            pages: Listed::ALL.map(|listed| of_all_revisions(listed, true)),
+            tools_without_apps: has_app_tools(registry)
+                .then(|| Box::new(of_all_revisions(Listed::Tools, false))),
             tails: Revision::ALL.map(|revision| tail(registry, revision)),
             initialize: Revision::ALL.map(|revision| introduction.initialize(revision)),
             discover: introduction.discover(),
@@ -155,10 +162,18 @@ impl Lists {
         .collect()
     }
 
-    /// A page of a list, counted from zero.
-    pub(in crate::mcp) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
-        let pages = self.pages.get(listed as usize)?.get(revision.index())?;
-        pages.get(page).map(Arc::as_ref)
+    /// A page of a list, counted from zero, for a client that shows apps or one that does not.
+    pub(in crate::mcp) fn page(
+        &self,
+        listed: Listed,
+        (revision, shows_apps): (Revision, bool),
+        page: usize,
+    ) -> Option<&[u8]> {
+        let pages = match &self.tools_without_apps {
+            Some(tools) if listed == Listed::Tools && !shows_apps => tools,
+            _ => self.pages.get(listed as usize)?,
+        };
+        pages.get(revision.index())?.get(page).map(Arc::as_ref)
     }
 
     /// The page that the listers begin with; pages before it are prepared.
@@ -210,12 +225,12 @@ impl Lists {
 /// [`tail`] goes in front of it.
 fn pages(
     listed: Listed,
+    items: &[Vec<u8>],
     registry: &Registry,
     introduction: Introduction<'_>,
     revision: Revision,
 ) -> Vec<Vec<u8>> {
-    let items = listed.items(registry, revision);
-    let mut pages = chunks(&items);
+    let mut pages = chunks(items);
     let has_tail = listed.has_tail(registry);
     if has_tail {
         pages.pop();
@@ -274,7 +289,7 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
     if !Listed::Resources.has_tail(registry) {
         return Vec::new();
     }
-    let items = Listed::Resources.items(registry, revision);
+    let items = Listed::Resources.items(registry, revision, true);
     let last = chunks(&items).pop().unwrap_or_default();
     last.iter()
         .flat_map(|item| [item.as_slice(), b","])
@@ -283,14 +298,19 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
         .collect()
 }
 
-/// How long a list may be kept, which is the same on all of its pages. Nothing registered depends on the client; what a
-/// lister finds may, and may be gone at once.
+/// How long a list may be kept, which is the same on all of its pages. Nothing registered depends on the client, except
+/// for tools that are for apps alone; what a lister finds may depend on it, and may be gone at once.
 pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
-    if listed.has_tail(registry) {
-        Caching::default()
-    } else {
-        introduction::caching(registry)
+    let caching = introduction::caching(registry);
+    match listed {
+        _ if listed.has_tail(registry) => Caching::default(),
+        Listed::Tools if has_app_tools(registry) => caching.with_scope(CacheScope::Private),
+        _ => caching,
     }
+}
+
+fn has_app_tools(registry: &Registry) -> bool {
+    registry.tools().any(|(_, info)| info.is_for_apps_only())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! message that belongs to a task says so in `_meta`. Since 2026-07-28 the members name their unit, and a task includes
 //! its questions and its result.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::jsonrpc::{RequestId, write_result_head, write_string};
@@ -18,8 +19,9 @@ use crate::mcp::writing::question_compat;
 use crate::mcp::writing::related_task::write_related_task;
 use crate::registry::AskedQuestion;
 
-use super::timestamp::write_timestamp;
 use crate::mcp::task::{TaskEnd, TaskStatus, TaskView};
+use crate::mcp::time::UnixMillis;
+use crate::units::Timestamp;
 
 pub(super) const TASKS_RESULT: &str = "tasks/result";
 
@@ -165,4 +167,10 @@ fn write_millis(duration: Duration, out: &mut Vec<u8>) {
     const EXACT_MAX: u128 = (1 << 53) - 1;
     let millis = duration.as_millis().clamp(1, EXACT_MAX);
     out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+}
+
+/// Appends a time as a JSON string.
+fn write_timestamp(time: UnixMillis, out: &mut Vec<u8>) {
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(out, "\"{}\"", Timestamp::from_unix_millis(time.0));
 }

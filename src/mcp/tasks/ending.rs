@@ -14,7 +14,7 @@ use crate::metrics;
 use crate::registry::Outcome;
 
 use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
-use crate::mcp::writing::related_task::{write_related, write_related_task};
+use crate::mcp::writing::related_task::write_related;
 
 /// The id in answers of which only the contents are wanted.
 const ANY_ID: Id<'static> = Id::Unsigned(0);
@@ -64,9 +64,7 @@ impl TaskEnding {
         }
         let is_legacy = ticket.revision().era() == Era::Legacy;
         if let (Some(TaskEnd::Result(result)), true) = (&mut end, is_legacy) {
-            let mut related = Vec::with_capacity(result.len() + 128);
-            write_related(result, task, &mut related);
-            *result = related.into();
+            relate(result, task);
         }
         let is_tool_error = reply.labels.outcome == metrics::Outcome::ToolError;
         let status = match end {
@@ -132,12 +130,9 @@ impl TaskEnd {
 
 /// Writes into a legacy result which task it belongs to.
 fn relate(result: &mut Box<[u8]>, task: &TaskId) {
-    let mut text = std::mem::take(result).into_vec();
-    // The member goes behind the last one; a tool's result has at least its content.
-    text.pop();
-    write_related_task(task, &mut text);
-    text.push(b'}');
-    *result = text.into();
+    let mut related = Vec::with_capacity(result.len() + 128);
+    write_related(result, task, &mut related);
+    *result = related.into();
 }
 
 /// The message of an error.

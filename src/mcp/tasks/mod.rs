@@ -9,7 +9,6 @@ mod encode;
 mod ending;
 mod requests;
 mod terms;
-mod timestamp;
 
 pub use encode::{write_task_end, write_task_notification};
 pub(super) use requests::{ModernRequest, TaskReply, legacy_request};

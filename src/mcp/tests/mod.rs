@@ -1,6 +1,7 @@
 //! Transcripts against the protocol in both eras. Every answer is validated against the specification's schema of
 //! its revision before a test looks at it.
 
+mod apps;
 mod batches;
 mod channels;
 mod cost;
@@ -12,6 +13,7 @@ mod get_stream;
 mod legacy;
 mod listening;
 mod listing;
+mod meta;
 mod modern;
 mod param_headers;
 mod prompts;

@@ -63,6 +63,7 @@ fn prompts() -> Registry {
         Ok(PromptOutput {
             description: Some("All of it.".to_owned()),
             messages: blocks.into_iter().map(message).collect(),
+            ..PromptOutput::default()
         })
     });
     let fail = Prompt::new("fail").argument(PromptArgument::required("how")).run(

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use crate::jsonrpc::{Id, RequestId, write_json, write_kept_result_head, write_string};
 use crate::metrics;
 use crate::registry::{
-    Caching, Completion, Content, ContentBlock, Operation, Outcome, Output, PromptOutput, ResourceInfo,
-    StartError, ToolError, ToolOutput,
+    Caching, Completion, Meta, Operation, Outcome, Output, PromptOutput, ResourceInfo, StartError, ToolError,
+    ToolOutput,
 };
 
 use crate::mcp::call::Ticket;
@@ -23,6 +23,7 @@ use crate::mcp::overload::Overload;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
 use crate::mcp::revision::{Era, Revision};
+use crate::mcp::writing::content::{write_block, write_content, write_structured};
 use crate::mcp::writing::input_required::places_text;
 
 impl Protocol {
@@ -30,10 +31,14 @@ impl Protocol {
     /// returns; but a modern client that lacks a capability gets 400, as the specification says.
     pub fn answer(&self, ticket: &Ticket, outcome: &Outcome, out: &mut Vec<u8>) -> Reply {
         match outcome {
-            Ok(Output::Tool(output)) => self.write_tool_result(ticket, false, out, |out| {
-                write_content(output, ticket.revision(), out);
-                write_structured(output, ticket.revision(), out);
-            }),
+            Ok(Output::Tool(output)) => {
+                let meta = output.meta_members();
+                self.write_result(ticket.id(), ticket.revision(), meta, out, |out| {
+                    out.extend_from_slice(br#""content":"#);
+                    write_content(output, ticket.revision(), out);
+                    write_structured(output, ticket.revision(), out);
+                });
+            }
             Ok(output) => self.write_feature_result(ticket, output, out),
             Err(error) if let Some(reply) = self.write_client_needed(ticket, error, out) => return reply,
             Err(error) if ticket.operation().tool().is_none() || is_clients_fault(error, ticket) => {
@@ -158,12 +163,17 @@ impl Protocol {
 
     fn write_feature_result(&self, ticket: &Ticket, output: &Output, out: &mut Vec<u8>) {
         let revision = ticket.revision();
-        self.write_result(ticket.id(), revision, out, |out| match output {
+        let meta = match output {
+            Output::Read(contents) => contents.meta_members(),
+            Output::Prompt(prompt) => &prompt.meta,
+            Output::Tool(_) | Output::Resources(_) | Output::Completion(_) => &Meta::NONE,
+        };
+        self.write_result(ticket.id(), revision, meta, out, |out| match output {
             Output::Tool(_) => {}
             Output::Read(contents) => {
                 let info = self.resource_of(ticket.operation());
                 out.extend_from_slice(br#""contents":"#);
-                contents.write_contents(self.uri_of(ticket), info.and_then(ResourceInfo::mime_type), out);
+                contents.write_contents(self.uri_of(ticket), info, revision.has_item_meta(), out);
                 write_caching(info.map(ResourceInfo::caching).unwrap_or_default(), revision, out);
             }
             Output::Resources(page) => {
@@ -236,17 +246,18 @@ impl Protocol {
 
     /// Appends the answer to a completion for which nothing is registered.
     pub(in crate::mcp) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
-        self.write_result(&id.into(), revision, out, |out| {
+        self.write_result(&id.into(), revision, &Meta::NONE, out, |out| {
             out.extend_from_slice(br#""completion":"#);
             write_json(&mut *out, &Completion::all(Vec::new()));
         });
     }
 
-    /// Appends a result with these members, and those that every result of the revision has.
+    /// Appends a result with these members, at least one, and those that every result of the revision has.
     fn write_result(
         &self,
         id: &RequestId,
         revision: Revision,
+        meta: &Meta,
         out: &mut Vec<u8>,
         write_members: impl FnOnce(&mut Vec<u8>),
     ) {
@@ -261,6 +272,9 @@ impl Protocol {
             out.extend_from_slice(br#","_meta":"#);
             out.extend_from_slice(self.lists().meta());
         }
+        if !meta.is_empty() {
+            write_more_meta(meta, is_modern, out);
+        }
         out.extend_from_slice(b"}}");
     }
 
@@ -271,7 +285,7 @@ impl Protocol {
         out: &mut Vec<u8>,
         write_content: impl FnOnce(&mut Vec<u8>),
     ) {
-        self.write_result(ticket.id(), ticket.revision(), out, |out| {
+        self.write_result(ticket.id(), ticket.revision(), &Meta::NONE, out, |out| {
             out.extend_from_slice(br#""content":"#);
             write_content(out);
             if is_error {
@@ -279,6 +293,24 @@ impl Protocol {
             }
         });
     }
+}
+
+/// Appends a result's own `_meta`: behind the members of the server's, if that has just been written.
+fn write_more_meta(meta: &Meta, has_servers: bool, out: &mut Vec<u8>) {
+    if has_servers {
+        out.pop();
+    } else {
+        out.extend_from_slice(br#","_meta":{"#);
+    }
+    for (at, (key, value)) in meta.members().enumerate() {
+        if has_servers || at > 0 {
+            out.push(b',');
+        }
+        write_string(out, key);
+        out.push(b':');
+        write_json(&mut *out, value);
+    }
+    out.push(b'}');
 }
 
 /// Whether the client is at fault for an answer that cannot be used. An answer that came with the request is one of its
@@ -318,53 +350,5 @@ fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
             metrics::Outcome::InternalError
         }
         Err(_) => metrics::Outcome::ToolError,
-    }
-}
-
-/// Appends the content blocks; a line of text replaces those that the revision does not know.
-fn write_content(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
-    match output.content() {
-        Content::Blocks(blocks) if blocks.iter().any(|block| !is_known(block, revision)) => {
-            for (at, block) in blocks.iter().enumerate() {
-                out.push(if at == 0 { b'[' } else { b',' });
-                write_block(block, revision, out);
-            }
-            out.push(b']');
-        }
-        _ => output.write_content(out),
-    }
-}
-
-fn write_block(block: &ContentBlock, revision: Revision, out: &mut Vec<u8>) {
-    match stand_in(block, revision) {
-        Some(text) => write_json(&mut *out, &ContentBlock::text(text)),
-        None => write_json(&mut *out, block),
-    }
-}
-
-fn is_known(block: &ContentBlock, revision: Revision) -> bool {
-    stand_in(block, revision).is_none()
-}
-
-/// The text that a client of an older revision reads instead of a block it cannot know.
-fn stand_in(block: &ContentBlock, revision: Revision) -> Option<String> {
-    match block {
-        ContentBlock::Audio { mime_type, .. } if !revision.has_audio() => {
-            Some(format!("[audio, {mime_type}]"))
-        }
-        ContentBlock::ResourceLink { uri, name, .. } if !revision.has_resource_links() => {
-            Some(format!("{name}: {uri}"))
-        }
-        _ => None,
-    }
-}
-
-fn write_structured(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
-    let is_offered = |value: &serde_json::Value| {
-        revision.has_any_structured_result() || revision.has_structured_results() && value.is_object()
-    };
-    if output.structured_content().is_some_and(is_offered) {
-        out.extend_from_slice(br#","structuredContent":"#);
-        output.write_structured(out);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::json;
 
 use crate::jsonrpc::Value;
+use crate::registry::app::{APP_MIME_TYPE, APPS_EXTENSION};
 
 /// The name of the extension, which clients and servers share.
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
@@ -30,6 +31,8 @@ impl ClientCapabilities {
     pub const ELICITATION_URL: Self = Self(1 << 5);
     /// The client knows tasks: the extension `io.modelcontextprotocol/tasks`, since 2026-07-28.
     pub const TASKS: Self = Self(1 << 6);
+    /// The client shows apps: the extension `io.modelcontextprotocol/ui`, with pages of HTML. In any revision.
+    pub const APPS: Self = Self(1 << 7);
 
     /// Reads a `ClientCapabilities` object; unknown members are ignored.
     pub(crate) fn read(declared: Value<'_, '_>) -> Self {
@@ -53,6 +56,14 @@ impl ClientCapabilities {
                         .member(TASKS_EXTENSION)
                         .is_some_and(|value| value.is_object());
                     found = found.with_if(is_declared, Self::TASKS);
+                    let mime_types = value
+                        .member(APPS_EXTENSION)
+                        .and_then(|apps| apps.member("mimeTypes"));
+                    let shows_apps = mime_types
+                        .into_iter()
+                        .flat_map(Value::elements)
+                        .any(|mime_type| mime_type.as_str() == Some(APP_MIME_TYPE));
+                    found = found.with_if(shows_apps, Self::APPS);
                 }
                 _ => {}
             }
@@ -62,7 +73,7 @@ impl ClientCapabilities {
 
     /// Whether the client can be asked anything.
     pub const fn can_be_asked(self) -> bool {
-        self.0 & !Self::TASKS.0 != 0
+        self.0 & !(Self::TASKS.0 | Self::APPS.0) != 0
     }
 
     /// Whether all of `others` are declared.
@@ -102,6 +113,9 @@ impl ClientCapabilities {
                 if !inner.is_empty() {
                     object[outer][inner] = json!({});
                 }
+                if inner == APPS_EXTENSION {
+                    object[outer][inner] = json!({"mimeTypes": [APP_MIME_TYPE]});
+                }
             }
         }
         object
@@ -123,13 +137,14 @@ impl ClientCapabilities {
 }
 
 /// The place of each capability with modes in the object; without an inner name it is the object itself.
-const NESTED: [(ClientCapabilities, [&str; 2]); 6] = [
+const NESTED: [(ClientCapabilities, [&str; 2]); 7] = [
     (ClientCapabilities::SAMPLING, ["sampling", ""]),
     (ClientCapabilities::SAMPLING_TOOLS, ["sampling", "tools"]),
     (ClientCapabilities::SAMPLING_CONTEXT, ["sampling", "context"]),
     (ClientCapabilities::ELICITATION_FORM, ["elicitation", "form"]),
     (ClientCapabilities::ELICITATION_URL, ["elicitation", "url"]),
     (ClientCapabilities::TASKS, ["extensions", TASKS_EXTENSION]),
+    (ClientCapabilities::APPS, ["extensions", APPS_EXTENSION]),
 ];
 
 /// Writes the names of the capabilities, for people: `sampling, sampling.tools`.
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_written_as_it_is_read() {
-        for bits in 0..1 << 7 {
+        for bits in 0..1 << 8 {
             let written = ClientCapabilities::from_bits(bits).to_json();
             for revision in REVISIONS {
                 assert_matches(revision, "ClientCapabilities", &written);
@@ -186,6 +201,28 @@ mod tests {
             .with(ClientCapabilities::ELICITATION_URL);
         assert_eq!(all.to_string(), "roots, sampling, elicitation.url");
         assert_eq!(ClientCapabilities::NONE.to_string(), "");
+    }
+
+    #[test]
+    fn apps_are_pages_of_html() {
+        let with = |apps: serde_json::Value| read(&json!({"extensions": {APPS_EXTENSION: apps}}));
+        for (declared, expected) in [
+            (
+                json!({"mimeTypes": ["x/y", APP_MIME_TYPE]}),
+                ClientCapabilities::APPS,
+            ),
+            (json!({"mimeTypes": ["text/html"]}), ClientCapabilities::NONE),
+            (json!({"mimeTypes": APP_MIME_TYPE}), ClientCapabilities::NONE),
+            (json!({}), ClientCapabilities::NONE),
+            (json!(null), ClientCapabilities::NONE),
+        ] {
+            assert_eq!(with(declared.clone()), expected, "{declared}");
+        }
+        assert!(
+            !ClientCapabilities::APPS
+                .with(ClientCapabilities::TASKS)
+                .can_be_asked()
+        );
     }
 
     #[test]

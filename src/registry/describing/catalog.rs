@@ -6,6 +6,7 @@ use super::entries::{Entries, ListChanged};
 use super::foreign::{ForeignFeatures, ForeignKind, ForeignServer};
 use super::foreign_entries::ForeignEntries;
 use super::watch::{Watch, WatchList};
+use crate::registry::app;
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
 };
@@ -108,6 +109,14 @@ impl Registry {
             Some(entry) => &entry.info,
             None => self.foreign_info(at - own.len(), |foreign, at| foreign.unlisted(at)),
         }
+    }
+
+    /// Whether any of our tools has an app, or any of our resources is one.
+    pub(crate) fn has_apps(&self) -> bool {
+        let tools = self.tools().map(|(_, tool)| tool.meta());
+        let resources = self.resources().chain(self.templates()).map(ResourceInfo::meta);
+        let is_page = |info: &ResourceInfo| info.mime_type() == Some(app::APP_MIME_TYPE);
+        tools.chain(resources).any(app::has_app) || self.resources().chain(self.templates()).any(is_page)
     }
 
     /// All resources in the order they were registered, without those of other programs.

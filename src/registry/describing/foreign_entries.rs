@@ -20,6 +20,7 @@ use crate::registry::info::index::ServerIndex;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
 use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
+use crate::registry::meta::Meta;
 use crate::registry::schemas::param_header::{self, ParamHeader, ParamHeaderError};
 
 /// All entries that other programs serve.
@@ -293,6 +294,7 @@ fn tool(name: &str, param_headers: Vec<ParamHeader>, text: &[u8]) -> ToolInfo {
             ..Annotations::default()
         },
         icons: Vec::new(),
+        meta: Meta::NONE,
         execution: Execution::Shard,
         param_headers,
         // A task is an ordinary call to the program, which need not know of it.
@@ -310,6 +312,7 @@ fn prompt(name: &str) -> PromptInfo {
         description: None,
         arguments: Vec::new(),
         icons: Vec::new(),
+        meta: Meta::NONE,
     }
 }
 

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::completers::Completers;
 use crate::registry::asking::tool_error::ToolError;
-use crate::registry::info::icon::Icon;
+use crate::registry::icon::Icon;
 use crate::registry::info::prompt_info::{PromptArgument, PromptInfo};
+use crate::registry::meta::Meta;
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
@@ -65,6 +67,7 @@ impl Prompt {
                 description: None,
                 arguments: Vec::new(),
                 icons: Vec::new(),
+                meta: Meta::NONE,
             },
             completers: Completers::default(),
         }
@@ -87,6 +90,13 @@ impl PromptBuilder {
     /// An icon; may be called more than once.
     pub fn icon(mut self, icon: Icon) -> Self {
         self.info.icons.push(icon);
+        self
+    }
+
+    /// A member of its `_meta` in lists, since 2025-06-18; may be called more than once. Keys look like
+    /// `com.example/team`; [`MetaKeyError`](crate::MetaKeyError) has the rules.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.info.meta.insert(key, value);
         self
     }
 

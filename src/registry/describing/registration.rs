@@ -13,7 +13,9 @@ use super::resource::Resource;
 use super::resource_template::ResourceTemplate;
 use super::tool::Tool;
 use super::uri_template::UriTemplate;
+use crate::registry::app::{self, AppError};
 use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
+use crate::registry::meta::Meta;
 use crate::registry::schemas::param_header;
 use crate::registry::schemas::schema::{InputSchema, OutputSchema};
 use crate::registry::schemas::unknown::{KnownArguments, UnknownArguments};
@@ -61,6 +63,8 @@ impl Registrable for Tool {
             handler,
         } = self;
         let name = checked_name(&info.name)?;
+        check_meta(&name, &info.meta)?;
+        check_app(&name, app::check_tool(&info.meta))?;
         if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
@@ -110,6 +114,8 @@ impl Registrable for Resource {
         if !is_absolute_uri(&uri) {
             return Err(RegistryError::Uri(uri));
         }
+        check_meta(&uri, &info.meta)?;
+        check_app(&uri, app::check_resource(&uri, info.mime_type(), &info.meta))?;
         if to.inner.has(ForeignKind::Resource, &uri) {
             return Err(RegistryError::DuplicateUri(uri));
         }
@@ -137,6 +143,8 @@ impl Registrable for ResourceTemplate {
             template: text.clone(),
             source,
         })?;
+        check_meta(&text, &info.meta)?;
+        check_app(&text, app::check_resource(&text, info.mime_type(), &info.meta))?;
         if to.inner.has(ForeignKind::Template, &text) {
             return Err(RegistryError::DuplicateTemplate(text));
         }
@@ -176,6 +184,7 @@ impl Registrable for Prompt {
             completers,
         } = self;
         let name = checked_name(&info.name)?;
+        check_meta(&name, &info.meta)?;
         if to.inner.has(ForeignKind::Prompt, &name) {
             return Err(RegistryError::DuplicatePrompt(name));
         }
@@ -224,6 +233,20 @@ fn checked_completers(
             argument: argument.clone(),
         }),
     }
+}
+
+fn check_app(owner: &str, checked: Result<(), AppError>) -> Result<(), RegistryError> {
+    checked.map_err(|source| RegistryError::App {
+        owner: owner.to_owned(),
+        source,
+    })
+}
+
+fn check_meta(owner: &str, meta: &Meta) -> Result<(), RegistryError> {
+    meta.check().map_err(|source| RegistryError::Meta {
+        owner: owner.to_owned(),
+        source,
+    })
 }
 
 fn checked_name(name: &str) -> Result<String, RegistryError> {

@@ -1,6 +1,8 @@
 //! The reasons why something cannot be registered.
 
 use super::uri_template::TemplateError;
+use crate::registry::app::AppError;
+use crate::registry::meta::MetaKeyError;
 use crate::registry::schemas::param_header::ParamHeaderError;
 use crate::registry::schemas::schema_error::SchemaError;
 use crate::registry::schemas::text_type::TextTypeError;
@@ -101,6 +103,22 @@ pub enum RegistryError {
         owner: String,
         /// The argument.
         argument: String,
+    },
+    /// A key of the `_meta` of a tool, resource, template or prompt is none.
+    #[error("`_meta` of {owner:?}: {source}")]
+    Meta {
+        /// The name, URI or template.
+        owner: String,
+        /// The fault.
+        source: MetaKeyError,
+    },
+    /// An app is wrong: its URI, or an origin in its settings.
+    #[error("{owner:?}: {source}")]
+    App {
+        /// The tool's name, the resource's URI or the template.
+        owner: String,
+        /// The fault.
+        source: AppError,
     },
     /// A registry is edited without a server.
     #[error("there is no server whose registry could change")]

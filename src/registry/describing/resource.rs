@@ -5,11 +5,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::watch::{Updates, Watch, Watcher};
+use crate::registry::app::{APP_MIME_TYPE, AppSettings};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::ContentAnnotations;
+use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
-use crate::registry::info::icon::Icon;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
@@ -47,7 +50,23 @@ impl Resource {
     }
 }
 
+impl Resource {
+    /// Begins the page of an app (MCP Apps), at a URI `ui://…`, which tools name by
+    /// [`ToolBuilder::app`](crate::ToolBuilder::app). Its text is HTML, of which a host reads nothing but this resource
+    /// unless [`app_settings`](ResourceBuilder::app_settings) say otherwise.
+    pub fn app(uri: impl Into<String>, name: impl Into<String>) -> ResourceBuilder {
+        Self::new(uri, name).mime_type(APP_MIME_TYPE)
+    }
+}
+
 impl ResourceBuilder {
+    /// What the page of an app may load and use. Hosts read it with the list, and with the contents unless these have
+    /// a member `ui` in their own `_meta`.
+    pub fn app_settings(mut self, settings: AppSettings) -> Self {
+        settings.write_to(&mut self.info.meta);
+        self
+    }
+
     /// The name for people.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.info.title = Some(title.into());
@@ -69,6 +88,13 @@ impl ResourceBuilder {
     /// An icon; may be called more than once.
     pub fn icon(mut self, icon: Icon) -> Self {
         self.info.icons.push(icon);
+        self
+    }
+
+    /// A member of its `_meta` in lists, since 2025-06-18; may be called more than once. Keys look like
+    /// `com.example/team`; [`MetaKeyError`](crate::MetaKeyError) has the rules.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.info.meta.insert(key, value);
         self
     }
 

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::completers::Completers;
 use super::watch::{Updates, Watch, Watcher};
+use crate::registry::app::AppSettings;
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::ContentAnnotations;
+use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
-use crate::registry::info::icon::Icon;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
@@ -77,6 +79,20 @@ impl ResourceTemplateBuilder {
     /// An icon; may be called more than once.
     pub fn icon(mut self, icon: Icon) -> Self {
         self.info.icons.push(icon);
+        self
+    }
+
+    /// A member of its `_meta` in lists, since 2025-06-18; may be called more than once. Keys look like
+    /// `com.example/team`; [`MetaKeyError`](crate::MetaKeyError) has the rules.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.info.meta.insert(key, value);
+        self
+    }
+
+    /// What the pages of apps at these URIs may load and use; see
+    /// [`ResourceBuilder::app_settings`](crate::ResourceBuilder::app_settings).
+    pub fn app_settings(mut self, settings: AppSettings) -> Self {
+        settings.write_to(&mut self.info.meta);
         self
     }
 

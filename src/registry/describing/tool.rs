@@ -10,9 +10,11 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::registry::app::{self, ToolVisibility};
 use crate::registry::asking::tool_error::ToolError;
-use crate::registry::info::icon::Icon;
+use crate::registry::icon::Icon;
 use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
+use crate::registry::meta::Meta;
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
@@ -54,6 +56,7 @@ pub struct ToolBuilder<S> {
     description: Option<String>,
     annotations: Annotations,
     icons: Vec<Icon>,
+    meta: Meta,
     task_support: TaskSupport,
     timeout: Option<Duration>,
     asked_before_task: Vec<String>,
@@ -75,6 +78,7 @@ impl Tool {
             description: None,
             annotations: Annotations::default(),
             icons: Vec::new(),
+            meta: Meta::NONE,
             task_support: TaskSupport::default(),
             timeout: None,
             asked_before_task: Vec::new(),
@@ -107,6 +111,28 @@ impl<S> ToolBuilder<S> {
     /// An icon; may be called more than once.
     pub fn icon(mut self, icon: Icon) -> Self {
         self.icons.push(icon);
+        self
+    }
+
+    /// A member of its `_meta` in lists, since 2025-06-18; may be called more than once. Keys look like
+    /// `com.example/team`; [`MetaKeyError`](crate::MetaKeyError) has the rules.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.insert(key, value);
+        self
+    }
+
+    /// The page that a host shows for the tool's results, if it can (MCP Apps): the URI, `ui://…`, of a resource that
+    /// [`Resource::app`](crate::Resource::app) registers. The page gets the arguments and the result; other clients
+    /// have the result alone, so its text must be enough. `ctx.client().contains(ClientCapabilities::APPS)` tells the
+    /// tool which it is.
+    pub fn app(mut self, uri: impl Into<String>) -> Self {
+        app::show(&mut self.meta, uri.into());
+        self
+    }
+
+    /// Who is to call the tool, if it belongs to an app: the model, the app or, unless this is said, both.
+    pub fn visibility(mut self, visibility: ToolVisibility) -> Self {
+        app::limit(&mut self.meta, visibility);
         self
     }
 
@@ -179,6 +205,7 @@ impl<S> ToolBuilder<S> {
             description: self.description,
             annotations: self.annotations,
             icons: self.icons,
+            meta: self.meta,
             task_support: self.task_support,
             timeout: self.timeout,
             asked_before_task: self.asked_before_task,
@@ -281,6 +308,7 @@ impl ToolBuilder<ExplicitSchema> {
             output_schema,
             annotations: self.annotations,
             icons: self.icons,
+            meta: self.meta,
             execution,
             // Registration reads them from the schema.
             param_headers: Vec::new(),

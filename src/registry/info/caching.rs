@@ -39,6 +39,13 @@ impl Caching {
         }
     }
 
+    /// The same for those in another scope.
+    #[must_use]
+    pub(crate) fn with_scope(mut self, scope: CacheScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
     /// How long an answer may be kept, in milliseconds.
     pub fn ttl_ms(self) -> u64 {
         self.ttl_ms

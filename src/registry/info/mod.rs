@@ -1,7 +1,6 @@
 //! Descriptions of registered things for clients, and their indices in the registry. Data only.
 
 pub(super) mod caching;
-pub(super) mod icon;
 pub(super) mod index;
 pub(super) mod prompt_info;
 pub(super) mod resource_info;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::icon::Icon;
+use crate::registry::icon::Icon;
+use crate::registry::meta::Meta;
 
 /// A registered prompt as clients see it. Serialises as MCP's `Prompt`, newest revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +18,8 @@ pub struct PromptInfo {
     pub(in crate::registry) arguments: Vec<PromptArgument>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::registry) icons: Vec<Icon>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    pub(in crate::registry) meta: Meta,
 }
 
 impl PromptInfo {
@@ -28,6 +31,11 @@ impl PromptInfo {
     /// The purpose of the prompt.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+
+    /// Its `_meta` in lists.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// Its arguments.

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::caching::Caching;
-use super::icon::Icon;
 use crate::registry::content::ContentAnnotations;
+use crate::registry::icon::Icon;
+use crate::registry::meta::Meta;
 
 /// A registered resource or template as clients see it. Serialises as MCP's `Resource` or `ResourceTemplate`,
 /// newest revision.
@@ -26,6 +27,8 @@ pub struct ResourceInfo {
     pub(in crate::registry) icons: Vec<Icon>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::registry) annotations: Option<ContentAnnotations>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    pub(in crate::registry) meta: Meta,
     #[serde(skip)]
     pub(in crate::registry) caching: Caching,
 }
@@ -49,6 +52,7 @@ impl ResourceInfo {
             size_bytes: None,
             icons: Vec::new(),
             annotations: None,
+            meta: Meta::NONE,
             caching: Caching::default(),
         }
     }
@@ -68,6 +72,11 @@ impl ResourceInfo {
     /// The MIME type, if it is always the same.
     pub fn mime_type(&self) -> Option<&str> {
         self.mime_type.as_deref()
+    }
+
+    /// Its `_meta` in lists.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// How long its contents may be kept.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::icon::Icon;
+use crate::registry::app;
+use crate::registry::icon::Icon;
+use crate::registry::meta::Meta;
 use crate::registry::schemas::param_header::ParamHeader;
 
 /// Where a tool's code runs.
@@ -88,6 +90,8 @@ pub struct ToolInfo {
     pub(in crate::registry) annotations: Annotations,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::registry) icons: Vec<Icon>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    pub(in crate::registry) meta: Meta,
     #[serde(skip)]
     pub(in crate::registry) execution: Execution,
     #[serde(skip)]
@@ -136,6 +140,16 @@ impl ToolInfo {
     /// Its icons.
     pub fn icons(&self) -> &[Icon] {
         &self.icons
+    }
+
+    /// Its `_meta`.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Whether it is for an app, and not for the model.
+    pub(crate) fn is_for_apps_only(&self) -> bool {
+        app::is_for_apps_only(&self.meta)
     }
 
     /// The arguments that clients repeat as HTTP headers (since 2026-07-28): those whose schema says

@@ -3,18 +3,26 @@
 //! The usual result is one text or one run of bytes under the requested URI; bytes become base64 only when they are
 //! written.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::jsonrpc::write_json;
+use crate::registry::app;
 use crate::registry::content::ResourceContents;
+use crate::registry::info::resource_info::ResourceInfo;
+use crate::registry::meta::{Meta, MetaKeyError};
 
 /// The contents of a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadOutput {
     contents: Contents,
     mime_type: Option<String>,
+    contents_meta: Meta,
+    meta: Meta,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,10 +54,28 @@ impl ReadOutput {
         self
     }
 
+    /// A member of the `_meta` of the result; may be called more than once. Keys look like `com.example/cost`; a result
+    /// with a key that is none ([`MetaKeyError`](crate::MetaKeyError)) is an internal error.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.insert(key, value);
+        self
+    }
+
+    /// A member of the `_meta` of this text or these bytes, since 2025-06-18; may be called more than once. Parts have
+    /// their own.
+    #[must_use]
+    pub fn contents_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.contents_meta.insert(key, value);
+        self
+    }
+
     fn of(contents: Contents) -> Self {
         Self {
             contents,
             mime_type: None,
+            contents_meta: Meta::NONE,
+            meta: Meta::NONE,
         }
     }
 
@@ -62,8 +88,31 @@ impl ReadOutput {
         }
     }
 
-    /// Appends the `contents` array of an answer to a client that asked for `uri`; `mime_type` is the registered one.
-    pub fn write_contents(&self, uri: &str, mime_type: Option<&str>, out: &mut Vec<u8>) {
+    /// The members of the result's `_meta`.
+    pub fn meta_members(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// # Errors
+    /// A key of one `_meta` is none.
+    pub(in crate::registry) fn check(&self) -> Result<(), MetaKeyError> {
+        self.meta.check()?;
+        self.contents_meta.check()?;
+        match &self.contents {
+            Contents::Parts(parts) => parts.iter().try_for_each(ResourceContents::check),
+            Contents::Text(_) | Contents::Blob(_) => Ok(()),
+        }
+    }
+
+    /// Appends the `contents` array of an answer to a client that asked for `uri`, which is registered so. Older
+    /// clients know no `_meta` of contents.
+    pub fn write_contents(
+        &self,
+        uri: &str,
+        registered: Option<&ResourceInfo>,
+        has_meta: bool,
+        out: &mut Vec<u8>,
+    ) {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct One<'a> {
@@ -74,13 +123,23 @@ impl ReadOutput {
             text: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             blob: Option<String>,
+            #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+            meta: Option<Cow<'a, Meta>>,
         }
         let (text, blob) = match &self.contents {
             Contents::Text(text) => (Some(text.as_str()), None),
             Contents::Blob(bytes) => (None, Some(STANDARD.encode(bytes))),
-            Contents::Parts(parts) => return write_json(out, parts),
+            Contents::Parts(parts) if has_meta => return write_json(out, parts),
+            Contents::Parts(parts) => {
+                let parts: Vec<_> = parts.iter().map(ResourceContents::without_meta).collect();
+                return write_json(out, &parts);
+            }
         };
-        let mime_type = self.mime_type.as_deref().or(mime_type);
+        let mime_type = self.mime_type.as_deref();
+        let mime_type = mime_type.or(registered.and_then(ResourceInfo::mime_type));
+        let meta = registered.map_or(Cow::Borrowed(&self.contents_meta), |registered| {
+            app::meta_of_contents(&self.contents_meta, registered.meta())
+        });
         write_json(
             out,
             &[One {
@@ -88,6 +147,7 @@ impl ReadOutput {
                 mime_type,
                 text,
                 blob,
+                meta: Some(meta).filter(|meta| has_meta && !meta.is_empty()),
             }],
         );
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::registry::content::{ContentBlock, Role};
+use crate::registry::meta::{Meta, MetaKeyError};
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +39,18 @@ pub struct PromptOutput {
     pub description: Option<String>,
     /// The messages.
     pub messages: Vec<PromptMessage>,
+    /// The `_meta` of the result.
+    pub meta: Meta,
+}
+
+impl PromptOutput {
+    /// # Errors
+    /// A key of one `_meta` is none.
+    pub(in crate::registry) fn check(&self) -> Result<(), MetaKeyError> {
+        self.meta.check()?;
+        let mut messages = self.messages.iter();
+        messages.try_for_each(|message| message.content.check())
+    }
 }
 
 /// A type that a prompt's function may return.
@@ -60,8 +73,8 @@ impl IntoMessages for PromptOutput {
 impl IntoMessages for Vec<PromptMessage> {
     fn into_messages(self) -> PromptOutput {
         PromptOutput {
-            description: None,
             messages: self,
+            ..PromptOutput::default()
         }
     }
 }

@@ -99,6 +99,7 @@ pub(in crate::registry) struct ToolKind;
 impl<T: IntoOutput> Kind<T> for ToolKind {
     fn output(value: T, schema: Option<&OutputSchema>) -> Outcome {
         let answer = value.into_output()?;
+        answer.check().map_err(ToolError::internal)?;
         if let Some(schema) = schema {
             schema
                 .check(answer.structured_content())
@@ -115,7 +116,9 @@ impl<T: IntoContents> Kind<T> for ReadKind {
     const TAKES_TEXTS: bool = true;
 
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
-        Ok(Output::Read(value.into_contents()))
+        let contents = value.into_contents();
+        contents.check().map_err(ToolError::internal)?;
+        Ok(Output::Read(contents))
     }
 }
 
@@ -135,7 +138,9 @@ impl<T: IntoMessages> Kind<T> for PromptKind {
     const TAKES_TEXTS: bool = true;
 
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
-        Ok(Output::Prompt(value.into_messages()))
+        let prompt = value.into_messages();
+        prompt.check().map_err(ToolError::internal)?;
+        Ok(Output::Prompt(prompt))
     }
 }
 

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::asking::tool_error::ToolError;
-use crate::registry::content::{ContentBlock, TEXT_CLOSE, TEXT_OPEN};
+use crate::registry::content::{ContentBlock, ResourceLink, TEXT_CLOSE, TEXT_OPEN};
+use crate::registry::meta::{Meta, MetaKeyError};
 use crate::registry::schemas::schema;
 
 /// A tool's result.
@@ -19,6 +20,7 @@ use crate::registry::schemas::schema;
 pub struct ToolOutput {
     content: Content,
     structured: Option<Value>,
+    meta: Meta,
 }
 
 /// The unstructured part of a result.
@@ -38,6 +40,7 @@ impl ToolOutput {
         Self {
             content: Content::Text(text.into()),
             structured: None,
+            meta: Meta::NONE,
         }
     }
 
@@ -46,6 +49,7 @@ impl ToolOutput {
         Self {
             content: Content::Blocks(blocks),
             structured: None,
+            meta: Meta::NONE,
         }
     }
 
@@ -54,13 +58,49 @@ impl ToolOutput {
         Self {
             content: Content::StructuredAsText,
             structured: Some(value),
+            meta: Meta::NONE,
         }
     }
 
-    /// The same structured result with other content than its JSON text, such as a summary for people.
+    /// The same structured result with other content than its JSON text, such as a picture. Clients of revisions
+    /// without structured results (before 2025-06-18) get the content alone.
+    #[must_use]
     pub fn with_content(mut self, blocks: Vec<ContentBlock>) -> Self {
         self.content = Content::Blocks(blocks);
         self
+    }
+
+    /// The same structured result with this text instead of its JSON text, such as a summary for the model. Clients of
+    /// revisions without structured results (before 2025-06-18) get the text alone.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.content = Content::Text(text.into());
+        self
+    }
+
+    /// A member of the result's `_meta`, which hosts read and models do not; may be called more than once. Keys look
+    /// like `com.example/cost`; a result with a key that is none ([`MetaKeyError`](crate::MetaKeyError)) is an internal
+    /// error.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.insert(key, value);
+        self
+    }
+
+    /// The members of the result's `_meta`.
+    pub fn meta_members(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// # Errors
+    /// A key of its `_meta`, or of a block's, is none.
+    #[inline]
+    pub(in crate::registry) fn check(&self) -> Result<(), MetaKeyError> {
+        self.meta.check()?;
+        match &self.content {
+            Content::Blocks(blocks) => blocks.iter().try_for_each(ContentBlock::check),
+            Content::Text(_) | Content::StructuredAsText => Ok(()),
+        }
     }
 
     /// Adds a text block behind the others.
@@ -99,7 +139,7 @@ impl ToolOutput {
     /// The text of a result that is nothing else.
     pub(in crate::registry) fn sole_text(&mut self) -> Option<&mut String> {
         match &mut self.content {
-            Content::Text(text) if self.structured.is_none() => Some(text),
+            Content::Text(text) if self.structured.is_none() && self.meta.is_empty() => Some(text),
             _ => None,
         }
     }
@@ -151,7 +191,7 @@ impl ToolOutput {
 #[diagnostic::on_unimplemented(
     message = "a tool's function cannot return `{Self}`",
     label = "not a tool's result",
-    note = "return a `String`, a `ToolOutput`, or `Structured(value)` of a type that derives `Serialize` and `JsonSchema`"
+    note = "return a `String`, a `ContentBlock` or several, a `ToolOutput`, or `Structured(value)` of a type that derives `Serialize` and `JsonSchema`"
 )]
 pub trait IntoOutput {
     /// The schema of the structured part, for a type that has one.
@@ -197,17 +237,35 @@ impl IntoOutput for ContentBlock {
     }
 }
 
+impl IntoOutput for ResourceLink {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        ContentBlock::from(self).into_output()
+    }
+}
+
 impl IntoOutput for Vec<ContentBlock> {
     fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(self))
     }
 }
 
-/// A structured result: the tool gets an output schema from `T`, and the client gets `structuredContent` and its text.
+/// A structured result: the tool gets an output schema from `T`, and the client gets `structuredContent` and its text:
+/// every revision wants the JSON as text, too, unless there is a better one ([`Structured::with_text`]).
 ///
 /// `T` must be an object in JSON, as every revision up to 2025-11-25 demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Structured<T>(pub T);
+
+impl<T> Structured<T> {
+    /// The same result with a text of the tool's choice, such as a summary, instead of the JSON: nothing is sent twice.
+    /// Clients of revisions without structured results (before 2025-06-18) get the text alone.
+    pub fn with_text(self, text: impl Into<String>) -> StructuredWithText<T> {
+        StructuredWithText {
+            value: self.0,
+            text: text.into(),
+        }
+    }
+}
 
 impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
     fn output_schema() -> Option<Value> {
@@ -218,6 +276,23 @@ impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
         serde_json::to_value(&self.0)
             .map(ToolOutput::structured)
             .map_err(|error| ToolError::internal(format_args!("the result is not JSON: {error}")))
+    }
+}
+
+/// A structured result with a text of its own; see [`Structured::with_text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StructuredWithText<T> {
+    value: T,
+    text: String,
+}
+
+impl<T: Serialize + JsonSchema> IntoOutput for StructuredWithText<T> {
+    fn output_schema() -> Option<Value> {
+        Structured::<T>::output_schema()
+    }
+
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(Structured(self.value).into_output()?.with_text(self.text))
     }
 }
 
@@ -251,64 +326,12 @@ impl Write for EscapedJson<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::content::{ContentAnnotations, ResourceContents, Role};
-    use crate::registry::specification::{REVISIONS, assert_matches};
     use serde_json::json;
 
     fn written(output: &ToolOutput) -> Value {
         let mut text = Vec::new();
         output.write_content(&mut text);
         serde_json::from_slice(&text).unwrap()
-    }
-
-    fn every_block() -> Vec<ContentBlock> {
-        let annotations = ContentAnnotations {
-            audience: Some(vec![Role::User, Role::Assistant]),
-            priority: Some(0.5),
-            last_modified: Some("2026-01-01T00:00:00Z".into()),
-        };
-        vec![
-            ContentBlock::text("text"),
-            ContentBlock::Text {
-                text: "annotated".into(),
-                annotations: Some(annotations),
-            },
-            ContentBlock::image(b"\0\xff", "image/png"),
-            ContentBlock::resource(ResourceContents::text(
-                "file:///a",
-                Some("text/plain".into()),
-                "a",
-            )),
-            ContentBlock::resource(ResourceContents::blob("file:///b", None, b"b")),
-            ContentBlock::audio(b"sound", "audio/wav"),
-            ContentBlock::resource_link("file:///c", "c"),
-        ]
-    }
-
-    #[test]
-    fn results_match_each_revision() {
-        for revision in REVISIONS {
-            // Audio and links came later.
-            let known = match revision {
-                "2024-11-05" => 5,
-                "2025-03-26" => 6,
-                _ => 7,
-            };
-            let mut blocks = every_block();
-            blocks.truncate(known);
-            let result = |content: Value| match revision {
-                "2026-07-28" => json!({"content": content, "resultType": "complete"}),
-                _ => json!({"content": content}),
-            };
-            let content = written(&ToolOutput::blocks(blocks));
-            assert_eq!(content.as_array().map(Vec::len), Some(known));
-            assert_matches(revision, "CallToolResult", &result(content));
-            assert_matches(
-                revision,
-                "CallToolResult",
-                &result(written(&ToolOutput::text("\"\\\n\u{1}🦀"))),
-            );
-        }
     }
 
     #[test]
@@ -339,5 +362,23 @@ mod tests {
             assert_eq!(serde_json::from_slice::<Value>(&structured).unwrap(), value);
         }
         assert!(!ToolOutput::text("").write_structured(&mut Vec::new()));
+    }
+
+    #[test]
+    fn a_text_of_the_tools_own_takes_the_place_of_the_json() {
+        #[derive(Serialize, JsonSchema)]
+        struct Count {
+            count: u32,
+        }
+        let output = Structured(Count { count: 3 })
+            .with_text("three")
+            .into_output()
+            .unwrap();
+        assert_eq!(written(&output), json!([{"type": "text", "text": "three"}]));
+        assert_eq!(output.structured_content(), Some(&json!({"count": 3})));
+        assert_eq!(
+            StructuredWithText::<Count>::output_schema(),
+            Structured::<Count>::output_schema()
+        );
     }
 }

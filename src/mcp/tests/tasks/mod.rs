@@ -104,7 +104,7 @@ fn session(server: &mut Server) -> String {
 }
 
 /// The answer to `tasks/result`, as the store of tasks gives it.
-fn result_of(server: &mut Server, session: &str, id: &str) -> Value {
+pub(super) fn result_of(server: &mut Server, session: &str, id: &str) -> Value {
     let headers = [
         ("mcp-protocol-version", LEGACY.as_str()),
         ("mcp-session-id", session),

@@ -1,25 +1,42 @@
 //! Times as RFC 3339 writes them, in UTC with milliseconds: `2025-11-25T10:30:00.000Z`.
 
-use std::io::Write as _;
-
-use crate::mcp::time::UnixMillis;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY_MILLIS: u64 = 86_400_000;
 /// The last moment with a year of four digits, with which RFC 3339 ends: `9999-12-31T23:59:59.999Z`.
 const LAST: u64 = 253_402_300_799_999;
 
-/// Appends a time as a JSON string.
-pub(super) fn write_timestamp(time: UnixMillis, out: &mut Vec<u8>) {
-    let millis = time.0.min(LAST);
-    let (year, month, day) = date(millis / DAY_MILLIS);
-    let of_day = millis % DAY_MILLIS;
-    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
-    // Writing to a `Vec` cannot fail.
-    let _ = write!(
-        out,
-        "\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z\""
-    );
+/// A time that RFC 3339 can write, in milliseconds since 1970; what is outside of the years 1970 to 9999 becomes the
+/// nearest such time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The time so many milliseconds after 1970-01-01.
+    pub fn from_unix_millis(millis: u64) -> Self {
+        Self(millis.min(LAST))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = date(self.0 / DAY_MILLIS);
+        let of_day = self.0 % DAY_MILLIS;
+        let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+        let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
 }
 
 /// Year, month and day of the date so many days after 1970-01-01, in the proleptic Gregorian calendar. It counts eras
@@ -43,15 +60,12 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn times_are_written_as_rfc_3339_has_them() {
-        let written = |millis: u64| {
-            let mut out = Vec::new();
-            write_timestamp(UnixMillis(millis), &mut out);
-            String::from_utf8(out).unwrap()
-        };
         for (millis, expected) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
@@ -61,7 +75,20 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
             (u64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
-            assert_eq!(written(millis), format!("\"{expected}\""));
+            assert_eq!(Timestamp::from_unix_millis(millis).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn times_of_the_system_are_as_exact_as_milliseconds() {
+        for (time, expected) in [
+            (
+                UNIX_EPOCH + Duration::from_nanos(1_999_999),
+                "1970-01-01T00:00:00.001Z",
+            ),
+            (UNIX_EPOCH - Duration::from_secs(1), "1970-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::from(time).to_string(), expected);
         }
     }
 
