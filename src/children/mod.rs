@@ -78,11 +78,11 @@ pub use child::{
 pub use foreign::foreign_server;
 pub use line::{
     EnvelopeTerms, InputRequest, InputRequired, Kind, LegacyTerms, Line, LineReader, Message, ModernTerms,
-    ResultParts, Unreadable, capability_needed, level_of, outcome_of, params_of, place_of_state,
-    renamed_answer, renamed_request, sole_member, with_state, write_answer, write_as_modern, write_cancelled,
-    write_legacy_answer, write_modern_answer, write_modern_question, write_modern_request, write_next_round,
-    write_own_meta, write_progress, write_question, write_question_answer, write_request, write_request_of,
-    write_task_request, write_without_breaks,
+    ResultParts, Unreadable, capability_needed, level_of, older_notification, outcome_of, params_of,
+    place_of_state, renamed_answer, renamed_request, sole_member, with_state, write_answer, write_as_modern,
+    write_cancelled, write_legacy_answer, write_modern_answer, write_modern_question, write_modern_request,
+    write_next_round, write_own_meta, write_progress, write_question, write_question_answer, write_request,
+    write_request_of, write_task_request, write_without_breaks,
 };
 pub use local::{
     CallFailure, ChildEnd, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,

@@ -4,6 +4,7 @@ mod envelope;
 mod log_level;
 mod message;
 mod modern;
+mod modern_meta;
 mod older;
 mod outcome;
 mod question;
@@ -16,6 +17,7 @@ pub use envelope::{EnvelopeTerms, write_as_modern, write_modern_request, write_o
 pub use log_level::level_of;
 pub use message::{Kind, Message, ResultParts, Unreadable};
 pub use modern::{ModernTerms, write_modern_answer};
+pub use modern_meta::older_notification;
 pub use older::{LegacyTerms, write_legacy_answer};
 pub use outcome::outcome_of;
 pub use question::{

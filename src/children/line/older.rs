@@ -7,8 +7,8 @@
 //! | link to a resource | 2025-06-18 | a text with its name and its URI |
 //! | structured content that is no object | 2026-07-28 | a text, if the result has none |
 //!
-//! A child of 2026-07-28 says more: before 2025-06-18 the members that all its results have are left out, and errors
-//! get the codes that the older era has.
+//! A child of 2026-07-28 says more: the members that all its results have are left out, with what is the protocol's own
+//! in `_meta`, and errors get the codes that the older era has.
 //!
 //! Every other byte stays as the child wrote it.
 
@@ -20,6 +20,7 @@ use crate::metrics::Outcome;
 
 use super::message::{Kind, Message};
 use super::modern::names_uri;
+use super::modern_meta::Unknown;
 use super::outcome::outcome_of;
 use super::splice::{write_answer, write_without_breaks};
 
@@ -113,16 +114,11 @@ fn may_need_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> bo
     let structured = found.structured;
     let is_more = found.kind.is_some() || found.has_ttl || found.has_scope;
     message.kind == Kind::Result
-        && (is_more && has_no_more(terms)
+        && (terms.era == Era::Modern && (is_more || found.meta.is_some())
             || !revision.has_any_structured_result()
                 && structured.is_some_and(|value| !is_object(value.of(line)))
             || !revision.has_resource_links() && has("resource_link")
             || !revision.has_audio() && has("audio"))
-}
-
-/// Whether the members that all modern results have are left out.
-fn has_no_more(terms: &LegacyTerms<'_>) -> bool {
-    terms.era == Era::Modern && !terms.revision.has_structured_results()
 }
 
 fn result_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> Vec<Edit> {
@@ -137,13 +133,21 @@ fn result_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> Vec<
         match &*member.name(text) {
             "content" => edit_blocks(text, member.value, revision, &mut edits),
             "messages" => edit_messages(text, member.value, revision, &mut edits),
+            "_meta" if terms.era == Era::Modern => edit_meta(text, member.value, &mut edits),
             _ => {}
         }
     }
-    let is_lost =
-        |member: &Member| member.name(text) == "structuredContent" && !is_object(member.value.of(text));
+    let is_lost = |member: &Member| {
+        let has_no_place = !revision.has_any_structured_result() && !is_object(member.value.of(text));
+        has_no_place && member.name(text) == "structuredContent"
+    };
     let is_unknown = |member: &Member| {
-        has_no_more(terms) && matches!(&*member.name(text), "resultType" | "ttlMs" | "cacheScope")
+        terms.era == Era::Modern
+            && match &*member.name(text) {
+                "resultType" | "ttlMs" | "cacheScope" => true,
+                "_meta" => Unknown::of(member.value.of(text)) == Some(Unknown::Whole),
+                _ => false,
+            }
     };
     let is_left_out = |member: &Member| is_lost(member) || is_unknown(member);
     edits.extend(places_without(&all, is_left_out).map(|place| (place, Vec::new())));
@@ -156,6 +160,13 @@ fn result_edits(line: &[u8], message: &Message, terms: &LegacyTerms<'_>) -> Vec<
         *place = place.within(result);
     }
     edits
+}
+
+/// Cuts what is the modern protocol's own out of `_meta`, if something is left then.
+fn edit_meta(text: &[u8], meta: Span, edits: &mut Vec<Edit>) {
+    if let Some(Unknown::Parts(places)) = Unknown::of(meta.of(text)) {
+        edits.extend(places.into_iter().map(|place| (place.within(meta), Vec::new())));
+    }
 }
 
 /// Edits the blocks of an array of content.
@@ -271,27 +282,42 @@ mod tests {
     }
 
     #[test]
-    fn members_of_modern_results_are_left_out_for_the_oldest() {
-        let line = r#"{"id":7,"result":{"resultType":"complete","contents":[{"n":1.10}],"ttlMs":5 , "cacheScope":"public","structuredContent":[1],"_meta":{"a":1}}}"#;
-        for (revision, expected) in [
-            (
-                Revision::V2025_03_26,
-                r#"{"id":"c","result":{"contents":[{"n":1.10}],"_meta":{"a":1}}}"#,
-            ),
-            (
-                Revision::V2025_06_18,
-                r#"{"id":"c","result":{"resultType":"complete","contents":[{"n":1.10}],"ttlMs":5 , "cacheScope":"public","_meta":{"a":1}}}"#,
-            ),
-        ] {
-            assert_eq!(downgraded(line, revision, true).0, expected);
+    fn what_only_modern_results_have_is_left_out() {
+        let legacy = Revision::ALL
+            .into_iter()
+            .filter(|revision| revision.era() == Era::Legacy);
+        for revision in legacy {
+            for (result, expected) in [
+                (
+                    r#"{"resultType":"complete","contents":[{"n":1.10}],"ttlMs":5 , "cacheScope":"public","structuredContent":[1],"_meta":{"a":1}}"#,
+                    r#"{"contents":[{"n":1.10}],"_meta":{"a":1}}"#,
+                ),
+                (r#"{"resultType":"complete"}"#, "{}"),
+                (
+                    r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"n"}},"content":[{"_meta":{"io.modelcontextprotocol/serverInfo":7}}],"resultType":"complete"}"#,
+                    r#"{"content":[{"_meta":{"io.modelcontextprotocol/serverInfo":7}}]}"#,
+                ),
+                (
+                    r#"{"content":[] , "_meta":{"io.modelcontextprotocol/serverInfo":{}, "b" : 1e400,"io.modelcontextprotocol\/subscriptionId":1},"x":{"y":1.0}}"#,
+                    r#"{"content":[] , "_meta":{"b" : 1e400},"x":{"y":1.0}}"#,
+                ),
+                (
+                    r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}},"_meta":{}}"#,
+                    r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}},"_meta":{}}"#,
+                ),
+                (r#"{"_meta":null,"content":[]}"#, r#"{"_meta":null,"content":[]}"#),
+            ] {
+                let line = format!(r#"{{"id":7,"result":{result}}}"#);
+                let expected = format!(r#"{{"id":"c","result":{expected}}}"#);
+                assert_eq!(downgraded(&line, revision, true).0, expected, "{revision:?}");
+            }
         }
-        let bare = r#"{"id":7,"result":{"resultType":"complete"}}"#;
-        assert_eq!(
-            downgraded(bare, Revision::V2024_11_05, false).0,
-            r#"{"id":"c","result":{}}"#
-        );
         // A legacy child may have such members of its own.
-        assert!(written(line, Revision::V2024_11_05).contains("resultType"));
+        let line = r#"{"id":7,"result":{"resultType":"x","ttlMs":1,"_meta":{"io.modelcontextprotocol/serverInfo":7}}}"#;
+        assert_eq!(
+            written(line, Revision::V2024_11_05),
+            line.replace(":7,\"r", ":\"c\",\"r")
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use crate::jsonrpc::{Id, RequestId, write_string};
 
-const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
+/// The key in `_meta` by which a notification names the request that it is for.
+pub const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

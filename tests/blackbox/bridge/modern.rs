@@ -233,9 +233,13 @@ fn legacy_clients_of_every_revision_are_served_by_a_modern_child() {
         let id = client.call("act", act([json!(["answer", rich])]));
         let result = client.result(&id);
         assert!(client.text().contains(r#""n":1.10"#), "{}", client.text());
-        let is_old = revision.0 < "2025-06-18";
-        assert_eq!(result.get("resultType").is_none(), is_old, "{result}");
-        assert_eq!(result.get("structuredContent"), None, "{result}");
+        for name in ["resultType", "structuredContent", "_meta"] {
+            assert_eq!(result.get(name), None, "{result}");
+        }
+        let read = client.ask("resources/read", json!({"uri": "child://one"}));
+        for name in ["resultType", "ttlMs", "cacheScope", "_meta"] {
+            assert_eq!(read.get(name), None, "{read}");
+        }
         let kinds: Vec<&Value> = ["0", "1"]
             .map(|at| result.pointer(&format!("/content/{at}/type")).unwrap())
             .into();
@@ -249,7 +253,8 @@ fn legacy_clients_of_every_revision_are_served_by_a_modern_child() {
 }
 
 fn log(level: &str) -> Value {
-    json!(["notify", "notifications/message", {"level": level, "data": level, "n": 7}])
+    let meta = json!({"io.modelcontextprotocol/serverInfo": {"name": "x", "version": "1"}, "a": 1});
+    json!(["notify", "notifications/message", {"level": level, "data": level, "n": 7, "_meta": meta}])
 }
 
 #[test]
@@ -261,13 +266,18 @@ fn log_messages_of_a_modern_child_reach_the_call_that_asked_for_them() {
     let level = meta(&params_heard(&mut legacy), "logLevel");
     assert_eq!(level, "error", "the child is told what is wanted");
     let id = legacy.call("act", steps.clone());
-    assert_eq!(legacy.notification("notifications/message")["data"], "error");
+    let said = legacy.notification("notifications/message");
+    assert_eq!(
+        (&said["data"], &said["_meta"]),
+        (&json!("error"), &json!({"a": 1}))
+    );
     assert_eq!(text_of(&legacy.result(&id)), "done");
     let meta = json!({"io.modelcontextprotocol/logLevel": "warning"});
     let id = modern.call_with("act", steps.clone(), meta);
     for level in ["warning", "error"] {
         let said = modern.notification("notifications/message");
         assert_eq!((&said["data"], &said["n"]), (&json!(level), &json!(7)));
+        assert_eq!(said["_meta"].as_object().unwrap().len(), 2);
     }
     assert_eq!(text_of(&modern.result(&id)), "done");
     // Who asks for none gets none, whatever the child says.

@@ -9,6 +9,7 @@ use crate::metrics::{self, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 
+use super::modern::for_older;
 use super::renaming::from_child;
 use crate::shard::calls::{Forwarding, Run};
 use crate::shard::children::{Caller, ChildWord, ForwardedWord};
@@ -282,7 +283,10 @@ impl<R: ShardRing> Shard<R> {
         let holder = entry.and_then(|(entry, holder)| {
             let is_heard = matches!(entry.run, Run::Forwarded(_)) && entry.batch.is_none();
             let token = entry.ticket.progress_token().filter(|_| is_heard)?;
-            write_progress(&mut message, line, progress, token);
+            match for_older(entry, line, progress) {
+                Some((older, progress)) => write_progress(&mut message, &older, &progress, token),
+                None => write_progress(&mut message, line, progress, token),
+            }
             Some(holder)
         });
         if let Some(holder) = holder {

@@ -1,12 +1,14 @@
 //! Calls of children that speak 2026-07-28: the envelope of requests that have none, and log messages, which each call
 //! asks for.
 
-use crate::children::{Answer, EnvelopeTerms, Message, level_of, write_as_modern, write_without_breaks};
+use crate::children::{
+    Answer, EnvelopeTerms, Message, level_of, older_notification, write_as_modern, write_without_breaks,
+};
 use crate::mcp::Era;
 use crate::pool::HandlerKey;
 use crate::registry::{Asking, ClientCapabilities, ForeignServer, ServerIndex};
 
-use crate::shard::calls::{Call, Rounds, Run};
+use crate::shard::calls::{Call, Forwarding, Rounds, Run};
 use crate::shard::children::{Caller, ChildWord};
 use crate::shard::service::Service;
 use crate::shard::{Shard, ShardRing};
@@ -26,6 +28,16 @@ pub(super) fn speaks_modern(service: &Service, server: ServerIndex) -> bool {
 /// Whether the client of a call can be asked what a modern child asks by its answer.
 fn may_be_asked(call: &Call) -> bool {
     call.ticket.asking() == Asking::OnStream && call.batch.is_none() && call.task.is_none()
+}
+
+/// What a modern child says of a legacy client's call as the client is to read it; `None` if that is as the child wrote
+/// it.
+pub(super) fn for_older(call: &Call, line: &[u8], said: &Message) -> Option<(Vec<u8>, Message)> {
+    let Run::Forwarded(Forwarding { server, .. }) = call.run else {
+        return None;
+    };
+    let is_older = call.ticket.revision().era() == Era::Legacy && speaks_modern(&call.service, server);
+    is_older.then(|| older_notification(line, said)).flatten()
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -85,7 +97,10 @@ impl<R: ShardRing> Shard<R> {
             };
             let wanted = forwarding.log_level.filter(|_| entry.batch.is_none())?;
             level_of(line, said).filter(|level| *level >= wanted)?;
-            write_without_breaks(&mut message, line);
+            match for_older(entry, line, said) {
+                Some((older, _)) => message.extend_from_slice(&older),
+                None => write_without_breaks(&mut message, line),
+            }
             Some(holder)
         });
         if let Some(holder) = holder {
