@@ -229,6 +229,8 @@ pub struct Settled {
     pub elsewhere: DurationCounts,
     /// Calls that were refused, by reason.
     pub refused: [u32; ChildRefusal::COUNT],
+    /// Calls that were made once more because their child died.
+    pub repeated: u32,
 }
 
 /// Where shards send their news. It must not block.

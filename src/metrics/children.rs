@@ -29,6 +29,8 @@ pub struct ChildServerFigures {
     pub waiting: u64,
     /// Calls that were refused before a child had them, by reason.
     pub refused_total: [u64; ChildRefusal::COUNT],
+    /// Calls that were made once more because their child died.
+    pub repeated_total: u64,
     /// How long children had the calls that they answered.
     pub with_children: DurationCounts,
     /// The rest of the time of these calls, from the request to the answer: on the way, and waiting.
@@ -172,6 +174,12 @@ impl ChildServerFigures {
                 ChildServerFigures::calls_total,
             ),
             count(
+                Kind::Counter,
+                "weir_child_calls_repeated_total",
+                "Calls that were made once more because their child died.",
+                |server| server.repeated_total,
+            ),
+            count(
                 Kind::Gauge,
                 "weir_child_resident_bytes",
                 "Resident memory of children, with all that they started.",
@@ -293,6 +301,7 @@ mod tests {
             server: "time".to_owned(),
             ready_ms_total: 1_500,
             is_quarantined: true,
+            repeated_total: 7,
             tally: ChildTally {
                 questions_held: 1,
                 questions_total: 2,
@@ -315,6 +324,7 @@ mod tests {
             "weir_child_quarantined{server=\"time\"} 1",
             "weir_child_refusals_total{server=\"time\",reason=\"queue_full\"} 0",
             "weir_child_calls_total{server=\"time\"} 1",
+            "weir_child_calls_repeated_total{server=\"time\"} 7",
             "weir_child_call_seconds_bucket{server=\"time\",le=\"0.025\"} 0",
             "weir_child_call_seconds_bucket{server=\"time\",le=\"0.05\"} 1",
             "weir_child_call_seconds_sum{server=\"time\"} 0.04",
@@ -332,7 +342,7 @@ mod tests {
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(
             samples,
-            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 15 + 2 * (21 + 2)
+            ChildState::COUNT + ChildDeath::COUNT + ChildRefusal::COUNT + 16 + 2 * (21 + 2)
         );
     }
 }

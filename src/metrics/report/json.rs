@@ -43,6 +43,7 @@ fn children_object(server: &ChildServerFigures) -> Value {
         "ready": server.ready_total,
         "deaths": by_name::<ChildDeath>(&server.deaths_total),
         "calls": server.calls_total(),
+        "repeated": server.repeated_total,
         "refusals": by_name::<ChildRefusal>(&server.refused_total),
         "with_children_ns": server.with_children.sum_nanos(),
         "elsewhere_ns": server.elsewhere.sum_nanos(),

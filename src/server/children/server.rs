@@ -360,6 +360,7 @@ impl ServerChildren {
     }
 
     /// What became of calls of one shard's clients.
+        figures.repeated_total += u64::from(settled.repeated);
     pub(super) fn on_settled(&mut self, settled: &Settled) {
         let figures = &mut self.figures;
         figures.with_children.merge(&settled.with_children);

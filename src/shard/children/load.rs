@@ -27,6 +27,13 @@ impl<S> Children<S> {
         }
     }
 
+    /// A call of this shard's is made once more.
+    pub(in crate::shard) fn on_repeated(&mut self, server: ServerIndex) {
+        if let Some(entry) = self.servers.get_mut(server.as_usize()) {
+            entry.settled.repeated = entry.settled.repeated.saturating_add(1);
+        }
+    }
+
     /// Tells the supervisor what the children of a server have to do, if that is news.
     pub(in crate::shard) fn tell_load(&mut self, server: ServerIndex) {
         let Some(entry) = self.servers.get_mut(server.as_usize()) else {

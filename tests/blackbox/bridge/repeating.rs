@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::front::{Front, legacy};
 use super::sinner::act;
-use crate::harness::{Scratch, case};
+use crate::harness::{Scratch, case, eventually};
 
-/// The answer to a call of which the first child that gets it dies, and so does the second if `twice`.
-fn answer(child: &str, pool: &str, twice: bool) -> Value {
+/// The answer to a call of which the first child that gets it dies, and so does the second if `twice`; it is to be made
+/// once more so often.
+fn answer(child: &str, pool: &str, twice: bool, repeated: u64) -> Value {
     let scratch = Scratch::new(&format!(
         "bridge-repeating-{}",
         pool.len() + child.len() + usize::from(twice)
@@ -23,6 +24,9 @@ fn answer(child: &str, pool: &str, twice: bool) -> Value {
     let server = front.weir();
     let session = server.open_session(&legacy());
     let answer = server.ask(&session.tool(1, "act", act(steps)));
+    eventually("it is counted", || {
+        server.metric("weir_child_calls_repeated_total", &[]) == repeated
+    });
     answer.json().clone()
 }
 
@@ -35,14 +39,14 @@ fn a_call_that_changes_nothing_survives_its_child() {
     ] {
         let _case = case(pool);
         let repeating = format!("{pool},retry=read_only");
-        let saved = answer("mcp:[read-only]", &repeating, false);
+        let saved = answer("mcp:[read-only]", &repeating, false, 1);
         assert!(saved.get("result").is_some(), "{saved}");
         for (child, pool, twice) in [
             ("mcp:[read-only]", &*repeating, true),
             ("mcp:[read-only]", pool, false),
             ("mcp", &*repeating, false),
         ] {
-            let lost = answer(child, pool, twice);
+            let lost = answer(child, pool, twice, u64::from(twice));
             assert_eq!(lost["error"]["code"], -32603, "{child} {pool} {twice}: {lost}");
         }
     }

@@ -162,6 +162,7 @@ fn write_children(text: &mut String, server: &ChildServerFigures) {
     );
     let tally = server.tally;
     for (count, what) in [
+        (server.repeated_total, "repeated call"),
         (tally.questions_total, "question"),
         (tally.places_lost_total, "lost place"),
         (tally.stray_answers_total, "stray answer"),

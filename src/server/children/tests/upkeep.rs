@@ -185,6 +185,7 @@ fn figures_are_those_of_all_shards_and_of_children_that_are_gone() {
     rig.ready(0, 1, 1);
     let mut settled = Settled {
         refused: [0, 3, 0, 0, 0],
+        repeated: 1,
         ..Settled::default()
     };
     for millis in [20, 40] {
@@ -218,6 +219,7 @@ fn figures_are_those_of_all_shards_and_of_children_that_are_gone() {
     let now = figures(&rig);
     assert_eq!((now.waiting, now.in_flight, now.calls_total()), (6, 6, 6));
     assert_eq!(now.refused_total[ChildRefusal::QueueTimeout.index()], 9);
+    assert_eq!(now.repeated_total, 3);
     assert_eq!(now.with_children.mean(), Duration::from_millis(30));
     assert_eq!(now.elsewhere.mean(), Duration::from_micros(7_500));
     // What happened is told once, and how things stand again and again.

@@ -71,6 +71,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let name = self.children.name(server);
         tracing::debug!(target: "weir::children", server = name, "a call whose child has died is made once more");
+        self.children.on_repeated(server);
         self.give(call, server, &text, &message, None);
         true
     }
