@@ -9,7 +9,7 @@ use super::front::{Front, command_line, legacy};
 use super::sinner::{act, act_inline, misbehaving};
 use crate::harness::{
     Conversation, Dialect, Process, Request, Revision, Scratch, Server, Stdio, WEIR, case, eventually,
-    text_of,
+    eventually_some, text_of,
 };
 use crate::logs::assert_is_clean;
 
@@ -229,9 +229,11 @@ fn a_line_that_is_no_message_is_logged_in_its_beginning() {
     let long = format!("Starting… {}\n", "x".repeat(5000));
     let steps = act([json!(["write", as_bytes(&long)])]);
     assert_eq!(front.modern().text_of("act", steps), "done");
-    let said = front.weir().stderr();
-    let record = said.lines().find(|line| line.contains("what is no message"));
-    let record = record.unwrap_or_else(|| panic!("{said}"));
+    let record = eventually_some("it is logged", || {
+        let said = front.weir().stderr();
+        let mut lines = said.lines().map(str::to_owned);
+        lines.find(|line| line.contains("what is no message"))
+    });
     assert!(
         record.contains("Starting… xxx") && record.len() < 1000,
         "{record}"
