@@ -71,12 +71,12 @@ pub enum ChildOrder<S> {
         /// Whether somebody listens.
         is_wanted: bool,
     },
-    /// Ask a child of a server for its lists once more.
+    /// Ask a child for its lists once more.
     Reread {
-        /// The server.
+        /// The child's server.
         server: ServerIndex,
-        /// The child; `None` if any will do that is nobody's.
-        member: Option<MemberKey>,
+        /// The child.
+        member: MemberKey,
     },
     /// Refuse the calls of a server from now on for this reason, or refuse them no longer.
     Refuse {

@@ -179,8 +179,11 @@ impl Handshake {
                 out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
                 Ok(self.read_list_from(0, out))
             }
-            // A list that is declared and cannot be read is empty.
-            Some((name, reading)) if kind == Kind::Error => Ok(self.end_list(name, reading, out)),
+            // A list that is declared and cannot be read is empty, unless something was read of it before.
+            Some((name, mut reading)) if kind == Kind::Error => {
+                reading.refuse();
+                Ok(self.end_list(name, reading, out))
+            }
             Some((name, mut reading)) => {
                 if let Some(cursor) = reading.add(name, outcome) {
                     self.id += 1;

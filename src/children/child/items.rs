@@ -3,6 +3,8 @@
 //! What a child can make us keep is bounded; a list that exceeds a bound, or comes back to a page it had, ends with
 //! what there is.
 
+use std::fmt;
+
 use crate::children::line::write_without_breaks;
 use crate::jsonrpc::{element_spans, members};
 
@@ -66,6 +68,15 @@ impl ChildLists {
         &self.0[name as usize]
     }
 
+    /// Lists that could not be read stay as they were before.
+    pub fn keep_unread(&mut self, before: &ChildLists) {
+        for (list, before) in self.0.iter_mut().zip(&before.0) {
+            if list.is_unread {
+                list.clone_from(before);
+            }
+        }
+    }
+
     pub(super) fn put(&mut self, name: ListName, list: ItemList) {
         self.0[name as usize] = list;
     }
@@ -77,7 +88,33 @@ pub struct ItemList {
     text: Vec<u8>,
     /// Where each item ends in the text.
     ends: Vec<usize>,
-    is_cut: bool,
+    cut_by: Option<ListLimit>,
+    /// The child has refused a page of it.
+    is_unread: bool,
+}
+
+/// Why a list is not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListLimit {
+    /// It has more pages.
+    Pages,
+    /// It has more items.
+    Items,
+    /// Its items have more bytes.
+    Bytes,
+    /// Its pages go in a circle.
+    Circle,
+}
+
+impl fmt::Display for ListLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListLimit::Pages => write!(f, "{PAGES_MAX} pages"),
+            ListLimit::Items => write!(f, "{ITEMS_MAX} items"),
+            ListLimit::Bytes => write!(f, "{} MiB", BYTES_MAX >> 20),
+            ListLimit::Circle => f.write_str("a cursor that it has given before"),
+        }
+    }
 }
 
 impl ItemList {
@@ -98,6 +135,11 @@ impl ItemList {
         self.text.get(self.begin(index)..end)
     }
 
+    /// Why it is not read to its end, if it is not.
+    pub fn cut_by(&self) -> Option<ListLimit> {
+        self.cut_by
+    }
+
     fn begin(&self, index: usize) -> usize {
         index
             .checked_sub(1)
@@ -105,14 +147,20 @@ impl ItemList {
             .map_or(0, |end| *end)
     }
 
-    /// Adds an item, if there is room for it.
-    fn push(&mut self, item: &[u8]) -> bool {
-        if self.ends.len() >= ITEMS_MAX || self.text.len() + item.len() > BYTES_MAX {
-            return false;
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    fn push(&mut self, item: &[u8]) -> Result<(), ListLimit> {
+        if self.ends.len() >= ITEMS_MAX {
+            return Err(ListLimit::Items);
+        }
+        if self.text.len() + item.len() > BYTES_MAX {
+            return Err(ListLimit::Bytes);
         }
         write_without_breaks(&mut self.text, item);
         self.ends.push(self.text.len());
-        true
+        Ok(())
     }
 }
 
@@ -138,13 +186,22 @@ impl ListReading {
             }
         }
         let cursor = cursor?;
-        let is_known = self.cursors.iter().any(|known| **known == *cursor);
-        if self.list.is_cut || is_known || self.cursors.len() + 1 >= PAGES_MAX {
-            self.list.is_cut = true;
+        if self.cursors.iter().any(|known| **known == *cursor) {
+            self.list.cut_by.get_or_insert(ListLimit::Circle);
+        }
+        if self.cursors.len() + 1 >= PAGES_MAX {
+            self.list.cut_by.get_or_insert(ListLimit::Pages);
+        }
+        if self.list.cut_by.is_some() {
             return None;
         }
         self.cursors.push(cursor.into());
         self.cursors.last().map(|cursor| &**cursor)
+    }
+
+    /// The child has refused the next page.
+    pub(super) fn refuse(&mut self) {
+        self.list.is_unread = true;
     }
 
     pub(super) fn into_list(self) -> ItemList {
@@ -158,8 +215,10 @@ impl ListReading {
         for span in element_spans(array) {
             let item = array.get(span).unwrap_or_default();
             // Nothing but objects is listed.
-            if item.first() == Some(&b'{') && !self.list.push(item) {
-                self.list.is_cut = true;
+            if item.first() == Some(&b'{')
+                && let Err(limit) = self.list.push(item)
+            {
+                self.list.cut_by = Some(limit);
                 return;
             }
         }
@@ -197,7 +256,7 @@ mod tests {
             written(&list),
             r#"{"name":"x","n":1.10},{"name" : "y"},{"name":"z","e":1e400}"#
         );
-        assert_eq!((list.len(), asked, list.is_cut), (3, 2, false));
+        assert_eq!((list.len(), asked, list.cut_by), (3, 2, None));
         assert_eq!(list.item(1), Some(&br#"{"name" : "y"}"#[..]));
         assert_eq!(list.item(3), None);
     }
@@ -213,7 +272,7 @@ mod tests {
             r#"{"nextCursor":7}"#,
         ] {
             let (list, asked) = read(&[page]);
-            assert_eq!((list.len(), asked, list.is_cut), (0, 1, false), "{page}");
+            assert_eq!((list.len(), asked, list.cut_by), (0, 1, None), "{page}");
         }
     }
 
@@ -223,10 +282,10 @@ mod tests {
         let pages: Vec<String> = (0..100).map(page).collect();
         let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
         let (list, asked) = read(&pages);
-        assert_eq!((list.len(), asked, list.is_cut), (64, 64, true));
+        assert_eq!((list.len(), asked, list.cut_by), (64, 64, Some(ListLimit::Pages)));
         // In a circle.
         let (list, asked) = read(&[pages[0], pages[1], pages[0], pages[1]]);
-        assert_eq!((list.len(), asked, list.is_cut), (3, 3, true));
+        assert_eq!((list.len(), asked, list.cut_by), (3, 3, Some(ListLimit::Circle)));
     }
 
     #[test]
@@ -234,10 +293,13 @@ mod tests {
         let items = vec!["{}"; 6_000].join(",");
         let page = format!(r#"{{"tools":[{items}],"nextCursor":"1"}}"#);
         let (list, asked) = read(&[&page, &page.replace("\"1\"", "\"2\"")]);
-        assert_eq!((list.len(), asked, list.is_cut), (ITEMS_MAX, 2, true));
+        assert_eq!(
+            (list.len(), asked, list.cut_by),
+            (ITEMS_MAX, 2, Some(ListLimit::Items))
+        );
         let large = format!("{{\"x\":\"{}\"}}", "x".repeat(3 << 20));
         let (list, _) = read(&[&format!(r#"{{"tools":[{large},{large},{large}]}}"#)]);
-        assert_eq!((list.len(), list.is_cut), (2, true));
+        assert_eq!((list.len(), list.cut_by), (2, Some(ListLimit::Bytes)));
     }
 
     #[test]

@@ -293,18 +293,8 @@ impl<C, S> LocalChildren<C, S> {
         self.waiting.take_first(may_go)
     }
 
-    /// Asks one of its children for the server's lists once more, if one serves that is nobody's own: what a client's
-    /// child has may be the client's.
-    pub fn reread_lists(&mut self, now: Instant) {
-        let _ = self
-            .members
-            .iter_mut()
-            .filter(|member| !member.was_owned())
-            .any(|member| member.piped.child_mut().reread_lists(now));
-    }
-
-    /// Asks this child for its lists once more.
-    pub fn reread_lists_of(&mut self, key: MemberKey, now: Instant) {
+    /// Asks a child for its lists once more, if it serves.
+    pub fn reread_lists(&mut self, key: MemberKey, now: Instant) {
         if let Some(member) = self.member(key) {
             member.piped.child_mut().reread_lists(now);
         }

@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub(super) has_values: bool,
     /// What it has said that it has, if it was asked.
     pub(super) said: Option<Arc<Said>>,
+    /// When it is to be asked again, if it does not say when its lists change.
+    pub(super) reread_at: Option<Instant>,
     /// Whether it is being ended.
     pub(super) is_stopping: bool,
     /// Its process's number, once it is known.
@@ -62,6 +64,7 @@ impl Member {
             is_spare: false,
             has_values: false,
             said: None,
+            reread_at: None,
             is_stopping: false,
             pid: None,
             spawn_error: None,

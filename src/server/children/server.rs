@@ -15,6 +15,7 @@ use crate::registry::ServerIndex;
 
 use super::death::Death;
 use super::era::SpokenEra;
+use super::listing::Outdated;
 use super::member::Member;
 use super::outside::Known;
 use super::said::SaidOfAll;
@@ -56,12 +57,9 @@ pub(super) struct ServerChildren {
     /// By when it has been ready or failed once, or is taken to have.
     settle_by: Instant,
     is_settled: bool,
-    /// When its lists are to be read again, because a child on this shard said that one has changed.
-    pub(super) changed: Option<(Instant, u16)>,
-    /// When lists of clients' own children are to be read, because such a child said that one has changed.
-    pub(super) own_changed: Vec<(Instant, MemberKey)>,
-    /// When they are to be read again of a child that does not say when they change.
-    pub(super) reread_at: Option<Instant>,
+    /// Lists that have changed, or that nobody has read yet.
+    pub(super) outdated: Vec<Outdated>,
+    /// How old the lists of a child may be that does not say when they change.
     pub(super) list_ttl: Duration,
     /// Whether the shards were told to refuse its calls.
     pub(super) is_quarantined: bool,
@@ -114,9 +112,7 @@ impl ServerChildren {
             said: SaidOfAll::default(),
             settle_by: now + sizes.first_start_timeout + SETTLE_GRACE,
             is_settled: false,
-            changed: None,
-            own_changed: Vec::new(),
-            reread_at: None,
+            outdated: Vec::new(),
             list_ttl: server.pool.list_ttl,
             is_quarantined: false,
             last_death: None,
@@ -289,7 +285,7 @@ impl ServerChildren {
         let is_new = match lists {
             Some(lists) => self.on_said(key, introduction, lists, false, now),
             None => {
-                self.take_for_said(key, profile);
+                self.take_for_said(key, profile, now);
                 false
             }
         };
@@ -360,11 +356,11 @@ impl ServerChildren {
     }
 
     /// What became of calls of one shard's clients.
-        figures.repeated_total += u64::from(settled.repeated);
     pub(super) fn on_settled(&mut self, settled: &Settled) {
         let figures = &mut self.figures;
         figures.with_children.merge(&settled.with_children);
         figures.elsewhere.merge(&settled.elsewhere);
+        figures.repeated_total += u64::from(settled.repeated);
         for (count, more) in figures.refused_total.iter_mut().zip(settled.refused) {
             *count += u64::from(more);
         }
@@ -386,11 +382,7 @@ impl ServerChildren {
     /// The next moment at which something is due that the pool knows nothing of.
     pub(super) fn due(&self) -> Option<Instant> {
         let settled = (!self.is_settled).then_some(self.settle_by);
-        let own = self.own_changed.iter().map(|(at, _)| *at).min();
-        [settled, own, self.changed.map(|(at, _)| at), self.reread_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [settled, self.outdated_at()].into_iter().flatten().min()
     }
 
     /// Whether it was ready or has failed once, or has had its time.

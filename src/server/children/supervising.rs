@@ -209,7 +209,7 @@ impl<O: Outside> Supervising<O> {
                     self.publish();
                 }
             }
-            ChildNewsEvent::Changed { member } => of.on_changed_at(member, shard, now),
+            ChildNewsEvent::Changed { member } => of.on_changed(member, now),
             ChildNewsEvent::Wanted { client, values } => self.on_wanted(at, client, values, shard),
             ChildNewsEvent::WantedNoMore(client) => of.want_no_more(client, shard),
             ChildNewsEvent::Left(client) => self.on_left(at, client),
@@ -287,16 +287,11 @@ impl<O: Outside> Supervising<O> {
         self.outside.publish(&known);
     }
 
-    /// Has the lists of a server read again that a child has changed.
+    /// Has the lists of a server read again that have changed, or are old.
     fn reread(&mut self, at: usize, now: Instant) {
         let of = &mut self.servers[at];
         let server = of.index;
-        if let Some(shard) = of.take_changed(now) {
-            let member = None;
-            self.outside.order(shard, ChildOrder::Reread { server, member });
-        }
-        for (shard, member) in of.take_own_changed(now) {
-            let member = Some(member);
+        for (shard, member) in of.take_outdated(now) {
             self.outside.order(shard, ChildOrder::Reread { server, member });
         }
     }

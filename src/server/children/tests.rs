@@ -51,10 +51,6 @@ enum Act {
     },
     Reread {
         shard: u16,
-    },
-    /// The lists of this client's own child.
-    RereadOf {
-        shard: u16,
         member: u64,
     },
     Retire {
@@ -228,10 +224,7 @@ impl Outside for Outsiders {
                 uri,
                 is_wanted,
             },
-            ChildOrder::Reread { member: None, .. } => Act::Reread { shard },
-            ChildOrder::Reread {
-                member: Some(member), ..
-            } => Act::RereadOf {
+            ChildOrder::Reread { member, .. } => Act::Reread {
                 shard,
                 member: member.0,
             },
@@ -407,6 +400,20 @@ fn shared() -> PoolSettings {
         mode: PoolMode::Shared,
         ..PoolSettings::default()
     }
+}
+
+/// A child has said once more that it has so many tools.
+fn listed(member: u64, tools: usize) -> ChildNewsEvent {
+    let (introduction, lists) = introduced(tools);
+    ChildNewsEvent::Listed {
+        member: MemberKey(member),
+        introduction: Box::new(introduction),
+        lists: Box::new(lists),
+    }
+}
+
+fn reread(shard: u16, member: u64) -> Act {
+    Act::Reread { shard, member }
 }
 
 /// What a child with so many tools says of itself.

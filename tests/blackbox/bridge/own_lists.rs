@@ -67,6 +67,23 @@ fn a_client_is_served_what_its_own_child_has() {
 }
 
 #[test]
+fn a_child_that_tells_of_no_changes_is_asked_again() {
+    for actions in [["mcp:[secretive]"], ["mcp:[secretive,modern]"]] {
+        let pool = "mode=session,list_ttl=1s";
+        let front = Front::with(&actions, pool, &["--shards", "2"]);
+        let mut client = front.legacy();
+        let mut other = front.legacy();
+        let before = tools(&mut other);
+        told(&mut other, act(["count"]));
+        add(&mut client, "extra");
+        client.notification(CHANGED);
+        assert!(tools(&mut client).contains(&"extra".to_owned()));
+        assert_eq!(tools(&mut other), before);
+        other.assert_quiet();
+    }
+}
+
+#[test]
 fn what_a_client_has_goes_with_its_child() {
     let front = sessions(&["mcp"], &[]);
     let mut client = front.legacy();

@@ -262,12 +262,20 @@ fn the_clients_progress_tokens_are_not_the_childs() {
 
 #[test]
 fn lists_without_end_end() {
-    for option in ["endless", "repeat"] {
-        let front = Front::of(&[&format!("mcp:[{option}]")], "max=1");
+    for (option, limit) in [
+        ("endless", "limit=64 pages"),
+        ("repeat", "limit=a cursor that it has given before"),
+    ] {
+        let mut front = Front::of(&[&format!("mcp:[{option}]")], "max=1");
         let mut client = front.legacy();
         let names = names_of(&mut client, "tools/list", "tools");
         assert!((3..=65).contains(&names.len()), "{names:?}");
         assert_eq!(client.text_of("page-2", json!({})), "page-2");
+        eventually("the log says so", || {
+            let said = front.weir().stderr();
+            let mut lines = said.lines();
+            lines.any(|line| line.contains("is longer than what is read") && line.contains(limit))
+        });
     }
 }
 

@@ -79,6 +79,9 @@ impl Server {
         if self.options.is_bare {
             return json!({"tools": {}});
         }
+        if self.options.is_secretive {
+            return json!({"tools": {"listChanged": false}, "prompts": {}});
+        }
         json!({
             "tools": {"listChanged": true},
             "prompts": {"listChanged": true},

@@ -9,6 +9,7 @@
 //! | `revision:NAME` | it answers in this revision, whatever was asked for |
 //! | `instructions:TEXT` | its instructions |
 //! | `bare` | it has tools and nothing else |
+//! | `secretive` | it has tools and prompts, and tells nobody when they change |
 //! | `pages:N` | the list of tools has so many pages, else two |
 //! | `endless` | every page of the list of tools names another one |
 //! | `repeat` | the second page of the list of tools names itself as the next one |
@@ -95,6 +96,7 @@ struct Options {
     revision: Option<String>,
     instructions: Option<String>,
     is_bare: bool,
+    is_secretive: bool,
     pages: Option<usize>,
     is_endless: bool,
     is_repeating: bool,
@@ -119,6 +121,7 @@ impl Options {
                 "revision" => options.revision = Some(value.to_owned()),
                 "instructions" => options.instructions = Some(value.to_owned()),
                 "bare" => options.is_bare = true,
+                "secretive" => options.is_secretive = true,
                 "pages" => options.pages = Some(value.parse().unwrap()),
                 "endless" => options.is_endless = true,
                 "repeat" => options.is_repeating = true,

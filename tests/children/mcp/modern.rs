@@ -121,6 +121,9 @@ impl Server {
 
     pub(super) fn tell_tools_changed(&self) {
         const METHOD: &str = "notifications/tools/list_changed";
+        if self.options.is_secretive {
+            return;
+        }
         if !self.is_modern() {
             return self.notify(METHOD, &json!({}));
         }

@@ -195,15 +195,6 @@ fn a_silent_session_ends_with_its_child() {
     assert!(acts.contains(&Act::EndSession(session(1))), "{acts:?}");
 }
 
-fn listed(member: u64, tools: usize) -> ChildNewsEvent {
-    let (introduction, lists) = introduced(tools);
-    ChildNewsEvent::Listed {
-        member: MemberKey(member),
-        introduction: Box::new(introduction),
-        lists: Box::new(lists),
-    }
-}
-
 #[test]
 fn lists_of_a_clients_own_child_are_nobody_elses() {
     let mut rig = sessions(PoolSettings::default());
@@ -212,9 +203,12 @@ fn lists_of_a_clients_own_child_are_nobody_elses() {
     rig.news(0, 0, changed());
     rig.news(0, 0, changed());
     let acts = rig.pass(Duration::from_secs(1));
-    assert_eq!(count(&acts, |act| matches!(act, Act::Reread { .. })), 0);
-    let own = Act::RereadOf { shard: 0, member: 1 };
-    assert_eq!(count(&acts, |act| *act == own), 1, "{acts:?}");
+    let rereads = |acts: &[Act]| count(acts, |act| matches!(act, Act::Reread { .. }));
+    assert_eq!(
+        (rereads(&acts), acts.contains(&reread(0, 1))),
+        (1, true),
+        "{acts:?}"
+    );
     // As they were: nobody is told anything.
     rig.news(0, 0, listed(1, 1));
     assert!(rig.acts().is_empty());
@@ -236,7 +230,7 @@ fn a_child_whose_lists_change_before_somebody_gets_it_is_asked_then() {
     rig.news(0, 0, changed());
     rig.news(0, 0, wanted(1));
     let acts = rig.acts();
-    assert!(acts.contains(&Act::RereadOf { shard: 0, member: 1 }), "{acts:?}");
+    assert!(acts.contains(&reread(0, 1)), "{acts:?}");
     rig.news(0, 0, listed(1, 3));
     rig.acts();
     let own = rig.outsiders.0.borrow().own.clone();

@@ -179,10 +179,7 @@ impl<R: ShardRing> Shard<R> {
                 });
             }
             ChildOrder::Reread { server, member } => {
-                self.drive(server, |children, now, _| match member {
-                    Some(member) => children.reread_lists_of(member, now),
-                    None => children.reread_lists(now),
-                });
+                self.drive(server, |children, now, _| children.reread_lists(member, now));
             }
             ChildOrder::Refuse { server, refusal } => {
                 self.drive(server, |children, _, _| children.refuse(refusal));
