@@ -107,6 +107,7 @@
 //! |---|---|
 //! | describe a tool, its hints, results and errors | [`Tool`], [`ToolOutput`], [`Structured`], [`ToolError`] |
 //! | report progress, log, ask the user or the client's model | [`CallContext`], [`Elicit`], [`Sample`] |
+//! | know who calls | [`Caller`], [`FromClient`] |
 //! | serve resources and prompts, and complete their arguments | [`Resource`], [`ResourceTemplate`], [`Prompt`] |
 //! | change tools while the server runs | [`ServerHandle`] |
 //! | configure, start, watch and drain a server | [`ServerBuilder`], [`options`], [`Server`] |
@@ -193,20 +194,22 @@ pub use launcher::launcher;
 pub use metrics::Report;
 pub use registry::{
     APP_MIME_TYPE, Annotations, AppError, AppSettings, Ask, BlockingContext, COMPLETION_VALUES_MAX,
-    CacheScope, Caching, CallContext, Cancellation, ClientCapabilities, Completion, CompletionRequest,
-    Content, ContentAnnotations, ContentBlock, DerivedSchema, Elicit, ElicitAnswer, Execution,
-    ExplicitSchema, ForClient, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents, IntoMessages,
-    IntoOutput, ListRequest, ListRoots, ListUpdates, LogLevel, Meta, MetaKeyError, NoArguments, ParamHeader,
-    ParamHeaderError, ParamKind, PendingAnswer, Progress, Prompt, PromptArgument, PromptArguments,
-    PromptBuilder, PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, Question, QuestionMethod,
-    QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError, Resource,
-    ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLink, ResourceLister,
-    ResourcePage, ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent,
-    SchemaError, ServerHandle, Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex,
-    TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput,
-    ToolVisibility, UnknownArguments, Updates, UrlElicit, Violation, Violations, unportable_input,
+    CacheScope, Caching, CallContext, Caller, CallerSession, Cancellation, ClientCapabilities, ClientInfo,
+    Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock, DerivedSchema, Elicit,
+    ElicitAnswer, Execution, ExplicitSchema, ForClient, FromClient, HeaderFault, Icon, IconTheme,
+    IncludeContext, IntoCompletion, IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots,
+    ListUpdates, LogLevel, Meta, MetaKeyError, NoArguments, ParamHeader, ParamHeaderError, ParamKind,
+    PendingAnswer, Principal, Progress, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptIndex,
+    PromptInfo, PromptMessage, PromptOutput, Property, Question, QuestionMethod, QuestionRequest, ReadOutput,
+    Registrable, Registry, RegistryBuilder, RegistryError, Resource, ResourceBuilder, ResourceContents,
+    ResourceIndex, ResourceInfo, ResourceLink, ResourceLister, ResourcePage, ResourceTemplate,
+    ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent, SchemaError, ServerHandle,
+    Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex, TextFormat, TextTypeError,
+    Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput, ToolVisibility, TraceContext,
+    Transport, UnknownArguments, Updates, UrlElicit, Violation, Violations, unportable_input,
     unportable_output,
 };
+pub use ring::{Credentials, Peer};
 pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};
 pub use units::ShardId;
 

@@ -75,7 +75,12 @@ impl Example {
     }
 
     /// The result of a request that needs no session.
-    fn result_in(&self, revision: &str, method: &str, mut params: Value) -> Value {
+    fn result_in(&self, revision: &str, method: &str, params: Value) -> Value {
+        self.result_with("", revision, method, params)
+    }
+
+    /// The same with these lines in the head.
+    fn result_with(&self, fields: &str, revision: &str, method: &str, mut params: Value) -> Value {
         if revision == NEWEST && params.get("_meta").is_none() {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": revision,
@@ -89,7 +94,7 @@ impl Example {
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\nConnection: close\r\n\
              Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\nMcp-Method: {method}\r\n\
-             {name}Content-Length: {}\r\n\r\n{body}",
+             {name}{fields}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut connection = TcpStream::connect(authority).unwrap();
@@ -158,6 +163,59 @@ fn hello_greets_and_drains() {
         json!({"name": "hello", "version": "1.0.0"})
     );
     assert!(hello.terminate());
+}
+
+#[test]
+fn tenants_are_told_apart_and_stdio_is_known() {
+    let tenants = Example::start("tenants", &["127.0.0.1:0"]);
+    let refused = tenants.result_of("tools/call", json!({"name": "note", "arguments": {"note": "a"}}));
+    assert_eq!(refused["content"][0]["text"], "no tenant");
+    let note = |tenant: &str, note: &str| {
+        let params = json!({"name": "note", "arguments": {"note": note}});
+        let fields = format!("X-Tenant: {tenant}\r\n");
+        let result = tenants.result_with(&fields, NEWEST, "tools/call", params);
+        result["content"][0]["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(note("acme", "one"), "one");
+    assert_eq!(note("other", "two"), "two");
+    assert_eq!(note("acme", "three"), "one\nthree");
+    let who = tenants.call("who_am_i", json!({}));
+    assert!(
+        who.starts_with("somebody, which speaks 2026-07-28 over Http from 127.0.0.1:"),
+        "{who}"
+    );
+    assert!(tenants.terminate());
+
+    let mut child = Command::new(path("tenants"))
+        .arg("stdio")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let info = json!({"name": "a terminal", "version": "0.1"});
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+    let calls = [
+        json!({"name": "note", "arguments": {"note": "four"}}),
+        json!({"name": "who_am_i", "arguments": {}}),
+    ];
+    writeln!(
+        input,
+        "{}",
+        json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
+    )
+    .unwrap();
+    for (params, id) in calls.into_iter().zip(1..) {
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        writeln!(input, "{call}").unwrap();
+    }
+    drop(input);
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(said.contains(r#""text":"four""#), "{said}");
+    let who = "a terminal 0.1, which speaks 2025-06-18 over Stdio from its own process";
+    assert!(said.contains(who), "{said}");
 }
 
 #[test]

@@ -84,6 +84,19 @@ fn http(request: Vec<u8>) -> Warm {
     Warm::new(rig, peer, request, ECHOED)
 }
 
+fn told(request: Vec<u8>) -> Warm {
+    let rig = Rig::with_caller();
+    let peer = rig.connect();
+    Warm::new(rig, peer, request, ECHOED)
+}
+
+fn told_session() -> Warm {
+    let mut rig = Rig::with_caller();
+    let peer = rig.connect();
+    let session = new_session(&mut rig, &peer);
+    Warm::new(rig, peer, legacy_echo(&session), ECHOED)
+}
+
 fn forwarded(request: Vec<u8>) -> Warm {
     let rig = Rig::with_child();
     let peer = rig.connect();
@@ -114,6 +127,16 @@ fn stream(request: Vec<u8>) -> Warm {
 #[bench::legacy(http(legacy_echo("")))]
 #[bench::session(session())]
 fn echo(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+// The tool looks at who calls it, and reads a header.
+#[library_benchmark]
+#[bench::modern(told(modern_echo()))]
+#[bench::legacy(told(legacy_echo("")))]
+#[bench::session(told_session())]
+fn echo_with_caller(mut warm: Warm) -> Warm {
     counted(|| (0..ROUNDS).for_each(|_| warm.round()));
     warm
 }
@@ -196,5 +219,5 @@ fn life_cycle(mut sessions: Sessions) -> Sessions {
 
 library_benchmark_group!(
     name = through_a_shard;
-    benchmarks = echo, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
+    benchmarks = echo, echo_with_caller, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
 );

@@ -5,8 +5,8 @@
 
 use crate::jsonrpc::{Document, Id, RequestId, Scratch, Value};
 use crate::registry::{
-    Asking, CallContext, ClientCapabilities, ClientFacts, LogLevel, Operation, ShardRegistry, StartError,
-    Started,
+    Asking, CallContext, CallerSession, CallerSource, ClientCapabilities, ClientFacts, ClientSource,
+    HeaderSource, LogLevel, MetaSource, Operation, ShardRegistry, StartError, Started, Transport,
 };
 
 use crate::mcp::binding::Binding;
@@ -55,6 +55,10 @@ pub(super) struct Requester<'s> {
     /// Whether the request came on a channel.
     pub(super) is_on_channel: bool,
     pub(super) progress_token: Option<Id<'s>>,
+    /// The name and version that it gives in the request.
+    pub(super) client: Option<(&'s str, &'s str)>,
+    /// Whether the request has `_meta`.
+    pub(super) has_meta: bool,
     pub(super) log_level: Option<LogLevel>,
     /// Whether the answer may be a stream. In a batch it may not.
     pub(super) has_stream: bool,
@@ -201,6 +205,31 @@ impl<'s> Work<'s> {
             log_level: requester.log_level.filter(|_| is_heard),
             asking: self.asking(),
             answers: self.call.answers().cloned().map(Box::new),
+        }
+    }
+
+    /// What a call is given to know about who made it, as far as the message says so.
+    #[inline]
+    pub fn caller(&self) -> CallerSource<'_> {
+        let requester = &self.call.requester;
+        CallerSource {
+            revision: requester.revision.as_str(),
+            transport: Transport::Http,
+            peer: None,
+            principal: requester.principal,
+            session: requester
+                .conversation
+                .map(|SessionToken(token)| CallerSession(token)),
+            client: match requester.client {
+                Some((name, version)) => ClientSource::Said { name, version },
+                None => ClientSource::Unsaid,
+            },
+            meta: if requester.has_meta {
+                MetaSource::of(self.document.text(), || self.param(&["_meta"]))
+            } else {
+                MetaSource::Absent
+            },
+            headers: HeaderSource::Unread,
         }
     }
 

@@ -31,9 +31,9 @@ pub enum Step<'s> {
     /// An array with calls to run one after another (2025-03-26 only); all other messages in it are answered already.
     Batch(Batch),
     /// A client that starts to listen (2026-07-28).
-    Listen(Listen),
+    Listen(Box<Listen>),
     /// A client that waits for the result of a task (2025-11-25).
-    AwaitTask(AwaitTask),
+    AwaitTask(Box<AwaitTask>),
 }
 
 impl Protocol {

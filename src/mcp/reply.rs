@@ -32,14 +32,14 @@ pub enum ReplyKind {
 
 /// The outline of an answer; its body was appended to `out`.
 #[must_use = "a reply is what the client waits for"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The kind of the answer.
     pub kind: ReplyKind,
     /// Whether a JSON body was appended.
     pub has_body: bool,
-    /// The id of a session that was just made.
-    pub session: Option<SessionId>,
+    /// The id of a session that was just made. Hardly any answer has one, and every answer is moved a few times.
+    pub session: Option<Box<SessionId>>,
     /// When to try again, if the request cannot be served now.
     pub retry_after_seconds: Option<u64>,
     /// The labels that metrics count the answer under.
@@ -82,7 +82,7 @@ impl Reply {
     }
 
     /// A body that answers control, counted under these labels.
-    pub const fn of_control(labels: Labels) -> Self {
+    pub fn of_control(labels: Labels) -> Self {
         Self {
             labels,
             ..Self::answered()
@@ -106,7 +106,7 @@ impl Reply {
     }
 
     /// An answer that says no more than its kind.
-    pub(super) const fn without_body(kind: ReplyKind) -> Self {
+    pub(super) fn without_body(kind: ReplyKind) -> Self {
         Self {
             has_body: false,
             ..Self::with_body(kind)

@@ -3,7 +3,7 @@
 use crate::wire::http1::{Field, FieldLines};
 
 use crate::mcp::revision::{Era, Revision};
-use crate::mcp::sessions::{OpenSession, Principal, SessionToken};
+use crate::mcp::sessions::{OpenSession, Principal, SessionId, SessionToken};
 use crate::mcp::time::UnixSeconds;
 
 /// The `Mcp-Param-*` fields of a head. They are looked at only for tools that declare such headers.
@@ -80,6 +80,18 @@ impl<'a> RequestContext<'a> {
     /// The field of this whole name, in any case, if the message came with a head. Walks the head.
     pub fn header(&self, name: &str) -> Option<Field<'a>> {
         self.head().map(|head| head.params.find(name))
+    }
+
+    /// All fields, if the message came with a head.
+    pub fn lines(&self) -> Option<FieldLines<'a>> {
+        self.head().map(|head| head.params.0)
+    }
+
+    /// What the client has said of itself by `initialize`, if the message came with the id of its session, which was
+    /// opened: a [`ClientText`](crate::registry::ClientText).
+    pub fn client_text(&self) -> &'a [u8] {
+        let id = self.head().and_then(|head| head.session_id.value());
+        id.map_or(&[], SessionId::client_text)
     }
 
     /// The channel, if it came on one.

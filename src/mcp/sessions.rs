@@ -4,16 +4,8 @@ use std::fmt;
 
 use crate::mcp::revision::Revision;
 use crate::mcp::time::UnixSeconds;
-use crate::registry::ClientCapabilities;
-
-/// The owner of a session: a digest of the authenticated identity, all zero without authentication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Principal(pub [u8; 16]);
-
-impl Principal {
-    /// The principal of every client without authentication.
-    pub const ANONYMOUS: Self = Self([0; 16]);
-}
+pub use crate::registry::Principal;
+use crate::registry::{CLIENT_TEXT_BYTES_MAX, ClientCapabilities, ClientText};
 
 /// A legacy session: what was agreed in `initialize`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +48,12 @@ pub struct SessionId {
 
 impl SessionId {
     /// The longest id.
-    pub const BYTES_MAX: usize = 160;
+    pub const BYTES_MAX: usize = Self::SEALED_BYTES + CLIENT_TEXT_BYTES_MAX;
+    /// The sealed part of one that was minted here. Behind it stands what the client has said of itself.
+    pub const SEALED_BYTES: usize = 96;
 
     /// An id of these characters; `None` if it is empty, too long or has other than visible ASCII characters.
+    #[cfg(any(test, feature = "internals"))]
     pub fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::BYTES_MAX];
         if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
@@ -67,6 +62,21 @@ impl SessionId {
         bytes.get_mut(..text.len())?.copy_from_slice(text);
         let len = u8::try_from(text.len()).ok()?;
         Some(Self { bytes, len })
+    }
+
+    /// An id of a sealed part and what its client has said of itself.
+    pub fn of_parts(sealed: &[u8; Self::SEALED_BYTES], client: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::BYTES_MAX];
+        let (front, rest) = bytes.split_first_chunk_mut()?;
+        *front = *sealed;
+        rest.get_mut(..client.len())?.copy_from_slice(client);
+        let len = u8::try_from(sealed.len() + client.len()).ok()?;
+        Some(Self { bytes, len })
+    }
+
+    /// What the client has said of itself, by an id that was opened: a [`ClientText`].
+    pub fn client_text(id: &[u8]) -> &[u8] {
+        id.get(Self::SEALED_BYTES..).unwrap_or_default()
     }
 
     /// The id as a header value.
@@ -99,11 +109,16 @@ pub enum EndSession {
 
 /// Mints, opens and ends legacy sessions.
 pub trait Sessions {
-    /// A new session's id.
+    /// The id of a new session, whose client says so of itself.
     ///
     /// # Errors
     /// Fails when the system gives no randomness.
-    fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable>;
+    fn mint(
+        &self,
+        session: &Session,
+        client: &ClientText,
+        now: UnixSeconds,
+    ) -> Result<SessionId, SessionUnavailable>;
 
     /// The session with this id, if it exists, has not ended or expired and belongs to `principal`. Called once per
     /// legacy request that names a session.

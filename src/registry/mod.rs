@@ -122,6 +122,7 @@
 
 mod app;
 mod asking;
+mod caller;
 mod content;
 mod describing;
 mod icon;
@@ -154,6 +155,14 @@ pub use asking::roots::{ListRoots, Root};
 pub use asking::sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use asking::server_handle::{Draft, Edited, RegistryEdit, ServerHandle, ServerLink};
 pub use asking::tool_error::{ForClient, ToolError};
+pub use caller::client_info::{CLIENT_TEXT_BYTES_MAX, ClientInfo, ClientText};
+pub use caller::facts::{CallerFacts, CallerSource, ClientSource, HeaderSource, MetaSource};
+pub use caller::from_client::FromClient;
+pub use caller::headers::{HeaderFault, HeaderNames};
+pub use caller::identity::{CallerSession, Principal, Transport};
+pub use caller::origin::Origin;
+pub use caller::trace::TraceContext;
+pub use caller::view::Caller;
 pub use content::{ContentAnnotations, ContentBlock, ResourceContents, ResourceLink, Role};
 pub(crate) use describing::catalog::NoSuchArgument;
 pub use describing::catalog::Registry;

@@ -1,5 +1,8 @@
 //! Operations of registered things, and all that is told apart by their kind outside the code of a feature.
 
+use std::sync::Arc;
+
+use super::caller::headers::HeaderNames;
 use super::describing::catalog::Registry;
 use super::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, ServerIndex, TemplateIndex, ToolIndex,
@@ -101,6 +104,36 @@ impl Operation {
 }
 
 impl Registry {
+    /// The headers that the function of an operation reads, if there are any.
+    #[inline]
+    pub(crate) fn headers_read_by(&self, operation: Operation) -> Option<&Arc<HeaderNames>> {
+        let own = self.inner();
+        match operation {
+            Operation::Tool(index) => own.tools.get(index.as_usize())?.reads.as_ref(),
+            Operation::Resource(index) => own.resources.get(index.as_usize())?.reads.as_ref(),
+            Operation::Template(index) => own.templates.get(index.as_usize())?.reads.as_ref(),
+            Operation::ResourceList(index) => own.listers.get(index.as_usize())?.reads.as_ref(),
+            Operation::Prompt(index) => own.prompts.get(index.as_usize())?.reads.as_ref(),
+            Operation::Completion(index) => own.completers.get(index.as_usize())?.reads.as_ref(),
+        }
+    }
+
+    /// The names of all headers that anything reads, some perhaps twice.
+    pub(crate) fn headers_read(&self) -> impl Iterator<Item = &str> {
+        let own = self.inner();
+        let tools = own.tools.iter().map(|entry| &entry.reads);
+        let resources = own.resources.iter().map(|entry| &entry.reads);
+        let templates = own.templates.iter().map(|entry| &entry.reads);
+        let listers = own.listers.iter().map(|entry| &entry.reads);
+        let prompts = own.prompts.iter().map(|entry| &entry.reads);
+        let all = tools
+            .chain(resources)
+            .chain(templates)
+            .chain(listers)
+            .chain(prompts);
+        all.flatten().flat_map(|names| names.iter())
+    }
+
     /// The server that an operation goes to, if that is another program.
     #[inline]
     pub(crate) fn server_of(&self, operation: Operation) -> Option<ServerIndex> {

@@ -7,8 +7,9 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Who is at the other end.
+/// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer {
     /// A client with an address.
     Internet(SocketAddr),
@@ -16,9 +17,8 @@ pub enum Peer {
     Process(Credentials),
 }
 
-/// The process that connected, as it was then (`SO_PEERCRED`, unix(7)). The kernel keeps it with the socket, so that a
-/// connection costs no memory for it here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The process that connected, as it was then (`SO_PEERCRED`, unix(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// The process; 0 if it is not visible from here, as from another container.
     pub pid: i32,

@@ -39,6 +39,8 @@
 
 mod accounts;
 mod builder;
+#[cfg(test)]
+mod caller_tests;
 mod cause;
 mod children;
 mod failure;

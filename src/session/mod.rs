@@ -5,6 +5,9 @@
 //! only ended sessions, and only until their ids expire. Ids are not credentials: the principal is established
 //! elsewhere, and an id works for the principal for which it was made and for nobody else.
 //!
+//! Behind what is sealed an id says in plain text what its client said of itself, so that tools can be told; the seal
+//! covers that, too.
+//!
 //! This module has no clock (`now` is passed in) and no I/O but the system's randomness.
 //! Invariant: an id that was tampered with, cut, extended, sealed by another key, expired, ended or made for
 //! another principal is unknown, and clients cannot tell these cases apart.
@@ -44,6 +47,7 @@ use tombstones::Tombstones;
 
 use crate::mcp::{Principal, Session, SessionId, SessionUnavailable, UnixSeconds};
 use crate::metrics::TombstoneFigures;
+use crate::registry::ClientText;
 
 /// Limits of sealed sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,19 +109,21 @@ impl SealedSessions {
         &self,
         ids: &mut ShardIds,
         session: &Session,
+        client: &ClientText,
         now: UnixSeconds,
     ) -> Result<SessionId, SessionUnavailable> {
         let random = ids.random.take().ok_or(SessionUnavailable)?;
-        let (text, plain) = self.seal.seal(&random, session, now).ok_or(SessionUnavailable)?;
-        ids.opened.insert(&text, plain);
-        SessionId::new(&text).ok_or(SessionUnavailable)
+        let sealed = self.seal.seal(&random, session, client.as_bytes(), now);
+        let (text, plain) = sealed.ok_or(SessionUnavailable)?;
+        ids.opened.insert(&text, client.as_bytes(), plain);
+        SessionId::of_parts(&text, client.as_bytes()).ok_or(SessionUnavailable)
     }
 
     fn open(&self, ids: &mut ShardIds, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Plain> {
-        let text = id.try_into().ok()?;
-        let plain = match ids.opened.find(text) {
+        let (text, client) = id.split_first_chunk()?;
+        let plain = match ids.opened.find(text, client) {
             Some(plain) => *plain,
-            None => self.open_unknown(ids, text)?,
+            None => self.open_unknown(ids, text, client)?,
         };
         let is_valid = plain.session.principal == principal
             && now < self.expiry(&plain)
@@ -126,17 +132,17 @@ impl SealedSessions {
     }
 
     #[cold]
-    fn open_unknown(&self, ids: &mut ShardIds, text: &[u8; TEXT_BYTES]) -> Option<Plain> {
-        let plain = self.seal.open(text)?;
-        ids.opened.insert(text, plain);
+    fn open_unknown(&self, ids: &mut ShardIds, text: &[u8; TEXT_BYTES], client: &[u8]) -> Option<Plain> {
+        let plain = self.seal.open(text, client)?;
+        ids.opened.insert(text, client, plain);
         Some(plain)
     }
 
     /// Ends a session that was opened by `id`.
     fn end(&self, ids: &mut ShardIds, id: &[u8], plain: &Plain, now: UnixSeconds) {
         self.tombstones.insert(plain.token, self.expiry(plain), now);
-        if let Ok(text) = id.try_into() {
-            ids.opened.remove(text);
+        if let Some((text, client)) = id.split_first_chunk() {
+            ids.opened.remove(text, client);
         }
     }
 

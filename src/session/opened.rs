@@ -8,6 +8,7 @@
 //! them were right.
 
 use super::seal::{Plain, TEXT_BYTES};
+use crate::registry::CLIENT_TEXT_BYTES_MAX;
 
 /// The number of places of a table that holds anything; it doubles from here.
 const PLACES_MIN: usize = 64;
@@ -22,12 +23,14 @@ pub(super) struct OpenedIds {
 
 struct Opened {
     text: [u8; TEXT_BYTES],
+    /// What stands behind it.
+    client: Box<[u8]>,
     plain: Plain,
 }
 
 impl OpenedIds {
-    /// The bytes that each of them takes.
-    pub(super) const ENTRY_BYTES: usize = size_of::<Option<Opened>>();
+    /// The bytes that each of them takes, if its client has said as much of itself as it may.
+    pub(super) const ENTRY_BYTES: usize = size_of::<Option<Opened>>() + CLIENT_TEXT_BYTES_MAX;
 
     /// Remembers at most `ids_max`, which is rounded down to a power of two.
     pub(super) fn new(ids_max: usize) -> Self {
@@ -39,24 +42,29 @@ impl OpenedIds {
         }
     }
 
-    /// The session that this text opened to.
-    pub(super) fn find(&self, text: &[u8; TEXT_BYTES]) -> Option<&Plain> {
+    /// The session that this text opened to, together with what the client said behind it.
+    pub(super) fn find(&self, text: &[u8; TEXT_BYTES], client: &[u8]) -> Option<&Plain> {
         let opened = self.places.get(self.place(text))?.as_ref()?;
-        is_same(&opened.text, text).then_some(&opened.plain)
+        // What a client said is no secret.
+        (is_same(&opened.text, text) && *opened.client == *client).then_some(&opened.plain)
     }
 
     /// Remembers what a text opened to.
-    pub(super) fn insert(&mut self, text: &[u8; TEXT_BYTES], plain: Plain) {
+    pub(super) fn insert(&mut self, text: &[u8; TEXT_BYTES], client: &[u8], plain: Plain) {
         // With one place for an id, a table that is a quarter full has about one in eight of them displaced.
         if self.len >= self.places.len() / 4 {
             self.grow();
         }
-        self.put(Opened { text: *text, plain });
+        self.put(Opened {
+            text: *text,
+            client: client.into(),
+            plain,
+        });
     }
 
     /// Forgets a text.
-    pub(super) fn remove(&mut self, text: &[u8; TEXT_BYTES]) {
-        if self.find(text).is_some() {
+    pub(super) fn remove(&mut self, text: &[u8; TEXT_BYTES], client: &[u8]) {
+        if self.find(text, client).is_some() {
             let at = self.place(text);
             if let Some(place) = self.places.get_mut(at) {
                 *place = None;
@@ -139,22 +147,22 @@ mod tests {
     }
 
     fn found(ids: &OpenedIds, number: u64) -> Option<u64> {
-        ids.find(&text(number)).map(|plain| plain.issued.0)
+        ids.find(&text(number), b"").map(|plain| plain.issued.0)
     }
 
     #[test]
     fn every_character_counts() {
         let mut ids = OpenedIds::new(64);
-        ids.insert(&text(1), plain(1));
+        ids.insert(&text(1), b"", plain(1));
         assert_eq!(found(&ids, 1), Some(1));
         for at in 0..TEXT_BYTES {
             let mut other = text(1);
             other[at] ^= 1;
-            assert!(ids.find(&other).is_none(), "{at}");
-            ids.remove(&other);
+            assert!(ids.find(&other, b"").is_none(), "{at}");
+            ids.remove(&other, b"");
         }
         assert_eq!(found(&ids, 1), Some(1));
-        ids.remove(&text(1));
+        ids.remove(&text(1), b"");
         assert_eq!((found(&ids, 1), ids.len), (None, 0));
     }
 
@@ -163,7 +171,7 @@ mod tests {
         for (ids_max, places) in [(0, 0), (1, 1), (3, 2), (1_000, 512)] {
             let mut ids = OpenedIds::new(ids_max);
             for number in 0..5_000 {
-                ids.insert(&text(number), plain(number));
+                ids.insert(&text(number), b"", plain(number));
                 let is_there = found(&ids, number) == Some(number);
                 assert_eq!(is_there, ids_max > 0, "what came last is remembered");
             }
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn most_of_few_are_there() {
         let mut ids = OpenedIds::new(4_096);
-        (0..1_000).for_each(|number| ids.insert(&text(number), plain(number)));
+        (0..1_000).for_each(|number| ids.insert(&text(number), b"", plain(number)));
         let there = (0..1_000).filter(|number| found(&ids, *number).is_some()).count();
         assert!(there > 800, "{there} of 1000");
         assert!(ids.places.len() <= 4_096);

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   format 1 │ key id 2 │ nonce 12 │ sealed 41: revision 1, capabilities 2, issued 6, principal 16, token 16 │ tag 16
+//!   and, if the client said what it is, in plain text: ~name~version
 //! ```
 //!
 //! An id is 72 bytes, AES-128-GCM-SIV (RFC 8452) over the sealed part with format and key id as associated data, and
-//! then base64url: 96 characters, of which the first four are the same for all of a key's ids. Should two ids ever have
+//! then base64url: 96 characters, of which the first four are the same for all of a key's ids. What the client said of
+//! itself, at most 64 characters of visible ASCII behind these, is associated data as well: an id with another text
+//! there is unknown. Should two ids ever have
 //! the same random nonce, nothing is lost: the construction is misuse-resistant, and their tokens still differ. With
 //! the processor's instructions for AES it takes a fifth of the instructions that XChaCha20-Poly1305 takes for a text
 //! this short; that was format 1, which is unknown now. A tombstone remembers the token. Nothing here allocates.
@@ -18,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::key::SessionKey;
 use crate::mcp::{ClientCapabilities, Era, Principal, Revision, Session, SessionId, UnixSeconds};
+use crate::registry::CLIENT_TEXT_BYTES_MAX;
 
 const FORMAT: u8 = 2;
 const HEAD_BYTES: usize = 3;
@@ -31,7 +35,9 @@ const KEY_BYTES: usize = 16;
 const PURPOSE: &[u8] = b"weir session ids";
 
 const _: () = assert!(ID_BYTES.is_multiple_of(3), "every character of an id must count");
-const _: () = assert!(TEXT_BYTES <= SessionId::BYTES_MAX);
+const _: () = assert!(TEXT_BYTES == SessionId::SEALED_BYTES && SessionId::BYTES_MAX <= 160);
+/// Format, key id and what the client said.
+const ASSOCIATED_BYTES_MAX: usize = HEAD_BYTES + CLIENT_TEXT_BYTES_MAX;
 
 /// Characters of an id.
 pub(super) const TEXT_BYTES: usize = ID_BYTES / 3 * 4;
@@ -76,11 +82,12 @@ impl Seal {
         }
     }
 
-    /// The text of a session that begins now, and the session as the text opens.
+    /// The text of a session that begins now, without what its `client` said, and the session as both open.
     pub(super) fn seal(
         &self,
         random: &[u8; RANDOM_BYTES],
         session: &Session,
+        client: &[u8],
         now: UnixSeconds,
     ) -> Option<([u8; TEXT_BYTES], Plain)> {
         let (nonce, token) = random.split_first_chunk::<NONCE_BYTES>()?;
@@ -90,9 +97,11 @@ impl Seal {
             token: token.try_into().ok()?,
         };
         let mut sealed = plain_bytes(&plain)?;
+        let (associated, associated_bytes) = self.associated(client)?;
+        let associated = associated.get(..associated_bytes)?;
         let tag = self
             .cipher
-            .encrypt_inout_detached(&Nonce::from(*nonce), &self.head, sealed.as_mut_slice().into())
+            .encrypt_inout_detached(&Nonce::from(*nonce), associated, sealed.as_mut_slice().into())
             .ok()?;
         let mut id = [0; ID_BYTES];
         let mut at = 0;
@@ -105,8 +114,19 @@ impl Seal {
         Some((text, plain))
     }
 
-    /// The session sealed in this text; `None` if anything at all is wrong with it.
-    pub(super) fn open(&self, text: &[u8; TEXT_BYTES]) -> Option<Plain> {
+    /// What the seal covers beside the session: the head, and what the client said.
+    fn associated(&self, client: &[u8]) -> Option<([u8; ASSOCIATED_BYTES_MAX], usize)> {
+        let mut bytes = [0; ASSOCIATED_BYTES_MAX];
+        let (head, rest) = bytes.split_first_chunk_mut()?;
+        *head = self.head;
+        rest.get_mut(..client.len())?.copy_from_slice(client);
+        Some((bytes, HEAD_BYTES + client.len()))
+    }
+
+    /// The session sealed in this text, behind which stands what its `client` said; `None` if anything at all is wrong
+    /// with either.
+    pub(super) fn open(&self, text: &[u8; TEXT_BYTES], client: &[u8]) -> Option<Plain> {
+        let (associated, associated_bytes) = self.associated(client)?;
         let mut id = [0; ID_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut id).ok()?;
         let (head, rest) = id.get(..length)?.split_first_chunk::<HEAD_BYTES>()?;
@@ -120,7 +140,7 @@ impl Seal {
         self.cipher
             .decrypt_inout_detached(
                 &Nonce::from(*nonce),
-                head,
+                associated.get(..associated_bytes)?,
                 plain.as_mut_slice().into(),
                 &Tag::from(tag),
             )

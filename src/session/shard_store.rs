@@ -17,7 +17,7 @@ use crate::mcp::{
     SessionToken, SessionUnavailable, Sessions, StateRefused, StateSeal, TaskOwner, TaskView, Tasks,
     UnixSeconds,
 };
-use crate::registry::{AnswerError, LogLevel};
+use crate::registry::{AnswerError, ClientText, LogLevel};
 
 /// One shard's view of the store. It dereferences to the store.
 pub struct ShardStore {
@@ -50,8 +50,13 @@ impl std::fmt::Debug for ShardStore {
 }
 
 impl Sessions for ShardStore {
-    fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
-        self.store.mint(&mut self.ids.borrow_mut(), session, now)
+    fn mint(
+        &self,
+        session: &Session,
+        client: &ClientText,
+        now: UnixSeconds,
+    ) -> Result<SessionId, SessionUnavailable> {
+        self.store.mint(&mut self.ids.borrow_mut(), session, client, now)
     }
 
     fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {

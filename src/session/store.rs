@@ -20,7 +20,7 @@ use crate::mcp::{
     UnixSeconds,
 };
 use crate::metrics::TombstoneFigures;
-use crate::registry::{AnswerError, LogLevel};
+use crate::registry::{AnswerError, ClientText, LogLevel};
 
 /// The process's sessions, with their live state. All shards share it.
 #[derive(Debug)]
@@ -120,9 +120,10 @@ impl Store {
         &self,
         ids: &mut ShardIds,
         session: &Session,
+        client: &ClientText,
         now: UnixSeconds,
     ) -> Result<SessionId, SessionUnavailable> {
-        self.sessions.mint(ids, session, now)
+        self.sessions.mint(ids, session, client, now)
     }
 
     pub(super) fn open(
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn ending_a_session_ends_what_is_live_of_it() {
         let store = store(LiveOptions::default());
-        let id = store.mint(&SESSION, NOW).unwrap();
+        let id = store.mint(&SESSION, &ClientText::NONE, NOW).unwrap();
         let opened = open(&store, &id).unwrap();
         store.set_log_level(&opened, LogLevel::Error).unwrap();
         let stream = store.live().open_get_stream(&opened, None).unwrap().stream;
@@ -295,7 +296,7 @@ mod tests {
         let store = store(LiveOptions::default());
         let (tell, ended) = std::sync::mpsc::channel();
         store.on_end(Box::new(move |token| tell.send(token).unwrap()));
-        let ids = [(); 2].map(|()| store.mint(&SESSION, unix_now()).unwrap());
+        let ids = [(); 2].map(|()| store.mint(&SESSION, &ClientText::NONE, unix_now()).unwrap());
         let [lost, left] = [0, 1].map(|at| open(&store, &ids[at]).unwrap().token);
         assert!(!store.is_over(lost));
         store.end_lost(lost);
@@ -317,7 +318,7 @@ mod tests {
             ..LiveOptions::default()
         };
         let store = store(options);
-        let ids = [(); 2].map(|()| store.mint(&SESSION, NOW).unwrap());
+        let ids = [(); 2].map(|()| store.mint(&SESSION, &ClientText::NONE, NOW).unwrap());
         for id in &ids {
             let opened = open(&store, id).unwrap();
             store.set_log_level(&opened, LogLevel::Error).unwrap();

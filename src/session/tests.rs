@@ -8,7 +8,7 @@ use crate::mcp::{
     ClientCapabilities, EndSession, HttpHead, Identity, Options, Principal, Protocol, Reply, ReplyKind,
     RequestContext, Revision, Sessions, Step, Via,
 };
-use crate::registry::Registry;
+use crate::registry::{ClientText, Registry};
 use crate::wire::http1::Field;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -42,7 +42,7 @@ fn later(duration: Duration) -> UnixSeconds {
 #[test]
 fn an_id_is_its_session() {
     let (sessions, session) = (sessions(), session());
-    let id = sessions.mint(&session, NOW).unwrap();
+    let id = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
     let open = sessions.open(id.as_bytes(), session.principal, NOW).unwrap();
     assert_eq!(open.session, session);
     assert_eq!(id.as_bytes().len(), 96);
@@ -52,7 +52,7 @@ fn an_id_is_its_session() {
         self::sessions().open(id.as_bytes(), session.principal, NOW),
         Some(open)
     );
-    let other = sessions.mint(&session, NOW).unwrap();
+    let other = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
     let other = sessions.open(other.as_bytes(), session.principal, NOW).unwrap();
     assert_ne!(other.token, open.token);
 }
@@ -60,31 +60,55 @@ fn an_id_is_its_session() {
 #[test]
 fn every_changed_bit_and_length_is_unknown() {
     let (sessions, session) = (sessions(), session());
-    let id = sessions.mint(&session, NOW).unwrap();
     let is_known = |text: &[u8]| sessions.open(text, session.principal, NOW).is_some();
-    let text = id.as_bytes().to_vec();
-    for at in 0..text.len() {
-        for replacement in *b"AB-_9z~=\xff\0" {
-            let mut changed = text.clone();
-            changed[at] = replacement;
-            assert_eq!(is_known(&changed), changed == text, "{at} {replacement}");
+    let longest = ClientText::of(&"n".repeat(63), None);
+    for client in [ClientText::NONE, ClientText::of("probe", Some("1.0")), longest] {
+        let id = sessions.mint(&session, &client, NOW).unwrap();
+        let text = id.as_bytes().to_vec();
+        for at in 0..text.len() {
+            for replacement in *b"AB-_9z~=\xff\0" {
+                let mut changed = text.clone();
+                changed[at] = replacement;
+                assert_eq!(is_known(&changed), changed == text, "{at} {replacement}");
+            }
+            assert!(!is_known(&text[..at]));
         }
-        assert!(!is_known(&text[..at]));
+        for more in [&b"A"[..], b"=", b"~", b"~A"] {
+            assert!(!is_known(&[&text[..], more].concat()));
+        }
+        assert!(!is_known(
+            &[b' '].into_iter().chain(text.clone()).collect::<Vec<_>>()
+        ));
     }
-    assert!(!is_known(&[&text[..], b"A"].concat()));
-    assert!(!is_known(&[&text[..], b"="].concat()));
-    assert!(!is_known(
-        &[b' '].into_iter().chain(text.clone()).collect::<Vec<_>>()
-    ));
     assert!(!is_known(b"no-such-session"));
     assert!(!is_known(&b"A".repeat(4096)));
     assert!(!is_known(b""));
 }
 
+/// What a client says of itself is no part of its session, but of its id: on every shard, after a restart too.
+#[test]
+fn an_id_says_what_its_client_said() {
+    let (sessions, session) = (sessions(), session());
+    let client = ClientText::of("probe", Some("1.0"));
+    let id = sessions.mint(&session, &client, NOW).unwrap();
+    assert!(id.as_bytes().ends_with(b"~probe~1.0"));
+    assert_eq!(SessionId::client_text(id.as_bytes()), client.as_bytes());
+    let open = sessions.open(id.as_bytes(), session.principal, NOW).unwrap();
+    assert_eq!(open.session, session);
+    for other in [self::sessions(), sessions] {
+        let sealed = &id.as_bytes()[..SessionId::SEALED_BYTES];
+        for text in [sealed.to_vec(), [sealed, b"~other~1.0"].concat()] {
+            assert_eq!(other.open(&text, session.principal, NOW), None);
+            assert_eq!(other.end(&text, session.principal, NOW), EndSession::Unknown);
+        }
+        assert_eq!(other.open(id.as_bytes(), session.principal, NOW), Some(open));
+    }
+}
+
 #[test]
 fn other_keys_and_other_principals_are_strangers() {
     let (sessions, session) = (sessions(), session());
-    let id = sessions.mint(&session, NOW).unwrap();
+    let id = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
     let other_key = sessions_of([8; 32], SessionOptions::default());
     assert_eq!(other_key.open(id.as_bytes(), session.principal, NOW), None);
     assert_eq!(sessions.open(id.as_bytes(), Principal::ANONYMOUS, NOW), None);
@@ -103,7 +127,7 @@ fn ids_expire() {
     };
     let sessions = sessions_of([7; 32], options);
     let session = session();
-    let id = sessions.mint(&session, NOW).unwrap();
+    let id = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
     let is_known = |now| sessions.open(id.as_bytes(), session.principal, now).is_some();
     assert!(is_known(later(HOUR - Duration::from_secs(1))));
     assert!(!is_known(later(HOUR)));
@@ -122,7 +146,7 @@ fn a_remembered_id_is_no_different() {
     let shards = [(); 2].map(|()| ShardStore::new(Arc::clone(&store)));
     let session = session();
     let [minted, opened] = &shards;
-    let id = minted.mint(&session, NOW).unwrap();
+    let id = minted.mint(&session, &ClientText::NONE, NOW).unwrap();
     let known = |principal, now| {
         shards
             .each_ref()
@@ -151,7 +175,7 @@ fn works_where_no_id_may_be_remembered() {
         ..SessionOptions::default()
     };
     let (sessions, session) = (sessions_of([7; 32], options), session());
-    let id = sessions.mint(&session, NOW).unwrap();
+    let id = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
     assert!(sessions.open(id.as_bytes(), session.principal, NOW).is_some());
     assert_eq!(
         sessions.end(id.as_bytes(), session.principal, NOW),
@@ -173,7 +197,7 @@ fn an_ended_session_stays_ended() {
     let mut ended = Vec::new();
     // There is one place for each of 64 random bytes: after so many, some have made room for others.
     while sessions.tombstones().forgotten_total == 0 {
-        let id = sessions.mint(&session, NOW).unwrap();
+        let id = sessions.mint(&session, &ClientText::NONE, NOW).unwrap();
         assert_eq!(sessions.end(id.as_bytes(), principal, NOW), EndSession::Ended);
         assert_eq!(sessions.open(id.as_bytes(), principal, NOW), None);
         assert_eq!(sessions.end(id.as_bytes(), principal, NOW), EndSession::Unknown);
@@ -187,7 +211,7 @@ fn an_ended_session_stays_ended() {
     assert_eq!(back.next(), None, "of the others, all are remembered");
     // An id that has expired does not count as forgotten.
     for _ in 0..1000 {
-        let id = sessions.mint(&session, later(HOUR)).unwrap();
+        let id = sessions.mint(&session, &ClientText::NONE, later(HOUR)).unwrap();
         assert_eq!(
             sessions.end(id.as_bytes(), principal, later(HOUR)),
             EndSession::Ended
@@ -200,7 +224,13 @@ fn an_ended_session_stays_ended() {
 fn ids_are_unguessable() {
     let (sessions, session) = (sessions(), session());
     let ids: Vec<Vec<u8>> = (0..2000)
-        .map(|_| sessions.mint(&session, NOW).unwrap().as_bytes().to_vec())
+        .map(|_| {
+            sessions
+                .mint(&session, &ClientText::NONE, NOW)
+                .unwrap()
+                .as_bytes()
+                .to_vec()
+        })
         .collect();
     let mut bits = 0.0;
     for column in 0..ids[0].len() {

@@ -14,11 +14,14 @@ pub(crate) mod requests;
 mod ring;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use weir::internals::children::ChildrenParts;
 use weir::internals::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, WorkerOptions};
 use weir::internals::mcp::{Identity, Options, Protocol};
@@ -39,7 +42,7 @@ use weir::internals::transport::http::{HealthSlot, HttpLimits};
 use weir::internals::units::{ShardId, TimeLimit};
 use weir::internals::wire::http1::{BodyLimits, HeadLimits};
 use weir::internals::workers::{WorkerSettings, Workers};
-use weir::{Registry, ServerHandle};
+use weir::{CallContext, Registry, ServerHandle, Tool};
 
 use crate::exempt;
 use child::PlayedChild;
@@ -62,6 +65,11 @@ fn steady_clock() -> Instant {
     })
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Echo {
+    message: String,
+}
+
 /// One shard serving `demo`.
 pub(crate) struct Rig {
     network: SimulatedNetwork,
@@ -77,6 +85,24 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let mut tools = Registry::builder();
         weir::demo::register(&mut tools).unwrap();
+        Self::serving(tools.build(), None)
+    }
+
+    /// A shard whose `echo` looks at who calls it, and reads a header.
+    pub(crate) fn with_caller() -> Self {
+        let mut tools = Registry::builder();
+        let echo = Tool::new("echo").reads_header("x-tenant");
+        let echo = echo.run(|call: CallContext, args: Echo| async move {
+            let caller = call.caller();
+            black_box((
+                caller.peer(),
+                caller.session(),
+                caller.client(),
+                caller.header("x-tenant")?,
+            ));
+            Ok(args.message)
+        });
+        tools.add(echo).unwrap();
         Self::serving(tools.build(), None)
     }
 

@@ -19,7 +19,7 @@ use crate::mcp::state::State;
 const EVENT_ID_BYTES_MAX: usize = 128;
 
 /// The result of decoding a GET.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Opening<'a> {
     /// There is no stream; the answer is complete.
     Refused(Reply),

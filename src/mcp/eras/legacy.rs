@@ -5,7 +5,7 @@
 //! given another's session.
 
 use crate::jsonrpc::{Id, Request, Value, write_result};
-use crate::registry::{ClientCapabilities, LogLevel};
+use crate::registry::{ClientCapabilities, ClientText, LogLevel};
 use crate::wire::http1::Field;
 
 use crate::mcp::call::Requester;
@@ -82,6 +82,7 @@ pub(in crate::mcp) fn call<'s>(
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
     let feature = FeatureRequest::read(protocol, request)?;
+    let [meta] = members(request.params, ["_meta"])?;
     let requester = Requester {
         id: request.id,
         revision: context.revision,
@@ -89,7 +90,10 @@ pub(in crate::mcp) fn call<'s>(
         principal: context.principal,
         conversation: context.conversation,
         is_on_channel: context.is_on_channel,
-        progress_token: progress_token(request)?,
+        progress_token: progress_token(request, meta)?,
+        // It has said so by `initialize`.
+        client: None,
+        has_meta: meta.is_some(),
         // The level that the session set is looked up when the call logs something.
         log_level: Some(LogLevel::Debug),
         has_stream: true,
@@ -98,8 +102,10 @@ pub(in crate::mcp) fn call<'s>(
 }
 
 /// `_meta.progressToken`; `null` counts as absent.
-fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failure<'s>> {
-    let [meta] = members(request.params, ["_meta"])?;
+fn progress_token<'s>(
+    request: &Request<'_, 's>,
+    meta: Option<Value<'_, 's>>,
+) -> Result<Option<Id<'s>>, Failure<'s>> {
     let [token] = members(meta, ["progressToken"])?;
     match present(token) {
         None => Ok(None),
@@ -158,13 +164,20 @@ fn initialize<'s>(
         principal: request_context.principal,
     };
     let id = sessions
-        .mint(&session, request_context.now)
+        .mint(&session, &introduced(client_info), request_context.now)
         .map_err(|_| Failure::SessionUnavailable)?;
     write_result(out, request.id, protocol.lists().initialize(session.revision));
     Ok(Reply {
-        session: Some(id),
+        session: Some(Box::new(id)),
         ..Reply::answered()
     })
+}
+
+/// What `clientInfo` says, as far as it says anything: nothing depends on it.
+fn introduced(client_info: Option<Value<'_, '_>>) -> ClientText {
+    let text = |name| client_info?.member(name)?.as_str();
+    let named = text("name").map(|name| ClientText::of(name, text("version")));
+    named.unwrap_or(ClientText::NONE)
 }
 
 /// The declared capabilities that the revision has, and those that the revision takes for granted.

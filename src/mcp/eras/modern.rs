@@ -39,6 +39,8 @@ struct Envelope<'t, 's> {
     capabilities: ClientCapabilities,
     log_level: Option<LogLevel>,
     progress_token: Option<Id<'s>>,
+    /// The client's name and version.
+    client: Option<(&'s str, &'s str)>,
     input_responses: Option<Value<'t, 's>>,
     request_state: Option<Value<'t, 's>>,
 }
@@ -77,7 +79,8 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
             },
             heads: request_context,
         };
-        return listen::listen(protocol, request, &listener, state, out).map(Routed::Listen);
+        let listen = listen::listen(protocol, request, &listener, state, out)?;
+        return Ok(Routed::Listen(Box::new(listen)));
     }
     if protocol.lists().makes_tasks()
         && let Some(asked) = tasks::ModernRequest::named(request.method)
@@ -105,6 +108,8 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
         conversation: request_context.channel().map(|channel| channel.token),
         is_on_channel: request_context.channel().is_some(),
         progress_token: envelope.progress_token,
+        client: envelope.client,
+        has_meta: true,
         log_level: envelope.log_level,
         has_stream: true,
     };
@@ -198,7 +203,8 @@ fn envelope<'t, 's>(
         .ok_or(Failure::ModernEnvelope(
             "`params._meta` must have the object `io.modelcontextprotocol/clientCapabilities`",
         ))?;
-    if present(client_info).is_some_and(|value| !is_implementation(value)) {
+    let client = present(client_info).map(implementation);
+    if client == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`io.modelcontextprotocol/clientInfo` must have a name and a version",
         ));
@@ -219,6 +225,7 @@ fn envelope<'t, 's>(
         capabilities: ClientCapabilities::read(capabilities),
         log_level: log_level.flatten(),
         progress_token: progress_token.flatten(),
+        client: client.flatten(),
         input_responses: present(input_responses),
         request_state: present(request_state),
     })
@@ -239,7 +246,8 @@ fn check_version<'s>(
     }
 }
 
-fn is_implementation(value: Value<'_, '_>) -> bool {
-    let is_text = |name| value.member(name).is_some_and(|value| value.as_str().is_some());
-    is_text("name") && is_text("version")
+/// The name and version of an `Implementation`.
+fn implementation<'s>(value: Value<'_, 's>) -> Option<(&'s str, &'s str)> {
+    let text = |name| value.member(name).and_then(Value::as_str);
+    Some((text("name")?, text("version")?))
 }

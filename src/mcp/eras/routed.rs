@@ -11,8 +11,8 @@ use crate::mcp::tasks::TaskReply;
 pub(in crate::mcp) enum Routed<'s> {
     Reply(Reply),
     Call(Call<'s>),
-    Listen(Listen),
-    AwaitTask(AwaitTask),
+    Listen(Box<Listen>),
+    AwaitTask(Box<AwaitTask>),
 }
 
 impl<'s> From<Found<'s>> for Routed<'s> {

@@ -25,7 +25,7 @@ pub(in crate::mcp) enum TaskReply {
     /// The answer, which was appended.
     Now(Reply),
     /// A client that waits for its task.
-    Later(AwaitTask),
+    Later(Box<AwaitTask>),
 }
 
 /// Answers one of the methods of 2025-11-25; `None` if it is another, or if the server has no tasks.
@@ -122,13 +122,13 @@ fn await_task<'s>(
     request: &Request<'_, 's>,
 ) -> Result<TaskReply, Failure<'s>> {
     let id = task_id(request.params)?;
-    Ok(TaskReply::Later(AwaitTask {
+    Ok(TaskReply::Later(Box::new(AwaitTask {
         id: request.id.into(),
         owner,
         task: TaskId::new(id.as_bytes()).ok_or(Failure::UnknownTask)?,
         revision,
         labels: Reply::answered().about(Era::Legacy, request.method).labels,
-    }))
+    })))
 }
 
 /// `params.taskId`.

@@ -286,3 +286,31 @@ fn wrong_arguments_answer_in_the_form_of_the_revision() {
         }
     }
 }
+
+/// `initialize` never depends on what `clientInfo` says, as long as it is an object.
+#[test]
+fn a_session_is_told_what_its_client_says_it_is() {
+    use crate::registry::ClientText;
+    let mut server = Server::new();
+    for (client_info, expected) in [
+        (
+            json!({"name": "probe", "version": "1.0"}),
+            ClientText::of("probe", Some("1.0")),
+        ),
+        (json!({"name": "probe"}), ClientText::of("probe", None)),
+        (
+            json!({"name": "probe", "version": 1}),
+            ClientText::of("probe", None),
+        ),
+        (json!({"version": "1.0"}), ClientText::NONE),
+        (json!({"name": null}), ClientText::NONE),
+        (json!({"name": ["probe"], "title": "Probe"}), ClientText::NONE),
+        (Value::Null, ClientText::NONE),
+    ] {
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client_info});
+        let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        let answer = server.post(Revision::V2025_06_18, &[], body.to_string());
+        assert!(answer.session.is_some());
+        assert_eq!(server.state.client.take(), Some(expected), "{client_info}");
+    }
+}

@@ -43,7 +43,7 @@ fn listen(server: &mut Server, id: Value, wanted: Value) -> Result<(Listen, Valu
         Step::Listen(listen) => {
             let acknowledged = serde_json::from_slice(&out[4..]).unwrap();
             spec::validate_said(Revision::V2026_07_28, &acknowledged);
-            Ok((listen, acknowledged))
+            Ok((*listen, acknowledged))
         }
         Step::Reply(reply) => {
             let answer = answer(&reply, &out);

@@ -311,6 +311,7 @@ fn answer(reply: &Reply, out: &[u8]) -> Answer {
         },
         session: reply
             .session
+            .as_ref()
             .map(|id| String::from_utf8(id.as_bytes().to_vec()).unwrap()),
         retry_after_seconds: reply.retry_after_seconds,
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::jsonrpc::RequestId;
 use crate::mcp::ChildOwner;
-use crate::registry::{AnswerError, LogLevel};
+use crate::registry::{AnswerError, ClientText, LogLevel};
 
 /// How long sealed text opens, in seconds.
 pub(super) const SEALED_SECONDS: u64 = 600;
@@ -23,6 +23,8 @@ type Sealed = (Vec<u8>, Vec<u8>, u64);
 #[derive(Default)]
 pub(super) struct MappedState {
     pub(super) open: RefCell<HashMap<Vec<u8>, OpenSession>>,
+    /// What the client of the last session said it is.
+    pub(super) client: Cell<Option<ClientText>>,
     /// Whether there is no room to remember anything.
     pub(super) is_live_full: bool,
     pub(super) log_levels: RefCell<HashMap<SessionToken, LogLevel>>,
@@ -138,7 +140,13 @@ impl Tasks for MappedState {
 }
 
 impl Sessions for MappedState {
-    fn mint(&self, session: &Session, _: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
+    fn mint(
+        &self,
+        session: &Session,
+        client: &ClientText,
+        _: UnixSeconds,
+    ) -> Result<SessionId, SessionUnavailable> {
+        self.client.set(Some(*client));
         let mut open = self.open.borrow_mut();
         let number = open.len();
         let id = SessionId::new(format!("session-{number}").as_bytes()).ok_or(SessionUnavailable)?;

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::registry::caller::facts::{CallerFacts, CallerSource};
 use crate::ring::waker_of_shard;
 
 use super::capabilities::ClientCapabilities;
@@ -68,6 +69,7 @@ pub trait LinkListener: Send + Sync {
 /// The way from one call to its client. A shard makes it once and uses it again, call after call.
 pub struct CallLink {
     facts: ClientFacts,
+    caller: CallerFacts,
     listener: Arc<dyn LinkListener>,
     server: ServerHandle,
     call: AtomicU64,
@@ -95,6 +97,7 @@ impl CallLink {
     pub fn new(listener: Arc<dyn LinkListener>, server: ServerHandle) -> Arc<CallLink> {
         Arc::new(CallLink {
             facts: ClientFacts::default(),
+            caller: CallerFacts::default(),
             listener,
             server,
             call: AtomicU64::new(0),
@@ -107,9 +110,21 @@ impl CallLink {
         })
     }
 
-    /// Makes it the link of a new call and drops everything left over from the last one. Neither locks nor, in steady
-    /// state, allocates.
+    /// Makes it the link of a new call that nobody made, and drops everything left over from the last one.
+    #[cfg(any(test, feature = "internals"))]
     pub fn begin(&mut self, facts: ClientFacts) {
+        self.reset(facts);
+        self.caller = CallerFacts::default();
+    }
+
+    /// Makes it the link of a new call that is to know who made it, and drops everything left over from the last one.
+    /// Neither locks nor, in steady state, allocates.
+    pub fn begin_for(&mut self, facts: ClientFacts, caller: &CallerSource<'_>) {
+        self.reset(facts);
+        self.caller.fill(caller);
+    }
+
+    fn reset(&mut self, facts: ClientFacts) {
         self.facts = facts;
         // Messages from the last poll of the last call, if nobody took them.
         unsent::with_polled(self.address(), Unsent::clear);
@@ -119,6 +134,11 @@ impl CallLink {
         *self.dropped.get_mut() = 0;
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.clear();
+    }
+
+    /// Lets go of what was said of the caller of a call that is over.
+    pub fn forget_caller(&mut self) {
+        self.caller.clear();
     }
 
     /// Whether the call of this link has said nothing yet. Whoever has the link to itself knows then that the call,
@@ -249,6 +269,10 @@ impl CallLink {
     /// What the client can be asked.
     pub(in crate::registry) fn capabilities(&self) -> ClientCapabilities {
         self.facts.capabilities
+    }
+
+    pub(in crate::registry) fn caller(&self) -> &CallerFacts {
+        &self.caller
     }
 
     pub(in crate::registry) fn server(&self) -> &ServerHandle {

@@ -6,6 +6,7 @@ use std::fmt;
 use super::capabilities::ClientCapabilities;
 use super::question::{AnswerError, QuestionRequest};
 use crate::jsonrpc::{write_json, write_string};
+use crate::registry::caller::headers::HeaderFault;
 use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN};
 
 /// Why an operation, of whatever kind, gave no result.
@@ -87,6 +88,16 @@ impl<E: Error> From<E> for ToolError {
     /// An error for the log, with all its causes.
     fn from(error: E) -> Self {
         Self::Internal(with_causes(&error))
+    }
+}
+
+/// A header that the client has sent wrong is its fault; one that the tool did not name is the tool's.
+impl From<HeaderFault> for ToolError {
+    fn from(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::Repeated(_) | HeaderFault::NotText(_) => Self::invalid(fault),
+            HeaderFault::NotNamed(_) => Self::internal(fault),
+        }
     }
 }
 

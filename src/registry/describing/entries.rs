@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::completers::Completers;
 use super::foreign::ForeignKind;
 use super::foreign_entries::ForeignEntries;
-use super::lister::ResourceLister;
 use super::names::Names;
 use super::uri_template::UriTemplate;
-use super::watch::Watch;
+use super::watch::{Watch, WatchList};
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
@@ -24,7 +24,7 @@ pub(in crate::registry) struct Entries {
     pub(in crate::registry) resources: Vec<Arc<RegisteredResource>>,
     pub(super) resources_by_uri: Names<ResourceIndex>,
     pub(in crate::registry) templates: Vec<Arc<RegisteredTemplate>>,
-    pub(in crate::registry) listers: Vec<Arc<ResourceLister>>,
+    pub(in crate::registry) listers: Vec<Arc<RegisteredLister>>,
     pub(in crate::registry) prompts: Vec<Arc<RegisteredPrompt>>,
     pub(super) prompts_by_name: Names<PromptIndex>,
     /// The functions of all templates, then of all prompts, in order; [`RegistryBuilder::build`] makes the list.
@@ -64,6 +64,8 @@ pub(in crate::registry) struct Registered {
     pub(in crate::registry) known: Option<KnownArguments>,
     pub(in crate::registry) output: Option<Arc<OutputSchema>>,
     pub(in crate::registry) handler: Arc<dyn Handler>,
+    /// The headers that its function read.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
 }
 
 /// One resource.
@@ -71,6 +73,8 @@ pub(in crate::registry) struct RegisteredResource {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+    /// The headers that its function read.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
 }
 
 /// One template, parsed.
@@ -80,6 +84,17 @@ pub(in crate::registry) struct RegisteredTemplate {
     pub(in crate::registry) handler: Arc<dyn Handler>,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
     pub(in crate::registry) completers: Completers,
+    /// The headers that its functions read.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+}
+
+/// One lister.
+pub(in crate::registry) struct RegisteredLister {
+    pub(in crate::registry) name: String,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) watch: Option<Arc<dyn WatchList>>,
+    /// The headers that its function reads.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
 }
 
 /// One prompt, its arguments' schema compiled.
@@ -88,6 +103,8 @@ pub(in crate::registry) struct RegisteredPrompt {
     pub(in crate::registry) arguments: InputSchema,
     pub(in crate::registry) handler: Arc<dyn Handler>,
     pub(in crate::registry) completers: Completers,
+    /// The headers that its functions read.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
 }
 
 /// One completion function.
@@ -96,6 +113,8 @@ pub(in crate::registry) struct RegisteredCompleter {
     /// The name of the prompt, or the text of the template.
     pub(in crate::registry) owner: Arc<str>,
     pub(in crate::registry) handler: Arc<dyn Handler>,
+    /// The headers that its function read.
+    pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
 }
 
 impl Entries {
@@ -118,22 +137,23 @@ impl Entries {
     /// Lays all completion functions out in one row.
     pub(super) fn place_completers(&mut self) {
         let mut all = Vec::new();
-        let mut place = |owner: &str, completers: &Completers| {
+        let mut place = |owner: &str, completers: &Completers, reads: &Option<Arc<HeaderNames>>| {
             let begin = all.len();
             let owner: Arc<str> = owner.into();
             all.extend(completers.0.iter().map(|(_, handler)| RegisteredCompleter {
                 owner: Arc::clone(&owner),
                 handler: Arc::clone(handler),
+                reads: reads.clone(),
             }));
             begin
         };
         let templates = self.templates.iter();
         self.template_completers = templates
-            .map(|entry| place(entry.info.address(), &entry.completers))
+            .map(|entry| place(entry.info.address(), &entry.completers, &entry.reads))
             .collect();
         let prompts = self.prompts.iter();
         self.prompt_completers = prompts
-            .map(|entry| place(entry.info.name(), &entry.completers))
+            .map(|entry| place(entry.info.name(), &entry.completers, &entry.reads))
             .collect();
         self.completers = all;
     }

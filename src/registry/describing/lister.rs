@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::watch::{ListUpdates, ListWatcher, WatchList};
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
@@ -16,9 +17,10 @@ use crate::registry::running::resource_page::{ListRequest, ResourcePage};
 /// Lists resources that are not registered one by one, such as the files of a directory, when a client asks. Clients
 /// read them through a template.
 pub struct ResourceLister {
-    pub(in crate::registry) name: String,
-    pub(in crate::registry) handler: Arc<dyn Handler>,
-    pub(in crate::registry) watch: Option<Arc<dyn WatchList>>,
+    pub(super) name: String,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) watch: Option<Arc<dyn WatchList>>,
+    pub(super) reads: HeaderNames,
 }
 
 impl ResourceLister {
@@ -32,6 +34,13 @@ impl ResourceLister {
             name,
             Arc::new(AsyncHandler::<ListKind, ListRequest, F, H>::new(function)),
         )
+    }
+
+    /// A header of HTTP that the function reads by [`Caller::header`](crate::Caller::header); may be called more than
+    /// once, for at most 16. No other headers are kept, so that calls that need none cost nothing.
+    pub fn reads_header(mut self, name: impl AsRef<str>) -> Self {
+        self.reads.add(name.as_ref());
+        self
     }
 
     /// A function that watches for changes of the listed resources; clients are then promised to hear of them. It is
@@ -59,6 +68,7 @@ impl ResourceLister {
             name: name.into(),
             handler,
             watch: None,
+            reads: HeaderNames::default(),
         }
     }
 }

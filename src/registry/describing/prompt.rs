@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::completers::Completers;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::icon::Icon;
 use crate::registry::info::prompt_info::{PromptArgument, PromptInfo};
 use crate::registry::meta::Meta;
@@ -45,12 +46,14 @@ pub struct Prompt {
     /// Checks whether the type its function takes can be made of its arguments.
     pub(in crate::registry) texts: TextType,
     pub(in crate::registry) completers: Completers,
+    pub(super) reads: HeaderNames,
 }
 
 /// A prompt that still lacks its function.
 pub struct PromptBuilder {
     info: PromptInfo,
     pub(super) completers: Completers,
+    reads: HeaderNames,
 }
 
 impl Prompt {
@@ -70,6 +73,7 @@ impl Prompt {
                 meta: Meta::NONE,
             },
             completers: Completers::default(),
+            reads: HeaderNames::default(),
         }
     }
 }
@@ -103,6 +107,14 @@ impl PromptBuilder {
     /// The next argument.
     pub fn argument(mut self, argument: PromptArgument) -> Self {
         self.info.arguments.push(argument);
+        self
+    }
+
+    /// A header of HTTP that the functions read by [`Caller::header`](crate::Caller::header), those that complete too;
+    /// may be called more than once, for at most 16. No other headers are kept, so that calls that need none cost
+    /// nothing.
+    pub fn reads_header(mut self, name: impl AsRef<str>) -> Self {
+        self.reads.add(name.as_ref());
         self
     }
 
@@ -157,6 +169,7 @@ impl PromptBuilder {
             handler,
             texts,
             completers: self.completers,
+            reads: self.reads,
         }
     }
 }

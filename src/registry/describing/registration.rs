@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::completers::Completers;
-use super::entries::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate};
+use super::entries::{
+    Registered, RegisteredLister, RegisteredPrompt, RegisteredResource, RegisteredTemplate,
+};
 use super::foreign::ForeignKind;
 use super::lister::ResourceLister;
 use super::prompt::Prompt;
@@ -14,6 +16,7 @@ use super::resource_template::ResourceTemplate;
 use super::tool::Tool;
 use super::uri_template::UriTemplate;
 use crate::registry::app::{self, AppError};
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
 use crate::registry::meta::Meta;
 use crate::registry::schemas::param_header;
@@ -60,11 +63,13 @@ impl Registrable for Tool {
             checked_input,
             checked_output,
             unknown_arguments,
+            reads,
             handler,
         } = self;
         let name = checked_name(&info.name)?;
         check_meta(&name, &info.meta)?;
         check_app(&name, app::check_tool(&info.meta))?;
+        let reads = checked_headers(&name, reads)?;
         if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
@@ -99,6 +104,7 @@ impl Registrable for Tool {
             known,
             output,
             handler,
+            reads,
         }));
         to.inner.tools_by_name.insert(name, index);
         Ok(())
@@ -109,7 +115,12 @@ impl sealed::Sealed for Resource {}
 
 impl Registrable for Resource {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        let Resource { info, handler, watch } = self;
+        let Resource {
+            info,
+            handler,
+            watch,
+            reads,
+        } = self;
         let uri = info.address().to_owned();
         if !is_absolute_uri(&uri) {
             return Err(RegistryError::Uri(uri));
@@ -120,7 +131,13 @@ impl Registrable for Resource {
             return Err(RegistryError::DuplicateUri(uri));
         }
         let index = ResourceIndex::after(to.inner.resources.len());
-        let entry = RegisteredResource { info, handler, watch };
+        let reads = checked_headers(&uri, reads)?;
+        let entry = RegisteredResource {
+            info,
+            handler,
+            watch,
+            reads,
+        };
         to.inner.resources.push(Arc::new(entry));
         to.inner.resources_by_uri.insert(uri, index);
         Ok(())
@@ -137,8 +154,10 @@ impl Registrable for ResourceTemplate {
             variables,
             completers,
             watch,
+            reads,
         } = self;
         let text = info.address().to_owned();
+        let reads = checked_headers(&text, reads)?;
         let template = UriTemplate::parse(&text).map_err(|source| RegistryError::Template {
             template: text.clone(),
             source,
@@ -159,6 +178,7 @@ impl Registrable for ResourceTemplate {
             handler,
             completers,
             watch,
+            reads,
         }));
         Ok(())
     }
@@ -168,7 +188,19 @@ impl sealed::Sealed for ResourceLister {}
 
 impl Registrable for ResourceLister {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        to.inner.listers.push(Arc::new(self));
+        let ResourceLister {
+            name,
+            handler,
+            watch,
+            reads,
+        } = self;
+        let reads = checked_headers(&name, reads)?;
+        to.inner.listers.push(Arc::new(RegisteredLister {
+            name,
+            handler,
+            watch,
+            reads,
+        }));
         Ok(())
     }
 }
@@ -182,9 +214,11 @@ impl Registrable for Prompt {
             handler,
             texts,
             completers,
+            reads,
         } = self;
         let name = checked_name(&info.name)?;
         check_meta(&name, &info.meta)?;
+        let reads = checked_headers(&name, reads)?;
         if to.inner.has(ForeignKind::Prompt, &name) {
             return Err(RegistryError::DuplicatePrompt(name));
         }
@@ -212,6 +246,7 @@ impl Registrable for Prompt {
             arguments,
             handler,
             completers,
+            reads,
         }));
         to.inner.prompts_by_name.insert(name, index);
         Ok(())
@@ -246,6 +281,14 @@ fn check_meta(owner: &str, meta: &Meta) -> Result<(), RegistryError> {
     meta.check().map_err(|source| RegistryError::Meta {
         owner: owner.to_owned(),
         source,
+    })
+}
+
+/// The headers that the functions of `owner` read.
+fn checked_headers(owner: &str, names: HeaderNames) -> Result<Option<Arc<HeaderNames>>, RegistryError> {
+    names.checked().map_err(|header| RegistryError::Header {
+        owner: owner.to_owned(),
+        header,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::uri_template::TemplateError;
 use crate::registry::app::AppError;
+use crate::registry::caller::headers::HEADERS_MAX;
 use crate::registry::meta::MetaKeyError;
 use crate::registry::schemas::param_header::ParamHeaderError;
 use crate::registry::schemas::schema_error::SchemaError;
@@ -119,6 +120,16 @@ pub enum RegistryError {
         owner: String,
         /// The fault.
         source: AppError,
+    },
+    /// A header that is to be read has a name that no header has, or is one more than 16.
+    #[error(
+        "{owner:?} cannot read the header {header:?}: names are tokens of RFC 9110, at most {HEADERS_MAX}"
+    )]
+    Header {
+        /// The name of the tool or prompt, the URI, or the template.
+        owner: String,
+        /// The header.
+        header: String,
     },
     /// A registry is edited without a server.
     #[error("there is no server whose registry could change")]

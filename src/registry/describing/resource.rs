@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::watch::{Updates, Watch, Watcher};
 use crate::registry::app::{APP_MIME_TYPE, AppSettings};
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::content::ContentAnnotations;
 use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
@@ -28,12 +29,14 @@ pub struct Resource {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+    pub(super) reads: HeaderNames,
 }
 
 /// A resource that still lacks its function.
 pub struct ResourceBuilder {
     info: ResourceInfo,
     watch: Option<Arc<dyn Watch>>,
+    reads: HeaderNames,
 }
 
 impl Resource {
@@ -46,6 +49,7 @@ impl Resource {
         ResourceBuilder {
             info: ResourceInfo::new(Address::Uri(uri.into()), name),
             watch: None,
+            reads: HeaderNames::default(),
         }
     }
 }
@@ -122,6 +126,13 @@ impl ResourceBuilder {
         self
     }
 
+    /// A header of HTTP that the function reads by [`Caller::header`](crate::Caller::header); may be called more than
+    /// once, for at most 16. No other headers are kept, so that calls that need none cost nothing.
+    pub fn reads_header(mut self, name: impl AsRef<str>) -> Self {
+        self.reads.add(name.as_ref());
+        self
+    }
+
     /// Its size in bytes, before any encoding.
     pub fn size_bytes(mut self, size_bytes: u64) -> Self {
         self.info.size_bytes = Some(size_bytes);
@@ -163,6 +174,7 @@ impl ResourceBuilder {
             info: self.info,
             handler,
             watch: self.watch,
+            reads: self.reads,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::completers::Completers;
 use super::watch::{Updates, Watch, Watcher};
 use crate::registry::app::AppSettings;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::content::ContentAnnotations;
 use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
@@ -32,6 +33,7 @@ pub struct ResourceTemplate {
     pub(super) variables: TextType,
     pub(in crate::registry) completers: Completers,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+    pub(super) reads: HeaderNames,
 }
 
 /// A template that still lacks its function.
@@ -39,6 +41,7 @@ pub struct ResourceTemplateBuilder {
     info: ResourceInfo,
     pub(super) completers: Completers,
     watch: Option<Arc<dyn Watch>>,
+    reads: HeaderNames,
 }
 
 impl ResourceTemplate {
@@ -53,6 +56,7 @@ impl ResourceTemplate {
             info: ResourceInfo::new(Address::UriTemplate(uri_template.into()), name),
             completers: Completers::default(),
             watch: None,
+            reads: HeaderNames::default(),
         }
     }
 }
@@ -120,6 +124,14 @@ impl ResourceTemplateBuilder {
         self
     }
 
+    /// A header of HTTP that the functions read by [`Caller::header`](crate::Caller::header), those that complete too;
+    /// may be called more than once, for at most 16. No other headers are kept, so that calls that need none cost
+    /// nothing.
+    pub fn reads_header(mut self, name: impl AsRef<str>) -> Self {
+        self.reads.add(name.as_ref());
+        self
+    }
+
     /// An asynchronous function that proposes values for `variable`.
     pub fn complete<T, F, H>(mut self, variable: impl Into<String>, function: H) -> Self
     where
@@ -174,6 +186,7 @@ impl ResourceTemplateBuilder {
             variables,
             completers: self.completers,
             watch: self.watch,
+            reads: self.reads,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::registry::app::{self, ToolVisibility};
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::headers::HeaderNames;
 use crate::registry::icon::Icon;
 use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::meta::Meta;
@@ -34,6 +35,7 @@ pub struct Tool {
     /// The same for results.
     pub(super) checked_output: Option<Value>,
     pub(in crate::registry) unknown_arguments: UnknownArguments,
+    pub(super) reads: HeaderNames,
     pub(in crate::registry) handler: Arc<dyn Handler>,
 }
 
@@ -61,6 +63,7 @@ pub struct ToolBuilder<S> {
     timeout: Option<Duration>,
     asked_before_task: Vec<String>,
     unknown_arguments: UnknownArguments,
+    reads: HeaderNames,
     input_schema: S,
     output_schema: Option<Value>,
 }
@@ -83,6 +86,7 @@ impl Tool {
             timeout: None,
             asked_before_task: Vec::new(),
             unknown_arguments: UnknownArguments::default(),
+            reads: HeaderNames::default(),
             input_schema: DerivedSchema(()),
             output_schema: None,
         }
@@ -191,6 +195,13 @@ impl<S> ToolBuilder<S> {
         self
     }
 
+    /// A header of HTTP that the function reads by [`Caller::header`](crate::Caller::header); may be called more than
+    /// once, for at most 16. No other headers are kept, so that calls that need none cost nothing.
+    pub fn reads_header(mut self, name: impl AsRef<str>) -> Self {
+        self.reads.add(name.as_ref());
+        self
+    }
+
     /// A schema for [`ToolOutput::structured`](crate::ToolOutput::structured) results, written by hand.
     /// [`Structured`](crate::Structured) results have a schema of their own.
     pub fn output_schema(mut self, schema: Value) -> Self {
@@ -210,6 +221,7 @@ impl<S> ToolBuilder<S> {
             timeout: self.timeout,
             asked_before_task: self.asked_before_task,
             unknown_arguments: self.unknown_arguments,
+            reads: self.reads,
             input_schema,
             output_schema: self.output_schema,
         }
@@ -322,6 +334,7 @@ impl ToolBuilder<ExplicitSchema> {
             checked_input,
             checked_output,
             unknown_arguments: self.unknown_arguments,
+            reads: self.reads,
             handler,
         }
     }

@@ -15,6 +15,8 @@ use crate::registry::asking::log_level::LogLevel;
 use crate::registry::asking::question::Question;
 use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::caller::facts::CallerFacts;
+use crate::registry::caller::view::Caller;
 
 /// The context of a blocking call, on a worker thread.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +38,14 @@ impl BlockingContext {
     pub(crate) fn with_link(mut self, link: Arc<CallLink>) -> Self {
         self.client = ClientLink::new(link);
         self
+    }
+
+    /// The same for a call that knows who made it, but cannot speak to its client.
+    pub(super) fn unheard(&self, caller: Arc<CallerFacts>) -> Self {
+        Self {
+            cancellation: self.cancellation.clone(),
+            client: ClientLink::Unheard(caller),
+        }
     }
 
     /// Whether the client left, the call timed out or the server is stopping. A long computation should check every few
@@ -83,6 +93,11 @@ impl BlockingContext {
     /// Whether a log message of this level would reach anybody; check it to save the work of making one.
     pub fn wants_log(&self, level: LogLevel) -> bool {
         self.client.wants_log(level)
+    }
+
+    /// Who calls: the client, its connection and its session, and the request's `_meta`, trace and headers.
+    pub fn caller(&self) -> Caller<'_> {
+        self.client.caller()
     }
 
     /// What the client can be asked.

@@ -59,13 +59,16 @@ where
     T: 'static,
     H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
 {
-    /// The context is dropped here: a worker has its own.
-    fn start(&self, arguments: TapeNode<'_>, _: CallContext) -> Result<Started, ArgumentError> {
+    /// The context is dropped here: a worker has its own, with the call's link if there is one.
+    fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
         let typed: A = typed::<K, T, A>(arguments)?;
         let function = Arc::clone(&self.shared.function);
         let output = self.output.clone();
+        let caller = context.unheard_caller();
         let run = move |context: &BlockingContext| {
-            function(context, typed).and_then(|value| K::output(value, output.as_deref()))
+            let unheard = caller.map(|caller| context.unheard(caller));
+            let value = function(unheard.as_ref().unwrap_or(context), typed)?;
+            K::output(value, output.as_deref())
         };
         Ok(Started::Blocking(BlockingCall {
             run: Box::new(run),

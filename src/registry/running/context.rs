@@ -16,6 +16,8 @@ use crate::registry::asking::link::CallLink;
 use crate::registry::asking::log_level::LogLevel;
 use crate::registry::asking::question::Question;
 use crate::registry::asking::server_handle::ServerHandle;
+use crate::registry::caller::facts::CallerFacts;
+use crate::registry::caller::view::Caller;
 use crate::registry::info::index::ToolIndex;
 
 /// The context of an asynchronous call. Cheap to make and to clone.
@@ -36,6 +38,14 @@ impl CallContext {
         Self {
             tool: None,
             client: ClientLink::new(link),
+        }
+    }
+
+    /// The same for a call that knows who made it, but cannot speak to its client.
+    pub(crate) fn unheard(caller: Arc<CallerFacts>) -> Self {
+        Self {
+            tool: None,
+            client: ClientLink::Unheard(caller),
         }
     }
 
@@ -98,6 +108,11 @@ impl CallContext {
         self.client.wants_log(level)
     }
 
+    /// Who calls: the client, its connection and its session, and the request's `_meta`, trace and headers.
+    pub fn caller(&self) -> Caller<'_> {
+        self.client.caller()
+    }
+
     /// What the client can be asked.
     pub fn client(&self) -> ClientCapabilities {
         self.client.capabilities()
@@ -123,6 +138,11 @@ impl CallContext {
     pub(in crate::registry) fn for_tool(mut self, index: ToolIndex, name: &Arc<str>) -> Self {
         self.tool = Some((index, Arc::clone(name)));
         self
+    }
+
+    /// What is known of a caller to whom the call cannot speak.
+    pub(super) fn unheard_caller(&self) -> Option<Arc<CallerFacts>> {
+        self.client.unheard()
     }
 
     /// The way to the client, if there is one.

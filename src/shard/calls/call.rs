@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::children::{Client, KeptFields};
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, ServerIndex};
+use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, Origin, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
@@ -153,6 +153,8 @@ pub(in crate::shard) struct Batched {
     pub batch: Batch,
     /// What the head of its request says of its client, for servers whose children belong to clients.
     pub fields: Option<KeptFields>,
+    /// What its calls are told of its client.
+    pub origin: Arc<Origin>,
     /// The array so far, behind room for a head.
     pub answers: Vec<u8>,
 }

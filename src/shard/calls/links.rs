@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::registry::{CallLink, ClientFacts, LinkListener, ServerHandle};
+use crate::registry::{CallLink, CallerSource, ClientFacts, LinkListener, ServerHandle};
 
 /// Links kept for calls to come; more run at once only while a burst lasts.
 const LINKS_KEPT_MAX: usize = 256;
@@ -24,14 +24,15 @@ impl Links {
         }
     }
 
-    /// A link for a call whose client is as `facts` say. Allocates only while more calls run than ever before.
-    pub(super) fn take(&mut self, facts: ClientFacts) -> Arc<CallLink> {
+    /// A link for a call of this caller, whose client is as `facts` say. Allocates only while more calls run than ever
+    /// before.
+    pub(super) fn take(&mut self, facts: ClientFacts, caller: &CallerSource<'_>) -> Arc<CallLink> {
         let mut link = self
             .free
             .pop()
             .unwrap_or_else(|| CallLink::new(Arc::clone(&self.listener), self.server.clone()));
         match Arc::get_mut(&mut link) {
-            Some(own) => own.begin(facts),
+            Some(own) => own.begin_for(facts, caller),
             None => debug_assert!(false, "a free link is nobody's"),
         }
         link
@@ -40,19 +41,20 @@ impl Links {
     /// Takes the link of a call back that has started without a word and kept nothing to speak into, as most tools
     /// do. Any other link is returned.
     pub(super) fn put_silent(&mut self, mut link: Arc<CallLink>) -> Option<Arc<CallLink>> {
-        let is_silent = Arc::get_mut(&mut link).is_some_and(CallLink::is_silent);
-        if !is_silent {
+        let own = Arc::get_mut(&mut link);
+        let Some(own) = own.and_then(|own| own.is_silent().then_some(own)) else {
             return Some(link);
-        }
+        };
+        own.forget_caller();
         self.keep(link);
         None
     }
 
     /// Takes a link back whose call is over. One that a tool still holds is left to it.
-    pub(super) fn put(&mut self, link: Arc<CallLink>) {
+    pub(super) fn put(&mut self, mut link: Arc<CallLink>) {
         link.close();
-        // Nobody can make a second one of the last.
-        if Arc::strong_count(&link) == 1 {
+        if let Some(own) = Arc::get_mut(&mut link) {
+            own.forget_caller();
             self.keep(link);
         }
     }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::registry::{CallLink, ClientFacts, Emission, Started};
+use crate::registry::{CallLink, CallerSource, ClientFacts, Emission, Started};
 
 use super::Calls;
 
 impl Calls {
-    /// A link for a call whose client is as `facts` say.
-    pub(in crate::shard) fn take_link(&mut self, facts: ClientFacts) -> Arc<CallLink> {
-        self.links.take(facts)
+    /// A link for a call of this caller, whose client is as `facts` say.
+    pub(in crate::shard) fn take_link(
+        &mut self,
+        facts: ClientFacts,
+        caller: &CallerSource<'_>,
+    ) -> Arc<CallLink> {
+        self.links.take(facts, caller)
     }
 
     /// Takes the link back of a call that has `started` and will never speak; any other is the call's.

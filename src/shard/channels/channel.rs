@@ -1,8 +1,10 @@
 //! A connection as a channel: its framing, its messages that are not answered yet, and what it still has to send.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::mcp::{ChannelContext, OpenSession, SessionToken};
+use crate::registry::Origin;
 use crate::ring::ConnectionKey;
 
 use super::ending::Ending;
@@ -14,6 +16,8 @@ use super::outbox::Outbox;
 #[derive(Debug)]
 pub(in crate::shard) struct Channel {
     pub framing: Framing,
+    /// What the calls of its messages are told of its client.
+    pub origin: Arc<Origin>,
     /// The conversation that its requests are cancelled by.
     pub token: SessionToken,
     /// The session that was initialized on it.
@@ -64,9 +68,10 @@ impl ChannelTasks {
 }
 
 impl Channel {
-    pub(in crate::shard) fn new(framing: Framing, token: SessionToken) -> Channel {
+    pub(in crate::shard) fn new(framing: Framing, origin: Origin, token: SessionToken) -> Channel {
         Channel {
             framing,
+            origin: Arc::new(origin),
             token,
             session: None,
             exchanges: Vec::new(),

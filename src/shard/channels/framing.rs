@@ -1,6 +1,7 @@
 //! How messages lie in a channel's bytes.
 
 use crate::jsonrpc::Lines;
+use crate::registry::Transport;
 use crate::wire::websocket::{self, MessageKind};
 
 use super::events::Events;
@@ -17,6 +18,15 @@ pub(in crate::shard) enum Framing {
 }
 
 impl Framing {
+    /// How its messages come.
+    pub(in crate::shard) fn transport(&self) -> Transport {
+        match self {
+            Framing::WebSocket(_) => Transport::WebSocket,
+            Framing::Lines(_) => Transport::Stdio,
+            Framing::Events(_) => Transport::HttpSse,
+        }
+    }
+
     /// Frames `buffer[body..]`, in front of which is room; returns where the frame begins.
     pub(in crate::shard) fn close(&self, buffer: &mut Vec<u8>, body: usize) -> usize {
         match self {

@@ -150,6 +150,7 @@ impl Channels {
 mod tests {
     use super::*;
     use crate::jsonrpc::Lines;
+    use crate::registry::Origin;
 
     #[test]
     fn tokens_differ_within_a_shard_and_between_shards() {
@@ -170,7 +171,8 @@ mod tests {
         let mut channels = Channels::new(ShardId(0));
         let keys = [0, 1].map(|slot| ConnectionKey { slot, generation: 0 });
         let token = channels.next_token();
-        let mut both = [0, 1].map(|_| Channel::new(Framing::Lines(Lines::default()), token));
+        let mut both =
+            [0, 1].map(|_| Channel::new(Framing::Lines(Lines::default()), Origin::default(), token));
         for _ in 0..2 {
             for (key, channel) in keys.iter().zip(&mut both) {
                 channels.interrupt(*key, channel);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{ChannelContext, SessionToken};
+use crate::registry::Origin;
 use crate::ring::ConnectionKey;
 
 use super::OUTBOX_FULL_BYTES;
@@ -26,8 +27,8 @@ pub(in crate::shard) struct Home {
     pub exchange: ConnectionKey,
     /// What the message is decoded with.
     pub context: ChannelContext,
-    /// The client, as the log names it.
-    pub peer: Option<String>,
+    /// What the call is told of its client.
+    pub origin: Arc<Origin>,
     pub unheard: Unheard,
 }
 

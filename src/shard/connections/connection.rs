@@ -16,6 +16,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::pool::{HandlerKey, WaitKey};
+use crate::ring::{DataRing, Peer};
 use crate::shard::acceptor::AddressPlace;
 use crate::shard::channels::Channel;
 use crate::transport::http::{Intake, Persistence, ResponseContext};
@@ -128,6 +129,9 @@ pub(in crate::shard) enum OutgoingKind {
 #[derive(Debug)]
 pub(in crate::shard) struct Connection<S> {
     pub socket: S,
+    /// Who is at the other end, once a call was to know; `None` inside if that cannot be known. It is on the heap, since
+    /// most idle connections have made no call yet.
+    peer: Option<Box<Option<Peer>>>,
     /// Its place among those of its address, if these are capped; moves with it to another shard.
     pub address: Option<AddressPlace>,
     pub state: State,
@@ -154,6 +158,7 @@ impl<S> Connection<S> {
     pub(super) fn new(socket: S, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
         Connection {
             socket,
+            peer: None,
             address,
             state: State::Open,
             waiting: Waiting::Idle,
@@ -168,6 +173,22 @@ impl<S> Connection<S> {
             is_fresh: true,
             dropped_bytes: 0,
         }
+    }
+
+    /// Who is at the other end. The system is asked once.
+    #[inline]
+    pub(in crate::shard) fn peer<R: DataRing<Socket = S>>(&mut self, ring: &R) -> Option<Peer> {
+        match &self.peer {
+            Some(known) => **known,
+            None => self.ask_for_peer(ring),
+        }
+    }
+
+    #[cold]
+    fn ask_for_peer<R: DataRing<Socket = S>>(&mut self, ring: &R) -> Option<Peer> {
+        let peer = ring.peer(&self.socket).ok();
+        self.peer = Some(Box::new(peer));
+        peer
     }
 
     /// Whether a receive may be armed. One that found no buffer may be asked for again long after: by then a

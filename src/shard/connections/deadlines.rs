@@ -187,6 +187,7 @@ mod tests {
     use super::*;
     use crate::jsonrpc::Lines;
     use crate::mcp::SessionToken;
+    use crate::registry::Origin;
     use crate::shard::channels::{Channel, Ending};
     use crate::wire::websocket;
 
@@ -211,7 +212,11 @@ mod tests {
 
     fn channel(framing: Framing, now: Instant) -> Connection<()> {
         let mut connection = connection(State::Open, Waiting::Idle, now);
-        connection.channel = Some(Box::new(Channel::new(framing, SessionToken([0; 16]))));
+        connection.channel = Some(Box::new(Channel::new(
+            framing,
+            Origin::default(),
+            SessionToken([0; 16]),
+        )));
         connection
     }
 

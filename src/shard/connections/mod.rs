@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use crate::children::MemberKey;
 use crate::pool::{HandlerKey, WaitKey};
-use crate::registry::ServerIndex;
-use crate::ring::{ConnectionKey, DataRing};
+use crate::registry::{Origin, ServerIndex};
+use crate::ring::{ConnectionKey, DataRing, Peer};
 use crate::session::live::Stream;
 use crate::slab::Slab;
 
@@ -51,6 +51,11 @@ enum Entry<S> {
     Closing(Option<AddressPlace>),
     /// A pipe of a child, whose socket the child has.
     Pipe(Pipe),
+}
+
+/// A client as the log names it.
+fn peer_name(peer: Option<Peer>) -> String {
+    peer.map_or_else(|| "stdio".to_owned(), |peer| peer.to_string())
 }
 
 /// The child that a pipe leads to.
@@ -262,12 +267,21 @@ impl<S> Table<S> {
     pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
         let key = match self.exchange(key).map(|exchange| &exchange.parent) {
             Some(Parent::Here(channel)) => *channel,
-            Some(Parent::Elsewhere(home)) => return home.peer.clone(),
+            Some(Parent::Elsewhere(home)) => return Some(peer_name(home.origin.peer)),
             None => key,
         };
-        let socket = &self.connection(key)?.socket;
-        let peer = ring.peer(socket).ok();
-        Some(peer.map_or_else(|| "stdio".to_owned(), |peer| peer.to_string()))
+        let connection = self.connection(key)?;
+        Some(peer_name(connection.peer(ring)))
+    }
+
+    /// What the calls of a message are told of its client, beside what the message says.
+    pub(super) fn origin(&mut self, message: ConnectionKey) -> Option<Arc<Origin>> {
+        let channel = match &self.exchange(message)?.parent {
+            Parent::Elsewhere(home) => return Some(Arc::clone(&home.origin)),
+            Parent::Here(channel) => *channel,
+        };
+        let channel = self.channel(channel)?;
+        Some(Arc::clone(&channel.origin))
     }
 
     /// Whether somebody is there whom an answer reaches.

@@ -10,10 +10,11 @@ use crate::children::Unreadable;
 use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, ServerIndex, StartError, Started, ToolError};
+use crate::registry::{ServerIndex, StartError, Started, ToolError};
 use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
+use super::callers::context_of_batch;
 use super::forwarding::for_child;
 use crate::shard::access::Subject;
 use crate::shard::admission::{Claim, Decision};
@@ -154,7 +155,10 @@ impl<R: ShardRing> Shard<R> {
                     .map(|(text, _)| Begun::AtChild(server, text.into_owned()))
                     .map_err(NotBegun::AtChild),
                 None => work
-                    .start(&service.registry, CallContext::new())
+                    .start(
+                        &service.registry,
+                        context_of_batch(service, &work, &batched.origin),
+                    )
                     .map(Begun::Here)
                     .map_err(NotBegun::Here),
             };

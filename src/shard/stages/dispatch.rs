@@ -143,11 +143,12 @@ impl<R: ShardRing> Shard<R> {
                 return Some(Box::new(Batched {
                     batch,
                     fields: self.children.kept_fields(within.heads),
+                    origin: self.origin_of_batch(key, within),
                     answers: out,
                 }));
             }
-            Step::Listen(listen) => self.open_subscription(key, listen, out),
-            Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
+            Step::Listen(listen) => self.open_subscription(key, *listen, out),
+            Step::AwaitTask(wanted) => self.await_task(key, *wanted, out),
         }
         None
     }
@@ -193,7 +194,7 @@ impl<R: ShardRing> Shard<R> {
             self.admission.return_permit(self.clock.now());
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
-        let link = self.calls.take_link(work.client());
+        let link = self.take_link(key, within, work);
         match work.start(&service.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
                 let routed = self.clock.read();

@@ -8,6 +8,7 @@
 //! | `accepting` | listener → connections |
 //! | `reading` | bytes → requests |
 //! | `dispatch`, `batches` | requests → calls |
+//! | `callers` | what calls are told of who made them |
 //! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `running` | calls → outcomes |
 //! | `forwarding` | calls → children, and what children say → the client |
@@ -24,6 +25,7 @@
 mod accepting;
 mod answers;
 mod batches;
+mod callers;
 mod cancelling;
 mod client_requests;
 mod closing;

@@ -95,6 +95,26 @@ fn a_message_that_waits_is_served_elsewhere_and_its_channel_stays() {
 }
 
 /// The other shard does not know the path that the channel was opened at.
+/// What is known of a channel's client goes with a message that is served elsewhere.
+#[test]
+fn a_message_that_moved_knows_who_sent_it() {
+    let mut rig = Rig::new(1, TWO);
+    let mut socket = WebSocket::with_field(rig.connect(), "X-Tenant: acme");
+    exchange(&mut rig, &mut socket);
+    begin_session(&mut socket);
+    exchange(&mut rig, &mut socket);
+    let holder = holder(&mut rig, 0, "held");
+    let expected = "WebSocket 192.0.2.1:0 a 1 acme";
+    socket.ask(false, "who", 2, expected);
+    exchange(&mut rig, &mut socket);
+    rig.offer(HOP);
+    exchange(&mut rig, &mut socket);
+    exchange(&mut rig, &mut socket);
+    assert_eq!(steals(&rig), [(1, 0), (0, 1)]);
+    assert_eq!(socket.waiting(), [0; 0]);
+    end(rig, &socket, &[holder]);
+}
+
 #[test]
 fn a_message_that_moves_is_served_for_its_own_endpoint() {
     for is_modern in [true, false] {

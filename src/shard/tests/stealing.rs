@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::ShardEvent;
-use super::client::{Client, Era, call};
+use super::client::{Client, Era, call, with_field};
 use super::rig::{Rig, Sizes};
 use crate::config::Linger;
 use crate::metrics::WaitEnd;
@@ -71,6 +71,28 @@ fn a_waiter_older_than_a_hop_moves_to_a_shard_with_slack_and_lives_there() {
         assert_eq!(waiter.heard_results().last().unwrap(), "at home");
     }
     assert_eq!(rig.drivers[1].metrics.in_flight.value(), 0);
+    rig.release("held");
+    rig.leave(&[holder, waiter]);
+}
+
+/// The connection, its session and the head of its request move with it.
+#[test]
+fn a_call_that_moved_knows_who_made_it() {
+    let mut rig = Rig::new(1, shards(2));
+    let holder = holding(&mut rig, 0, 1, "held");
+    // Simulated peers have numbers for ports, the first is 0.
+    let expected = "Http 192.0.2.1:1  acme";
+    let mut waiter = Client::new(rig.connect_to(0));
+    waiter.request(with_field(
+        call(Era::Modern, "who", 2, expected),
+        "X-Tenant",
+        "acme",
+    ));
+    rig.run();
+    rig.offer(HOP);
+    rig.run();
+    assert_eq!(waiter.heard_results(), [expected]);
+    assert_eq!(steals(&rig), [(1, 0), (0, 1)]);
     rig.release("held");
     rig.leave(&[holder, waiter]);
 }

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, TaskSupport, Tool, ToolError,
+    BlockingContext, CallContext, Elicit, ElicitAnswer, FromClient, LogLevel, Registry, TaskSupport, Tool,
+    ToolError,
 };
 
 thread_local! {
@@ -170,6 +171,20 @@ async fn nap(args: Secret, clock: fn() -> Instant) -> Result<String, ToolError> 
     Ok(args.secret)
 }
 
+/// Answers with who calls, which is the secret if all is well.
+fn who(context: &CallContext, _: &Secret) -> Result<String, ToolError> {
+    let caller = context.caller();
+    let peer = caller.peer().map(|peer| peer.to_string());
+    let client = caller.client().map(|client| client.unverified().to_string());
+    let tenant = caller.header("x-tenant")?.map_or("", FromClient::unverified);
+    Ok(format!(
+        "{:?} {} {} {tenant}",
+        caller.transport(),
+        peer.unwrap_or_default(),
+        client.unwrap_or_default()
+    ))
+}
+
 /// Pending once.
 async fn give_way() {
     let mut has_waited = false;
@@ -241,6 +256,9 @@ pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Regist
         Tool::new("haul").run_blocking(|_: &BlockingContext, args: Blob| {
             Ok(args.secret.clone() + &"x".repeat(args.bytes))
         }),
+        Tool::new("who")
+            .reads_header("x-tenant")
+            .run(|context: CallContext, args: Secret| async move { who(&context, &args) }),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
         task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
             barrier.pass(context);

@@ -99,6 +99,16 @@ impl WebSocket {
         }
     }
 
+    /// The same with another field in the head of its upgrade.
+    pub(super) fn with_field(peer: SimulatedPeer, field: &str) -> WebSocket {
+        let upgrade = UPGRADE.replacen("\r\n", &format!("\r\n{field}\r\n"), 1);
+        WebSocket {
+            unsent: upgrade.bytes().collect(),
+            queued_bytes: upgrade.len(),
+            ..WebSocket::new(peer)
+        }
+    }
+
     pub(super) fn queue(&mut self, bytes: &[u8]) {
         self.unsent.extend(bytes);
         self.queued_bytes += bytes.len();

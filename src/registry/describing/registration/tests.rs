@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::registry::{
-    CallContext, CompleterIndex, CompletionRequest, NoArguments, Operation, PromptArgument, Registry,
-    Structured,
+    CallContext, CompleterIndex, CompletionRequest, NoArguments, Operation, PromptArgument, PromptArguments,
+    Registry, Structured,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -42,6 +42,53 @@ fn names_are_checked() {
     }
     assert!(matches!(tools.add(tool("a")), Err(RegistryError::Duplicate(_))));
     assert_eq!(tools.build().tools().len(), 3);
+}
+
+/// What reads headers names them, and everything else reads none.
+#[test]
+fn headers_are_checked_and_known_by_what_reads_them() {
+    let mut all = Registry::builder();
+    let read = |name: &str| tool_that_reads(name, &["X-Tenant", name]);
+    all.add(tool("none")).unwrap().add(read("x-a")).unwrap();
+    let refused = all.add(tool_that_reads("b", &["x-tenant", "x tenant"])).err();
+    assert_eq!(
+        refused.map(|error| error.to_string()).as_deref(),
+        Some("\"b\" cannot read the header \"x tenant\": names are tokens of RFC 9110, at most 16")
+    );
+    let prompt = Prompt::new("p")
+        .argument(PromptArgument::optional("a"))
+        .reads_header("x-p")
+        .complete("a", |_: CallContext, _: CompletionRequest| async {
+            Ok(vec!["1"])
+        });
+    all.add(prompt.run(|_: CallContext, _: PromptArguments| async { Ok("") }))
+        .unwrap();
+    let registry = all.build();
+    let of = |operation| {
+        let names = registry.headers_read_by(operation);
+        names.map(|names| names.iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(of(Operation::Tool(registry.find("none").unwrap())), None);
+    let tenant = ["x-tenant".to_owned(), "x-a".to_owned()];
+    assert_eq!(
+        of(Operation::Tool(registry.find("x-a").unwrap())),
+        Some(tenant.to_vec())
+    );
+    let prompt = registry.find_prompt("p").unwrap();
+    assert_eq!(of(Operation::Prompt(prompt)), Some(vec!["x-p".to_owned()]));
+    let completer = registry.prompt_completer(prompt, "a").unwrap().unwrap();
+    assert_eq!(of(Operation::Completion(completer)), Some(vec!["x-p".to_owned()]));
+    assert_eq!(
+        registry.headers_read().collect::<Vec<_>>(),
+        ["x-tenant", "x-a", "x-p"]
+    );
+}
+
+fn tool_that_reads(name: &str, headers: &[&str]) -> Tool {
+    let builder = headers
+        .iter()
+        .fold(Tool::new(name), |tool, header| tool.reads_header(header));
+    builder.run(|_: CallContext, _: NoArguments| async { Ok("") })
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl<R: ShardRing> Shard<R> {
         events.append_endpoint(&mut out, admission::sse_messages_reference(request.head));
         self.log().opened(key, "GET", 200, None);
         self.end_hold(key);
-        self.begin_channel(key, Framing::Events(Box::new(events)));
+        let lines = request.head.lines();
+        self.begin_channel(key, Framing::Events(Box::new(events)), Some(lines));
         self.begin_outbox(key, out);
     }
 

@@ -19,18 +19,27 @@ mod reading;
 mod remote;
 mod streams;
 
+use std::sync::Arc;
+
 use crate::mcp::{SessionId, Sessions};
+use crate::registry::Origin;
 use crate::ring::ConnectionKey;
+use crate::wire::http1::FieldLines;
 
 use crate::shard::channels::{Channel, Framing};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Makes a connection a channel.
-    fn begin_channel(&mut self, key: ConnectionKey, framing: Framing) {
+    /// Makes a connection a channel; the head of the request that opened it, if there was one.
+    fn begin_channel(&mut self, key: ConnectionKey, framing: Framing, head: Option<FieldLines<'_>>) {
         let token = self.channels.next_token();
+        let view = self.view_of(key);
         if let Some(connection) = self.table.connection(key) {
-            connection.channel = Some(Box::new(Channel::new(framing, token)));
+            let mut origin = Origin::new(framing.transport(), connection.peer(&self.ring));
+            if let Some(lines) = head {
+                origin = origin.with_headers(view.protocol.registry().headers_read(), lines);
+            }
+            connection.channel = Some(Box::new(Channel::new(framing, origin, token)));
         }
     }
 
@@ -42,6 +51,8 @@ impl<R: ShardRing> Shard<R> {
         if let (Some(session), Some(channel)) = (opened, self.table.channel(key)) {
             channel.token = session.token;
             channel.session = Some(session);
+            let client = SessionId::client_text(id.as_bytes());
+            channel.origin = Arc::new(channel.origin.with_client(client));
         }
     }
 }

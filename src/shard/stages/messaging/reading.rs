@@ -28,7 +28,8 @@ impl<R: ShardRing> Shard<R> {
         };
         self.log().opened(key, "GET", 101, None);
         self.end_hold(key);
-        self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
+        let framing = Framing::WebSocket(websocket::Intake::default());
+        self.begin_channel(key, framing, Some(request.head.lines()));
         let mut head = self.writer.take_buffer();
         upgrade.append_head(&mut head);
         self.begin_outbox(key, head);
@@ -36,7 +37,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The one client of a process that serves no others.
     pub(in crate::shard) fn open_stdio(&mut self, key: ConnectionKey) {
-        self.begin_channel(key, Framing::Lines(Lines::default()));
+        self.begin_channel(key, Framing::Lines(Lines::default()), None);
         self.await_channel(key);
     }
 

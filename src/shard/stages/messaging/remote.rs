@@ -19,6 +19,8 @@
 //! Invariant: each message has one entry that waits for its answer, and exactly one answer, refusal or cancellation
 //! ends it. A shard that ends first says so.
 
+use std::sync::Arc;
+
 use crate::jsonrpc::RequestId;
 use crate::mcp::{OverloadReason, Reply, SessionToken};
 use crate::metrics::WaitEnd;
@@ -92,8 +94,8 @@ impl<R: ShardRing> Shard<R> {
     /// What travels of a message, whose entry stands for it from now on.
     fn moved_message(&mut self, key: ConnectionKey, message: Vec<u8>) -> Option<MovedMessage> {
         let channel = self.table.channel_place(key, self.metrics.shard.0)?;
-        let context = self.table.channel(channel.channel)?.context();
-        let peer = self.table.peer(key, &self.ring);
+        let of = self.table.channel(channel.channel)?;
+        let (context, origin) = (of.context(), Arc::clone(&of.origin));
         let exchange = self.table.exchange(key)?;
         let unheard = exchange.away.as_ref()?.unheard.clone();
         exchange.state = ExchangeState::Away;
@@ -102,7 +104,7 @@ impl<R: ShardRing> Shard<R> {
                 channel,
                 exchange: key,
                 context,
-                peer,
+                origin,
                 unheard,
             },
             view: exchange.request.view,
