@@ -85,7 +85,7 @@ pub use line::{
     write_request_of, write_task_request, write_without_breaks,
 };
 pub use local::{
-    CallFailure, ChildEnd, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,
+    CallFailure, ChildEnd, Hearer, LocalChildren, LocalEvent, LocalLimits, LocalRefusal, SubmitTerms, Taken,
 };
 pub use mail::{
     Adoption, Assignment, ChildNews, ChildNewsEvent, ChildOrder, ChildrenParts, ServerParts, Settled,

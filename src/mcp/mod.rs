@@ -76,6 +76,7 @@ pub use task::{
 pub use tasks::{write_task_end, write_task_notification};
 pub use time::{UnixMillis, UnixSeconds};
 pub use unresumed::Unresumed;
+pub use writing::emission::log_level_of;
 pub use writing::foreign::ServerFault;
 pub use writing::question_compat::older_question;
 pub use writing::related_task::write_related_message;

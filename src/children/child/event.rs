@@ -130,10 +130,10 @@ pub enum ChildEvent<'e, C> {
         /// Who waited for it.
         caller: C,
     },
-    /// It asks the client of this call something.
+    /// It asks its client something.
     Asked {
-        /// Who waits for the call.
-        caller: &'e C,
+        /// Who waits for the call that it is about; `None` if it has none.
+        caller: Option<&'e C>,
         /// What.
         asked: Asked<'e>,
     },
@@ -146,8 +146,8 @@ pub enum ChildEvent<'e, C> {
     Changed,
     /// The resource at this URI was updated.
     Updated(String),
-    /// It logs something.
-    Logged {
+    /// It logs something, or says that what a URL was opened for is done.
+    Told {
         /// Whose call it is about, if that is known.
         caller: Option<&'e C>,
         /// What.

@@ -1,6 +1,6 @@
 //! The requests that a child has put to its client and that are not answered.
 //!
-//! Invariant: there are at most [`OPEN_MAX`] of them, and each is about a call that is running.
+//! Invariant: there are at most [`OPEN_MAX`] of them, and each is about a call that is running, or about none.
 
 use std::time::Instant;
 
@@ -52,8 +52,8 @@ impl QuestionRefusal {
 pub(super) struct OpenQuestion {
     /// Counts up from 1 in its child's life.
     pub(super) number: u32,
-    /// The call that it is about.
-    pub(super) call: CallKey,
+    /// The call that it is about; `None` if it was asked while there was none.
+    pub(super) call: Option<CallKey>,
     /// The id under which the child waits, as it wrote it.
     pub(super) id: Box<str>,
     due: Instant,
@@ -79,12 +79,12 @@ impl OpenQuestions {
 
     /// Whether one is about this call.
     pub(super) fn has_any_of(&self, call: CallKey) -> bool {
-        self.open.iter().any(|question| question.call == call)
+        self.open.iter().any(|question| question.call == Some(call))
     }
 
     /// The call that the newest is about.
     pub(super) fn last_asked(&self) -> Option<CallKey> {
-        self.open.last().map(|question| question.call)
+        self.open.iter().rev().find_map(|question| question.call)
     }
 
     /// Whether this one is open.
@@ -98,7 +98,7 @@ impl OpenQuestions {
     }
 
     /// Notes a question; its number, unless too many are open.
-    pub(super) fn begin(&mut self, call: CallKey, id: &str, due: Instant) -> Option<u32> {
+    pub(super) fn begin(&mut self, call: Option<CallKey>, id: &str, due: Instant) -> Option<u32> {
         if self.open.len() >= OPEN_MAX {
             return None;
         }
@@ -120,7 +120,7 @@ impl OpenQuestions {
 
     /// Takes one out that is about this call.
     pub(super) fn take_of(&mut self, call: CallKey) -> Option<OpenQuestion> {
-        self.take_where(|question| question.call == call)
+        self.take_where(|question| question.call == Some(call))
     }
 
     /// Takes one out that has waited for too long.
@@ -135,8 +135,8 @@ impl OpenQuestions {
 
     /// Those that are about one call are about another from now on.
     pub(super) fn move_all(&mut self, from: CallKey, to: CallKey) {
-        for question in self.open.iter_mut().filter(|question| question.call == from) {
-            question.call = to;
+        for question in self.open.iter_mut().filter(|question| question.call == Some(from)) {
+            question.call = Some(to);
         }
     }
 

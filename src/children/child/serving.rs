@@ -71,6 +71,8 @@ pub struct Child<C> {
     outgoing: Outgoing,
     in_flight: InFlight<C>,
     questions: OpenQuestions,
+    /// It has a client of its own, who hears what it says while it has no call.
+    is_heard_between_calls: bool,
     logs: LogState<C>,
     own_tasks: OwnTasks,
     terms_of: Option<TermsOf<C>>,
@@ -140,6 +142,7 @@ impl<C> Child<C> {
             outgoing: Outgoing::new(now),
             in_flight: InFlight::new(limits.in_flight_max, times),
             questions: OpenQuestions::default(),
+            is_heard_between_calls: false,
             logs: LogState::default(),
             own_tasks: OwnTasks::default(),
             terms_of: None,

@@ -1,5 +1,9 @@
 //! A child, from what it says and when.
 
+#[path = "between_calls_tests.rs"]
+mod between_calls;
+#[path = "lists_tests.rs"]
+mod lists;
 #[path = "modern_tests.rs"]
 mod modern;
 
@@ -113,13 +117,15 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
         }
         ChildEvent::AnsweredTooLong { caller } => format!("{caller}: too long"),
         ChildEvent::TimedOut { caller } => format!("{caller}: timed out"),
-        ChildEvent::Asked { caller, asked } => format!("{caller} is asked {}", asked.number),
+        ChildEvent::Asked { caller, asked } => {
+            format!("{} is asked {}", caller.unwrap_or(&"its client"), asked.number)
+        }
         ChildEvent::Unanswered { caller } => format!("{caller} has not answered"),
         ChildEvent::Updated(uri) => format!("updated {uri}"),
         ChildEvent::Changed => "a list has changed".to_owned(),
         ChildEvent::Listed { lists, .. } => format!("{} tools", lists.list(ListName::Tools).len()),
-        ChildEvent::Logged { caller: None, .. } => "logged".to_owned(),
-        ChildEvent::Logged {
+        ChildEvent::Told { caller: None, .. } => "logged".to_owned(),
+        ChildEvent::Told {
             caller: Some(caller), ..
         } => format!("logged for {caller}"),
         ChildEvent::Rubbish { text, left_out, why } => {
@@ -493,40 +499,6 @@ fn nothing_that_a_child_says_confuses_the_calls() {
         }
         assert_eq!(submitted - ended, rig.child.abandon().len(), "seed {seed}");
     }
-}
-
-#[test]
-fn lists_are_read_once_more_beside_calls_and_again_if_they_change_meanwhile() {
-    let mut rig = Rig::ready(limits_by_default());
-    let id = rig.call("a").wire_id();
-    assert!(rig.child.reread_lists(rig.now));
-    assert!(rig.child.reread_lists(rig.now), "it is being asked");
-    assert!(
-        rig.read()
-            .ends_with("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/list\",\"params\":{}}\n")
-    );
-    rig.say(&format!("{{\"id\":{id},\"result\":{{}}}}\n"));
-    assert_eq!(rig.told().len(), 1, "the call is answered");
-    rig.say("{\"id\":2,\"result\":{\"tools\":[{\"name\":\"x\"}],\"nextCursor\":\"c\"}}\n");
-    assert!(rig.read().contains("\"id\":3"));
-    rig.say("{\"id\":3,\"result\":{\"tools\":[{\"name\":\"y\"}]}}\n");
-    assert_eq!(rig.told(), ["2 tools"]);
-    assert!(rig.read().contains("\"id\":4"), "they had changed");
-    // One that does not answer is asked no more, and is pinged as before.
-    rig.pass(31);
-    rig.pass(31);
-    assert!(rig.read().contains("\"method\":\"ping\""));
-    rig.say("{\"id\":4,\"result\":{\"tools\":[]}}\n");
-    assert!(rig.told().is_empty());
-}
-
-#[test]
-fn a_child_that_does_not_serve_is_not_asked_for_its_lists() {
-    let mut rig = Rig::new(limits_by_default());
-    assert!(!rig.child.reread_lists(rig.now));
-    let mut rig = Rig::ready(limits_by_default());
-    rig.child.retire();
-    assert!(!rig.child.reread_lists(rig.now));
 }
 
 /// Children that may ask.

@@ -7,7 +7,7 @@ use crate::children::pool::MemberKey;
 
 use super::LocalChildren;
 
-impl<C, S> LocalChildren<C, S> {
+impl<C: Copy, S> LocalChildren<C, S> {
     /// Gives a child the answer to a question. False if it waits for none.
     pub fn answer_question(
         &mut self,

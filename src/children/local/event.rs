@@ -83,6 +83,17 @@ pub struct ChildEnd {
     pub recording: Option<Box<Recording>>,
 }
 
+/// Who is to hear what a child says.
+#[derive(Debug)]
+pub enum Hearer<'e, C> {
+    /// Who waits for the call that it is about.
+    Caller(&'e C),
+    /// The client whose child it is, and which has no call there now. Its last one was this.
+    Client(&'e C),
+    /// That is not known.
+    Nobody,
+}
+
 /// Something that concerns others.
 #[derive(Debug)]
 pub enum LocalEvent<'e, C> {
@@ -114,12 +125,12 @@ pub enum LocalEvent<'e, C> {
         /// What is to be told, if the client follows the call.
         progress: Answer<'e>,
     },
-    /// A child asks the client of this call something.
+    /// A child asks something.
     Asked {
         /// Which one.
         member: MemberKey,
-        /// Who waits for the call.
-        caller: &'e C,
+        /// Whom.
+        hearer: Hearer<'e, C>,
         /// What.
         asked: Asked<'e>,
     },
@@ -156,12 +167,12 @@ pub enum LocalEvent<'e, C> {
         /// Where it is.
         uri: String,
     },
-    /// A child logs something.
-    Logged {
+    /// A child logs something, or says that what a URL was opened for is done.
+    Told {
         /// Which one.
         member: MemberKey,
-        /// Whose call it is about, if that is known.
-        caller: Option<&'e C>,
+        /// To whom.
+        hearer: Hearer<'e, C>,
         /// Its words.
         said: Answer<'e>,
     },
@@ -220,13 +231,35 @@ pub enum LocalEvent<'e, C> {
     },
 }
 
+/// Whose words an event is.
+pub(super) struct Speaker<'m, C> {
+    pub(super) member: MemberKey,
+    pub(super) owner: Option<ClientKey>,
+    /// The last call of its owner.
+    pub(super) last_call: Option<&'m C>,
+}
+
+impl<'m, C> Speaker<'m, C> {
+    fn hearer<'e>(&self, caller: Option<&'e C>) -> Hearer<'e, C>
+    where
+        'm: 'e,
+    {
+        match (caller, self.last_call) {
+            (Some(caller), _) => Hearer::Caller(caller),
+            (None, Some(last)) if self.owner.is_some() => Hearer::Client(last),
+            _ => Hearer::Nobody,
+        }
+    }
+}
+
 /// Passes on what a child told; a failure is kept, since the child is in use.
 pub(super) fn pass_on<C>(
-    (member, owner): (MemberKey, Option<ClientKey>),
+    speaker: &Speaker<'_, C>,
     event: ChildEvent<'_, C>,
     failed: &mut Option<ChildFailure>,
     tell: &mut impl FnMut(LocalEvent<'_, C>),
 ) {
+    let (member, owner) = (speaker.member, speaker.owner);
     let over = |caller, failure| LocalEvent::Failed { caller, failure };
     tell(match event {
         ChildEvent::Failed(failure) => {
@@ -237,7 +270,7 @@ pub(super) fn pass_on<C>(
         ChildEvent::Progress { caller, progress } => LocalEvent::Progress { caller, progress },
         ChildEvent::Asked { caller, asked } => LocalEvent::Asked {
             member,
-            caller,
+            hearer: speaker.hearer(caller),
             asked,
         },
         ChildEvent::Unanswered { caller } => LocalEvent::Unanswered { caller },
@@ -250,7 +283,11 @@ pub(super) fn pass_on<C>(
             lists,
         },
         ChildEvent::Updated(uri) => LocalEvent::Updated { owner, uri },
-        ChildEvent::Logged { caller, said } => LocalEvent::Logged { member, caller, said },
+        ChildEvent::Told { caller, said } => LocalEvent::Told {
+            member,
+            hearer: speaker.hearer(caller),
+            said,
+        },
         ChildEvent::Rubbish { text, left_out, why } => LocalEvent::Rubbish {
             member,
             text,

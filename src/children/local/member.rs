@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::children::child::{Abandoned, ChildFailure, EndingStep};
+use crate::children::line::Message;
 use crate::children::piped::PipedChild;
 use crate::children::pool::{Load, MemberKey};
 use crate::mcp::ClientKey;
 
-use super::event::{ChildEnd, LocalEvent};
+use super::event::{ChildEnd, LocalEvent, Speaker};
 
 /// How long what a process has said is read after its end, if somebody else holds its pipes open.
 const READ_AFTER_EXIT: Duration = Duration::from_millis(500);
@@ -25,6 +26,8 @@ pub(super) struct Member<C, S> {
     owner: Option<ClientKey>,
     /// Whether calls of its owner wait for it.
     pub(super) has_waiting: bool,
+    /// The last call of its owner.
+    last_call: Option<C>,
     is_disowned: bool,
     /// The calls that it had got when its activity was last told.
     calls_told: u32,
@@ -47,6 +50,7 @@ impl<C, S> Member<C, S> {
             ends_when_idle: false,
             owner: None,
             has_waiting: false,
+            last_call: None,
             is_disowned: false,
             calls_told: 0,
             calls_lost: 0,
@@ -75,6 +79,39 @@ impl<C, S> Member<C, S> {
         if client.is_single() {
             self.piped.child_mut().limit_calls(1);
         }
+    }
+
+    /// Gives it a call of its owner's.
+    ///
+    /// # Errors
+    /// Returns the caller if it takes no calls now.
+    pub(super) fn submit_of_owner(
+        &mut self,
+        text: &[u8],
+        message: &Message,
+        caller: C,
+        now: Instant,
+    ) -> Result<(), C>
+    where
+        C: Copy,
+    {
+        let child = self.piped.child_mut();
+        child.submit(text, message, caller, now)?;
+        if self.owner.is_some_and(|owner| !owner.is_single()) {
+            child.hear_between_calls();
+            self.last_call = Some(caller);
+        }
+        Ok(())
+    }
+
+    /// Itself, and whose words it says.
+    pub(super) fn speaking(&mut self) -> (&mut PipedChild<C, S>, Speaker<'_, C>) {
+        let speaker = Speaker {
+            member: self.key,
+            owner: self.owner(),
+            last_call: self.last_call.as_ref(),
+        };
+        (&mut self.piped, speaker)
     }
 
     /// It is of no more use to its owner, who is handed back once.

@@ -40,7 +40,7 @@ use crate::mcp::ClientKey;
 use crate::metrics::ChildTally;
 use crate::ring::{ConnectionKey, DataRing, Received};
 
-pub use event::{CallFailure, ChildEnd, LocalEvent, LocalRefusal, Taken};
+pub use event::{CallFailure, ChildEnd, Hearer, LocalEvent, LocalRefusal, Taken};
 use member::Member;
 use waiting::Waiting;
 
@@ -85,7 +85,7 @@ pub struct LocalChildren<C, S> {
     gone: ChildTally,
 }
 
-impl<C, S> LocalChildren<C, S> {
+impl<C: Copy, S> LocalChildren<C, S> {
     /// None yet, and nobody waits.
     pub fn new(limits: LocalLimits) -> LocalChildren<C, S> {
         LocalChildren {
@@ -211,9 +211,9 @@ impl<C, S> LocalChildren<C, S> {
         if member.has_waiting {
             return Err(caller);
         }
-        let placed = member.piped.child_mut().submit(text, message, caller, now);
+        let placed = member.submit_of_owner(text, message, caller, now);
         member.has_waiting = placed.is_err();
-        placed.map(|_| ())
+        placed
     }
 
     /// The caller that `is_it` wants no answer any more: it is handed back, and its child told, if one has the call.
@@ -366,12 +366,13 @@ impl<C, S> LocalChildren<C, S> {
             return;
         };
         let tell = std::cell::RefCell::new(tell);
-        let (mut failure, owner) = (None, member.owner());
+        let mut failure = None;
+        let (piped, speaker) = member.speaking();
         let on_event = |event: ChildEvent<'_, C>| {
-            event::pass_on((key, owner), event, &mut failure, &mut **tell.borrow_mut());
+            event::pass_on(&speaker, event, &mut failure, &mut **tell.borrow_mut());
         };
         let on_line = |line: ErrorLine<'_>| (tell.borrow_mut())(LocalEvent::ErrorLine { member: key, line });
-        member.piped.on_received(pipe, outcome, now, on_event, on_line);
+        piped.on_received(pipe, outcome, now, on_event, on_line);
         member.fail(failure, now);
     }
 
@@ -386,9 +387,10 @@ impl<C, S> LocalChildren<C, S> {
         let Some(member) = self.member(key) else {
             return;
         };
-        let (mut failure, owner) = (None, member.owner());
-        let on_event = |event: ChildEvent<'_, C>| event::pass_on((key, owner), event, &mut failure, tell);
-        member.piped.on_sent(written.0, written.1, now, on_event);
+        let mut failure = None;
+        let (piped, speaker) = member.speaking();
+        let on_event = |event: ChildEvent<'_, C>| event::pass_on(&speaker, event, &mut failure, tell);
+        piped.on_sent(written.0, written.1, now, on_event);
         member.fail(failure, now);
     }
 
@@ -417,9 +419,10 @@ impl<C, S> LocalChildren<C, S> {
             });
         }
         for member in &mut self.members {
-            let (key, owner, mut failure) = (member.key, member.owner(), None);
-            let on_event = |event: ChildEvent<'_, C>| event::pass_on((key, owner), event, &mut failure, tell);
-            member.piped.child_mut().on_time(now, on_event);
+            let (key, mut failure) = (member.key, None);
+            let (piped, speaker) = member.speaking();
+            let on_event = |event: ChildEvent<'_, C>| event::pass_on(&speaker, event, &mut failure, tell);
+            piped.child_mut().on_time(now, on_event);
             if member.is_over(now) {
                 failure.get_or_insert(ChildFailure::Exited);
             }
@@ -495,7 +498,7 @@ impl<C, S> LocalChildren<C, S> {
                 let message = Message::read_checked(&text);
                 debug_assert!(message.is_ok(), "it was a message when it came");
                 if let Ok(message) = message {
-                    let placed = member.piped.child_mut().submit(&text, &message, caller, now);
+                    let placed = member.submit_of_owner(&text, &message, caller, now);
                     debug_assert!(placed.is_ok(), "the child had room");
                 }
                 self.waiting.keep(text);

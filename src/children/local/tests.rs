@@ -81,7 +81,7 @@ impl Told {
             }
             LocalEvent::Disowned { member } => format!("{} is disowned", member.0),
             LocalEvent::Changed { .. }
-            | LocalEvent::Logged { .. }
+            | LocalEvent::Told { .. }
             | LocalEvent::Asked { .. }
             | LocalEvent::Unanswered { .. }
             | LocalEvent::Updated { .. } => "something else".to_owned(),

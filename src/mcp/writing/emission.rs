@@ -11,6 +11,7 @@ use crate::registry::{Emission, LogLevel};
 use crate::mcp::call::{Ticket, Work};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
+use crate::mcp::sessions::SessionToken;
 use crate::mcp::state::FeatureState;
 use crate::mcp::task::TaskId;
 use crate::mcp::writing::question_compat;
@@ -141,8 +142,13 @@ fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn FeatureState) ->
 
 /// The least severe message that a legacy client wants.
 fn session_log_level(ticket: &Ticket, state: &dyn FeatureState) -> LogLevel {
-    let set = ticket.session().and_then(|session| state.log_level(session));
-    set.unwrap_or(LOG_LEVEL_DEFAULT)
+    let session = ticket.session();
+    session.map_or(LOG_LEVEL_DEFAULT, |session| log_level_of(session, state))
+}
+
+/// The least severe message that the client of a legacy session wants.
+pub fn log_level_of(session: SessionToken, state: &dyn FeatureState) -> LogLevel {
+    state.log_level(session).unwrap_or(LOG_LEVEL_DEFAULT)
 }
 
 fn write_progress(

@@ -180,7 +180,7 @@ impl Live {
     }
 
     /// The stream for messages that belong to no request of the session's, if its client has opened one.
-    pub(in crate::session) fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
+    pub fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
         self.sessions.look(token, |session| session.get_stream.clone())?
     }
 

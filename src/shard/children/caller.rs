@@ -1,7 +1,7 @@
 //! Who waits for the answer of a child, and what its client can be asked meanwhile.
 
 use crate::children::{CallTerms, LogWish};
-use crate::mcp::{ClientCapabilities, Principal, Revision, SessionToken, Ticket};
+use crate::mcp::{ClientCapabilities, Era, Principal, Revision, SessionToken, Ticket};
 use crate::pool::HandlerKey;
 use crate::registry::Asking;
 use crate::units::ViewId;
@@ -58,6 +58,20 @@ impl ClientTerms {
         },
         session: None,
     };
+
+    /// The same for a call about which its client is not to be asked. A legacy client may be when there is no call.
+    pub(in crate::shard) fn unasked(terms: ClientTerms) -> ClientTerms {
+        match terms.revision.era() {
+            Era::Legacy => ClientTerms {
+                asking: Asking::Never,
+                ..terms
+            },
+            Era::Modern => ClientTerms {
+                log: terms.log,
+                ..ClientTerms::NONE
+            },
+        }
+    }
 
     /// Those of the client of a call at this endpoint that is not part of a batch.
     pub(in crate::shard) fn of(ticket: &Ticket, view: ViewId, log: LogWish) -> ClientTerms {

@@ -58,8 +58,8 @@ pub enum ChildWord {
         /// The request for the client.
         text: Vec<u8>,
     },
-    /// Its child logs something about it.
-    Logged {
+    /// Its child logs something about it, or says that what a URL was opened for is done.
+    Told {
         /// The whole line.
         line: Vec<u8>,
         /// Where its parts lie.

@@ -25,6 +25,7 @@
 //! | `own_lists` | lists, where each client has a child of its own |
 //! | `subscribing` | updates of resources, where each client has a child of its own |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
+//! | `between_calls` | what the own child of a client says while it has no call |
 //!
 //! The rows of `table` also judge other bridges. The environment names one, by its command line with `{port}` and
 //! `{child}` in it, and the test runner's list of results is its column of the table:
@@ -34,6 +35,7 @@
 //! ```
 
 mod asking;
+mod between_calls;
 mod children;
 mod figures;
 mod front;

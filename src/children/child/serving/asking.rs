@@ -4,7 +4,7 @@
 //! that runs and is asked nothing yet: a client that never comes back to one call must not keep the questions of the
 //! next. If all are asked something, it goes with the question before it, since a call may ask several things at once.
 //! If that call ends first, it is about the oldest, which is the same client's. While a question is open, its call's
-//! own time stands still.
+//! own time stands still. While it has no call, a child asks the client whose it is, if it is one's.
 
 use std::time::Instant;
 
@@ -48,21 +48,30 @@ impl<C> Child<C> {
         let questions = &self.questions;
         let unasked = self.in_flight.oldest_of(|call| !questions.has_any_of(call));
         let call = unasked.or_else(|| questions.last_asked());
-        let (Some(needs), Some(timeout), Some(call)) = (needs, timeout, call) else {
+        let (Some(needs), Some(timeout)) = (needs, timeout) else {
             return Err(QuestionRefusal::Nobody);
         };
+        if call.is_none() && !self.is_heard_between_calls {
+            return Err(QuestionRefusal::Nobody);
+        }
         let id = message.id.map_or(&b""[..], |id| id.of(line));
         let id = std::str::from_utf8(id).ok().filter(|id| id.len() <= ID_BYTES_MAX);
         let id = id.ok_or(QuestionRefusal::Nobody)?;
         let begun = self.questions.begin(call, id, now + timeout);
         let number = begun.ok_or(QuestionRefusal::TooMany)?;
-        self.in_flight.pause(call, now);
-        self.counters.questions += 1;
-        if let Some(caller) = self.in_flight.caller(call) {
-            let asked = Asked { number, needs, said };
-            tell(ChildEvent::Asked { caller, asked });
+        if let Some(call) = call {
+            self.in_flight.pause(call, now);
         }
+        self.counters.questions += 1;
+        let caller = call.and_then(|call| self.in_flight.caller(call));
+        let asked = Asked { number, needs, said };
+        tell(ChildEvent::Asked { caller, asked });
         Ok(())
+    }
+
+    /// From now on somebody hears what it says and asks while it has no call: it has a client of its own.
+    pub fn hear_between_calls(&mut self) {
+        self.is_heard_between_calls = true;
     }
 
     /// Gives it the answer to a question. False if it waits for none.
@@ -97,7 +106,8 @@ impl<C> Child<C> {
         while let Some(question) = self.questions.take_overdue(now) {
             let refusal = QuestionAnswer::Refused(QuestionRefusal::TimedOut);
             self.settle_question(&question, refusal, now);
-            if let Some(caller) = self.in_flight.caller(question.call) {
+            let caller = question.call.and_then(|call| self.in_flight.caller(call));
+            if let Some(caller) = caller {
                 tell(ChildEvent::Unanswered { caller });
             }
         }
@@ -141,8 +151,8 @@ impl<C> Child<C> {
             }
             QuestionAnswer::Refused(_) => {}
         }
-        if !self.questions.has_any_of(question.call) {
-            self.in_flight.resume(question.call, now);
+        if let Some(call) = question.call.filter(|call| !self.questions.has_any_of(*call)) {
+            self.in_flight.resume(call, now);
         }
     }
 }

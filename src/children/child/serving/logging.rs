@@ -1,4 +1,4 @@
-//! What a child logs, and how much of that its client wants; and the updates that it is to tell of.
+//! What a child logs and tells besides, and how much of that its client wants; and the updates that it is to tell of.
 
 use std::time::Instant;
 
@@ -19,10 +19,15 @@ impl<C> Child<C> {
         self.logs.wish_of = Some(wish_of);
     }
 
-    /// Whose call it must be about what the child logs now; nothing in the message says so. With one client the oldest
+    /// Whether it is of the older era, and one client alone can be meant by what it says.
+    pub(super) fn is_attributed_legacy(&self) -> bool {
+        self.era == Era::Legacy && self.limits.ask_timeout.is_some()
+    }
+
+    /// Whose call it must be about what the child tells now; nothing in the message says so. With one client the oldest
     /// call is as good as any. Among several, each request of a modern child asks for messages of its own, so there
     /// must be no other.
-    pub(super) fn logged_for(&self) -> Option<&C> {
+    pub(super) fn told_for(&self) -> Option<&C> {
         let call = match (self.era, self.limits.ask_timeout) {
             (Era::Legacy, None) => return None,
             (Era::Modern, None) => return self.in_flight.sole(),

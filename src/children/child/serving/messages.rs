@@ -91,8 +91,12 @@ impl<C> Child<C> {
                 }
             }
             "notifications/message" => {
-                let caller = self.logged_for();
-                tell(ChildEvent::Logged { caller, said });
+                let caller = self.told_for();
+                tell(ChildEvent::Told { caller, said });
+            }
+            "notifications/elicitation/complete" if self.is_attributed_legacy() => {
+                let caller = self.told_for();
+                tell(ChildEvent::Told { caller, said });
             }
             "notifications/resources/updated" => {
                 if let Some(uri) = updated_uri(said.line, &said.message) {

@@ -81,6 +81,8 @@ pub struct Stream {
 enum Bound {
     /// The messages that one client may leave unread.
     Backlog,
+    /// Half of them; what exceeds it is dropped.
+    HalfTheBacklog,
     /// All live state.
     Memory,
 }
@@ -148,6 +150,13 @@ impl Stream {
         }
     }
 
+    /// Appends a message that may get lost: it does when half of what the client may leave unread is there.
+    pub fn offer(&self, message: Message) {
+        if let Some(place) = self.enqueue(message, Bound::HalfTheBacklog) {
+            self.context.inboxes.ready(place);
+        }
+    }
+
     /// Appends the last message, and ends the stream behind it. An answer for which somebody waits is taken whatever is
     /// unsent, as long as there is memory: the messages before it may not have had the time to leave.
     pub fn conclude(&self, answer: Message) {
@@ -178,12 +187,16 @@ impl Stream {
         if queue.is_over() {
             return None;
         }
-        let backlog_max = self.context.options.backlog_bytes_max;
+        let options = &self.context.options;
+        let part = if bound == Bound::HalfTheBacklog { 2 } else { 1 };
         let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
-        let is_backlog =
-            backlog_bytes > backlog_max || queue.unsent() >= self.context.options.backlog_messages_max;
-        let is_too_much = is_over_budget || bound == Bound::Backlog && is_backlog;
+        let is_backlog = backlog_bytes > options.backlog_bytes_max / part
+            || queue.unsent() >= options.backlog_messages_max / part;
+        let is_too_much = is_over_budget || bound != Bound::Memory && is_backlog;
         if queue.unsent_bytes > 0 && is_too_much {
+            if bound == Bound::HalfTheBacklog {
+                return None;
+            }
             dropped = queue.cut_off();
         } else {
             queue.push(message, now);

@@ -96,6 +96,22 @@ fn who_does_not_read_is_cut_off() {
 }
 
 #[test]
+fn what_may_get_lost_does_when_half_of_what_may_be_unread_is() {
+    let live = live(options());
+    let stream = live.open_call_stream(None, false).unwrap();
+    stream.attach(place(1), None);
+    stream.offer(bulk(30));
+    stream.offer(bulk(20));
+    stream.offer(bulk(1));
+    // The rest is for what must not.
+    stream.push(bulk(50));
+    let (texts, _, state) = look(&stream, place(1), 1000);
+    assert_eq!((texts.len(), state), (3, StreamState::Idle));
+    stream.offer(bulk(500));
+    assert_eq!(look(&stream, place(1), 1000).0.len(), 1);
+}
+
+#[test]
 fn a_client_comes_back_for_what_it_missed() {
     let live = live(options());
     let stream = call_stream(&live, 1);

@@ -59,18 +59,19 @@ impl<R: ShardRing> Shard<R> {
             }
             LocalEvent::Asked {
                 member,
-                caller,
+                hearer,
                 asked,
-            } => self.take_question((server, member), *caller, &asked),
+            } => self.take_question((server, member), &hearer, &asked),
             LocalEvent::Unanswered { caller } => self.on_unanswered(*caller),
-            LocalEvent::Logged {
-                caller: Some(caller),
+            LocalEvent::Told {
+                member,
+                hearer,
                 said,
-                ..
-            } => self.log_to(*caller, &said),
-            LocalEvent::Logged { member, said, .. } => {
-                let words = String::from_utf8_lossy(said.line);
-                log_child!(debug, self, server, member, message = %words, "a child logs something");
+            } => {
+                if !self.tell_hearer(&hearer, &said) {
+                    let words = String::from_utf8_lossy(said.line);
+                    log_child!(debug, self, server, member, message = %words, "a child logs something");
+                }
             }
             LocalEvent::ErrorLine { member, line } => {
                 let left_out = (line.left_out > 0).then_some(line.left_out);
@@ -184,9 +185,9 @@ impl<R: ShardRing> Shard<R> {
             ChildWord::Lacks(lacking) => self.note_lacking(call, lacking),
             ChildWord::Unresumed(why) => self.refuse_resumption(call, why),
             ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
-            ChildWord::Logged { line, message } => {
+            ChildWord::Told { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
-                self.pass_on_log(call, &line, &message);
+                self.pass_on_told(call, &line, &message);
             }
             ChildWord::Misplaced { text, due } => self.place_again(call, text, due),
             ChildWord::Progress { line, message } => {

@@ -15,13 +15,13 @@
 use std::rc::Rc;
 
 use crate::children::{
-    Asked, CallTerms, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal, capability_needed,
-    write_question, write_request_of,
+    Answer, Asked, CallTerms, Hearer, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal,
+    capability_needed, write_question, write_request_of,
 };
 use crate::mcp::{Era, FeatureState};
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, Asking, Operation, ServerIndex, TaskSupport};
-use crate::session::live::{ChildAsker, ChildPlace};
+use crate::session::live::{self, ChildAsker, ChildPlace};
 use crate::units::ViewId;
 
 use crate::shard::calls::{Again, Call, Run};
@@ -74,13 +74,11 @@ impl<R: ShardRing> Shard<R> {
         let view = self.calls.holder(call).map(|holder| self.view_id_of(holder));
         match (self.calls.at(call), view) {
             // What it would ask, nobody could pass on.
-            (Some(call), _) if call.task.is_some() => ClientTerms {
-                log: log_wish(call),
-                ..ClientTerms::NONE
-            },
-            (Some(call), Some(view)) if call.batch.is_none() => {
-                ClientTerms::of(&call.ticket, view, log_wish(call))
+            (Some(call), Some(view)) if call.task.is_some() || call.batch.is_some() => {
+                let terms = ClientTerms::of(&call.ticket, view, log_wish(call));
+                ClientTerms::unasked(terms)
             }
+            (Some(call), Some(view)) => ClientTerms::of(&call.ticket, view, log_wish(call)),
             _ => ClientTerms::NONE,
         }
     }
@@ -91,7 +89,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn take_question(
         &mut self,
         (server, member): (ServerIndex, MemberKey),
-        caller: Caller,
+        hearer: &Hearer<'_, Caller>,
         asked: &Asked<'_>,
     ) {
         let name = QuestionName {
@@ -99,9 +97,56 @@ impl<R: ShardRing> Shard<R> {
             member,
             number: asked.number,
         };
-        if let Err(why) = self.put_question(name, caller, asked) {
+        let put = match hearer {
+            Hearer::Caller(caller) => self.put_question(name, **caller, asked),
+            Hearer::Client(last) => self.ask_between_calls(name, &last.terms, asked),
+            Hearer::Nobody => Err(NotAsked::NotDeclared),
+        };
+        if let Err(why) = put {
             self.children.keep_refusal(name, why.into());
         }
+    }
+
+    /// A child that has no call asks its client.
+    fn ask_between_calls(
+        &mut self,
+        name: QuestionName,
+        terms: &ClientTerms,
+        asked: &Asked<'_>,
+    ) -> Result<(), NotAsked> {
+        if !terms.capabilities.contains(asked.needs) {
+            return Err(NotAsked::NotDeclared);
+        }
+        if self.drain.is_begun() {
+            return Err(NotAsked::Draining);
+        }
+        // Whom no stream reaches, nobody can ask.
+        let (stream, _) = self.client_stream(terms).ok_or(NotAsked::NotDeclared)?;
+        let text = self.write_question_for(name, terms, asked)?;
+        stream.push(live::Message::new(text));
+        Ok(())
+    }
+
+    /// A question as a request of ours to a legacy client, whose session remembers who asks.
+    fn write_question_for(
+        &mut self,
+        name: QuestionName,
+        terms: &ClientTerms,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<u8>, NotAsked> {
+        let (session, principal) = terms.session.ok_or(NotAsked::NotDeclared)?;
+        let place = ChildPlace {
+            shard: self.metrics.shard.0,
+            asker: name.asker(),
+        };
+        let live = self.service.view(terms.view).store.live();
+        let id = live.ask_for_child(session, principal, place, name.number);
+        let id = id.map_err(|_| NotAsked::Full)?;
+        self.children.on_asked(name, session, terms.view);
+        let Answer { line, message, .. } = &asked.said;
+        let mut text = Vec::with_capacity(line.len() + id.as_str().len());
+        write_question(&mut text, line, message, id.as_str(), terms.revision);
+        Ok(text)
     }
 
     fn put_question(
@@ -126,25 +171,10 @@ impl<R: ShardRing> Shard<R> {
         if terms.asking == Asking::ByRetry {
             return self.hold_question(name, caller, asked);
         }
-        let (Asking::OnStream, Some((session, principal))) = (terms.asking, terms.session) else {
+        if terms.asking != Asking::OnStream {
             return Err(NotAsked::NotDeclared);
-        };
-        let place = ChildPlace {
-            shard: self.metrics.shard.0,
-            asker: name.asker(),
-        };
-        let live = self.service.view(terms.view).store.live();
-        let id = live.ask_for_child(session, principal, place, name.number);
-        let id = id.map_err(|_| NotAsked::Full)?;
-        self.children.on_asked(name, session, terms.view);
-        let mut text = Vec::with_capacity(asked.said.line.len() + id.as_str().len());
-        write_question(
-            &mut text,
-            asked.said.line,
-            &asked.said.message,
-            id.as_str(),
-            terms.revision,
-        );
+        }
+        let text = self.write_question_for(name, &terms, asked)?;
         if !self.children.is_own(caller) {
             let shard = self.metrics.shard.0;
             self.say_to(caller, ChildWord::Asks { shard, name, text });

@@ -20,6 +20,7 @@
 //! | `rounds` | what they ask by their answers, of legacy clients |
 //! | `states` | what they want back from modern clients |
 //! | `repeating` | calls that are made once more when their child dies |
+//! | `telling` | what they tell unasked → the call, or the client |
 //! | `tasks` | calls that go on as tasks |
 //! | `driving` | the pipes, what the supervisor orders, and time |
 
@@ -34,5 +35,6 @@ mod repeating;
 mod rounds;
 mod states;
 mod tasks;
+mod telling;
 
 pub(super) use renaming::for_child;

@@ -1,15 +1,12 @@
-//! Calls of children that speak 2026-07-28: the envelope of requests that have none, and log messages, which each call
-//! asks for.
+//! Calls of children that speak 2026-07-28: the envelope of requests that have none, and what older clients do not know
+//! of what such children say.
 
-use crate::children::{
-    Answer, EnvelopeTerms, Message, level_of, older_notification, write_as_modern, write_without_breaks,
-};
+use crate::children::{EnvelopeTerms, Message, older_notification, write_as_modern};
 use crate::mcp::Era;
 use crate::pool::HandlerKey;
 use crate::registry::{Asking, ClientCapabilities, ForeignServer, ServerIndex};
 
 use crate::shard::calls::{Call, Forwarding, Rounds, Run};
-use crate::shard::children::{Caller, ChildWord};
 use crate::shard::service::Service;
 use crate::shard::{Shard, ShardRing};
 
@@ -76,39 +73,5 @@ impl<R: ShardRing> Shard<R> {
         write_as_modern(&mut modern, text, message, &terms);
         let message = Message::read_checked(&modern).ok()?;
         Some((modern, message))
-    }
-
-    /// A child logs something about a call, here or elsewhere.
-    pub(super) fn log_to(&mut self, caller: Caller, said: &Answer<'_>) {
-        if self.children.is_own(caller) {
-            self.pass_on_log(caller.call, said.line, &said.message);
-        } else if self.children.mesh().may_say(caller.shard) {
-            let (line, message) = (said.line.to_vec(), said.message);
-            self.say_to(caller, ChildWord::Logged { line, message });
-        }
-    }
-
-    /// A child logs something about a call of this shard. Its client gets what it has asked for.
-    pub(super) fn pass_on_log(&mut self, call: HandlerKey, line: &[u8], said: &Message) {
-        let mut message = self.calls.take_message();
-        let holder = self.calls.speaker(call).and_then(|(entry, holder)| {
-            let Run::Forwarded(forwarding) = entry.run else {
-                return None;
-            };
-            let wanted = forwarding.log_level.filter(|_| entry.batch.is_none())?;
-            level_of(line, said).filter(|level| *level >= wanted)?;
-            match for_older(entry, line, said) {
-                Some((older, _)) => message.extend_from_slice(&older),
-                None => write_without_breaks(&mut message, line),
-            }
-            Some(holder)
-        });
-        if let Some(holder) = holder {
-            self.say_of_child(call, holder, &message);
-        }
-        self.calls.put_message(message);
-        if holder.is_some() {
-            self.flush_emissions(call);
-        }
     }
 }
