@@ -2,7 +2,8 @@
 
 use super::*;
 
-const DONE: &str = "{\"method\":\"notifications/elicitation/complete\",\"params\":{\"elicitationId\":\"e\"}}\n";
+const DONE: &str =
+    "{\"method\":\"notifications/elicitation/complete\",\"params\":{\"elicitationId\":\"e\"}}\n";
 
 /// The child of one client, which may ask.
 fn own() -> Rig {

@@ -141,6 +141,8 @@ pub enum ChildEvent<'e, C> {
     Unanswered {
         /// Who waits for the call.
         caller: &'e C,
+        /// The question's number.
+        number: u32,
     },
     /// A list has changed, whichever: all of them are read again.
     Changed,

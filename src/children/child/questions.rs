@@ -87,6 +87,12 @@ impl OpenQuestions {
         self.open.iter().rev().find_map(|question| question.call)
     }
 
+    /// The call that this one is about.
+    pub(super) fn call_of(&self, number: u32) -> Option<CallKey> {
+        let mut open = self.open.iter();
+        open.find(|question| question.number == number)?.call
+    }
+
     /// Whether this one is open.
     pub(super) fn has(&self, number: u32) -> bool {
         self.open.iter().any(|question| question.number == number)
@@ -135,7 +141,11 @@ impl OpenQuestions {
 
     /// Those that are about one call are about another from now on.
     pub(super) fn move_all(&mut self, from: CallKey, to: CallKey) {
-        for question in self.open.iter_mut().filter(|question| question.call == Some(from)) {
+        for question in self
+            .open
+            .iter_mut()
+            .filter(|question| question.call == Some(from))
+        {
             question.call = Some(to);
         }
     }

@@ -120,7 +120,7 @@ fn shown(event: ChildEvent<'_, &'static str>) -> String {
         ChildEvent::Asked { caller, asked } => {
             format!("{} is asked {}", caller.unwrap_or(&"its client"), asked.number)
         }
-        ChildEvent::Unanswered { caller } => format!("{caller} has not answered"),
+        ChildEvent::Unanswered { caller, .. } => format!("{caller} has not answered"),
         ChildEvent::Updated(uri) => format!("updated {uri}"),
         ChildEvent::Changed => "a list has changed".to_owned(),
         ChildEvent::Listed { lists, .. } => format!("{} tools", lists.list(ListName::Tools).len()),

@@ -23,6 +23,12 @@ impl<C: Copy, S> LocalChildren<C, S> {
         })
     }
 
+    /// Whose call a question is about, if it is open and about one.
+    pub fn asked_about(&self, key: MemberKey, number: u32) -> Option<C> {
+        let member = self.members.iter().find(|member| member.key == key)?;
+        member.piped.child().asked_about(number).copied()
+    }
+
     /// Whether a child waits for the answer to this question.
     pub fn has_question(&self, key: MemberKey, number: u32) -> bool {
         let member = self.members.iter().find(|member| member.key == key);

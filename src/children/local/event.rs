@@ -138,6 +138,8 @@ pub enum LocalEvent<'e, C> {
     Unanswered {
         /// Who waits for the call.
         caller: &'e C,
+        /// The question's number.
+        number: u32,
     },
     /// A child takes calls from now on.
     Ready {
@@ -273,7 +275,7 @@ pub(super) fn pass_on<C>(
             hearer: speaker.hearer(caller),
             asked,
         },
-        ChildEvent::Unanswered { caller } => LocalEvent::Unanswered { caller },
+        ChildEvent::Unanswered { caller, number } => LocalEvent::Unanswered { caller, number },
         ChildEvent::AnsweredTooLong { caller } => over(caller, CallFailure::AnsweredTooLong),
         ChildEvent::TimedOut { caller } => over(caller, CallFailure::TimedOut),
         ChildEvent::Changed => LocalEvent::Changed { member },

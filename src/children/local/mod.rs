@@ -164,6 +164,20 @@ impl<C: Copy, S> LocalChildren<C, S> {
         self.refusal.is_some()
     }
 
+    /// Why a call of this client would be refused at once, if it were submitted now.
+    pub fn refuses(&self, client: Option<ClientKey>) -> Option<LocalRefusal> {
+        if self.refusal.is_some() || !self.waiting.is_full() {
+            return self.refusal;
+        }
+        let has_room = match client {
+            Some(client) => self
+                .child_of(client)
+                .is_some_and(|member| !member.has_waiting && member.load().room > 0),
+            None => self.waiting.is_empty() && self.room() > 0,
+        };
+        (!has_room).then_some(LocalRefusal::QueueFull)
+    }
+
     /// Takes a call in: it goes to a child with room, or waits; if it is a client's, for the child of that one, which
     /// may not be here yet; if it has waited on another shard, before those that have waited here only. `text` is the
     /// client's request and `message` the places of its parts.

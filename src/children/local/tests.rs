@@ -235,6 +235,7 @@ impl Rig {
     fn call_of(&mut self, caller: u32, client: Option<ClientKey>) -> Result<(), LocalRefusal> {
         let text = request(caller, 10);
         let message = Message::read(text.as_bytes()).unwrap();
+        let expected = self.local.refuses(client);
         let taken = self.local.submit(
             text.as_bytes(),
             &message,
@@ -242,10 +243,12 @@ impl Rig {
             SubmitTerms { client, due: None },
             self.now,
         );
-        taken.map_err(|(back, refusal)| {
+        let taken = taken.map_err(|(back, refusal)| {
             assert_eq!(back, caller);
             refusal
-        })
+        });
+        assert_eq!(taken.err(), expected);
+        taken
     }
 
     /// Every process reads, and answers all it has.

@@ -42,6 +42,7 @@ impl<C> Returned<C> {
 pub(super) struct Waiting<C> {
     returned: VecDeque<Returned<C>>,
     queue: WaitQueue<WaitingCall<C>>,
+    depth_max: u32,
     timeout: Duration,
     spares: Vec<Vec<u8>>,
 }
@@ -59,6 +60,7 @@ impl<C> Waiting<C> {
         Waiting {
             returned: VecDeque::new(),
             queue: WaitQueue::new(depth_max),
+            depth_max,
             timeout,
             spares: Vec::new(),
         }
@@ -66,6 +68,11 @@ impl<C> Waiting<C> {
 
     pub(super) fn len(&self) -> usize {
         self.returned.len() + self.queue.len()
+    }
+
+    /// Whether no call more may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= self.depth_max as usize
     }
 
     pub(super) fn is_empty(&self) -> bool {

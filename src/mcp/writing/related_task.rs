@@ -50,7 +50,12 @@ pub fn write_related_message(message: &[u8], task: &TaskId, out: &mut Vec<u8>) {
         .filter(|member| member.name(message) == "params")
         .last();
     let Some(params) = params.map(|member| member.value) else {
-        return out.extend_from_slice(message);
+        // It is about something all the same.
+        let message = message.trim_ascii_end();
+        out.extend_from_slice(message.strip_suffix(b"}").unwrap_or(message));
+        out.extend_from_slice(br#","params":"#);
+        write_related(b"{}", task, out);
+        return out.push(b'}');
     };
     out.extend_from_slice(message.get(..params.start).unwrap_or_default());
     write_related(params.of(message), task, out);
@@ -83,7 +88,7 @@ mod tests {
                 r#"{"params":{"n":1,"_meta":{R}}}"#,
             ),
             (r#"{"params":[1]}"#, r#"{"params":[1]}"#),
-            (r#"{"method":"m"}"#, r#"{"method":"m"}"#),
+            (r#"{"method":"m"}"#, r#"{"method":"m","params":{"_meta":{R}}}"#),
         ] {
             let mut out = Vec::new();
             write_related_message(message.as_bytes(), &task, &mut out);

@@ -40,6 +40,14 @@ pub(super) struct AskedQuestion {
     pub(super) view: ViewId,
 }
 
+/// One about a call of this shard's that goes on as a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskQuestion {
+    pub(super) call: HandlerKey,
+    /// The shard of the child, and the question there.
+    pub(super) from: (u16, QuestionName),
+}
+
 /// Questions of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {

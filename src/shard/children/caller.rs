@@ -1,7 +1,7 @@
 //! Who waits for the answer of a child, and what its client can be asked meanwhile.
 
 use crate::children::{CallTerms, LogWish};
-use crate::mcp::{ClientCapabilities, Era, Principal, Revision, SessionToken, Ticket};
+use crate::mcp::{ClientCapabilities, Principal, Revision, SessionToken, Ticket};
 use crate::pool::HandlerKey;
 use crate::registry::Asking;
 use crate::units::ViewId;
@@ -42,6 +42,8 @@ pub struct ClientTerms {
     pub call: CallTerms,
     /// The session in which a legacy client answers, and whose it is.
     pub session: Option<(SessionToken, Principal)>,
+    /// Whether the call goes on as a task, which its client is asked through.
+    pub is_task: bool,
 }
 
 impl ClientTerms {
@@ -57,19 +59,26 @@ impl ClientTerms {
             began: None,
         },
         session: None,
+        is_task: false,
     };
 
-    /// The same for a call about which its client is not to be asked. A legacy client may be when there is no call.
-    pub(in crate::shard) fn unasked(terms: ClientTerms) -> ClientTerms {
-        match terms.revision.era() {
-            Era::Legacy => ClientTerms {
-                asking: Asking::Never,
-                ..terms
+    /// The same for a call of a batch, about which its client is not to be asked. It may be when there is no call.
+    pub(in crate::shard) fn in_batch(self) -> ClientTerms {
+        ClientTerms {
+            asking: Asking::Never,
+            ..self
+        }
+    }
+
+    /// The same for a call that goes on as a task, which waits for its client's answers however they come.
+    pub(in crate::shard) fn as_task(self) -> ClientTerms {
+        ClientTerms {
+            asking: match self.asking {
+                Asking::Never => Asking::Never,
+                Asking::OnStream | Asking::ByRetry => Asking::OnStream,
             },
-            Era::Modern => ClientTerms {
-                log: terms.log,
-                ..ClientTerms::NONE
-            },
+            is_task: true,
+            ..self
         }
     }
 
@@ -83,6 +92,7 @@ impl ClientTerms {
             view,
             call: CallTerms::default(),
             session: ticket.session().map(|session| (session, ticket.principal())),
+            is_task: false,
         }
     }
 }

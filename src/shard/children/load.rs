@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::children::{ChildNewsEvent, LocalRefusal, Settled};
+use crate::children::{ChildNewsEvent, Client, LocalRefusal, Settled};
 use crate::metrics::ChildTally;
 use crate::registry::ServerIndex;
 
@@ -17,6 +17,26 @@ impl<S> Children<S> {
             entry.settled.with_children.record(took);
             entry.settled.elsewhere.record(elapsed.saturating_sub(took));
         }
+    }
+
+    /// Why a call of this shard's would be refused at once, as far as that is known before it is given.
+    pub(in crate::shard) fn refuses(
+        &self,
+        server: ServerIndex,
+        client: Option<Client>,
+    ) -> Option<LocalRefusal> {
+        let entry = self.servers.get(server.as_usize())?;
+        let children = entry.children.as_ref()?;
+        let is_elsewhere = match client {
+            Some(client) => {
+                let clients = entry.clients.as_ref();
+                clients.is_some_and(|clients| clients.shard_of(client.key).is_some())
+            }
+            // Another shard may have room.
+            None => children.waiting() == 0 && self.mesh.has_others(),
+        };
+        let refusal = children.refuses(client.map(|client| client.key))?;
+        (refusal != LocalRefusal::QueueFull || !is_elsewhere).then_some(refusal)
     }
 
     /// A call of this shard's was refused.

@@ -79,6 +79,11 @@ pub enum ChildWord {
         /// The object `inputRequests`.
         requests: Vec<u8>,
     },
+    /// A question about it, which goes on as a task, is over.
+    QuestionOver {
+        /// The question's number with the child.
+        number: u32,
+    },
     /// Its child could not ask its client something, which would have to declare this.
     Lacks(ClientCapabilities),
     /// It is no call that a child has kept.

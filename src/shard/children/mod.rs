@@ -30,7 +30,7 @@ use crate::pool::{HandlerKey, HeapBudget};
 use crate::registry::ServerIndex;
 
 pub use asked::QuestionName;
-use asked::{AskedQuestion, Round};
+use asked::{AskedQuestion, Round, TaskQuestion};
 pub use caller::{Caller, ClientTerms};
 use clients::Clients;
 pub use mail::{ChildWord, ForwardedCall, ForwardedWord};
@@ -56,6 +56,8 @@ pub(super) struct Children<S> {
     kept: Vec<(ServerIndex, Kept)>,
     /// Questions that legacy clients were asked.
     asked: Vec<AskedQuestion>,
+    /// Questions that are put to clients by their tasks.
+    task_questions: Vec<TaskQuestion>,
     /// Calls whose clients are asked what a child asks by its answer.
     rounds: HashMap<HandlerKey, Round>,
     parking: Parking,
@@ -123,6 +125,7 @@ impl<S> Children<S> {
             touched: Vec::new(),
             kept: Vec::new(),
             asked: Vec::new(),
+            task_questions: Vec::new(),
             rounds: HashMap::new(),
             parking: Parking::default(),
             pipes: 0,

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use crate::children::{QuestionAnswer, QuestionRefusal};
 use crate::mcp::SessionToken;
+use crate::pool::HandlerKey;
 use crate::registry::ServerIndex;
 use crate::session::live::ChildPlace;
 use crate::units::ViewId;
 
-use super::asked::{AskedQuestion, QuestionName};
+use super::asked::{AskedQuestion, QuestionName, TaskQuestion};
 use super::caller::Caller;
 use super::parked::{Parking, Resumption};
 use super::{Children, Kept};
@@ -75,6 +76,27 @@ impl<S> Children<S> {
             asker: name.asker(),
         };
         Some((session, view, place, name.number))
+    }
+
+    /// A question is put to a client by the task of this call.
+    pub(in crate::shard) fn on_task_asked(&mut self, call: HandlerKey, from: (u16, QuestionName)) {
+        self.task_questions.push(TaskQuestion { call, from });
+    }
+
+    /// Takes a question of a task out, by the shard of its child and its name there.
+    pub(in crate::shard) fn take_task_question(
+        &mut self,
+        call: HandlerKey,
+        number: u32,
+    ) -> Option<(u16, QuestionName)> {
+        let mut asked = self.task_questions.iter();
+        let at = asked.position(|asked| asked.call == call && asked.from.1.number == number)?;
+        Some(self.task_questions.swap_remove(at).from)
+    }
+
+    /// A call is with a child no more: what is asked about it is of no interest.
+    pub(in crate::shard) fn forget_task_questions(&mut self, call: HandlerKey) {
+        self.task_questions.retain(|asked| asked.call != call);
     }
 
     /// A question is answered by us now.

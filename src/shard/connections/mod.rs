@@ -534,7 +534,7 @@ mod tests {
             now(),
         ));
         let place = table.channel_place(exchange, 3);
-        let task = table.insert_task(Task::new(place, WorkedBy::Handler, now()));
+        let task = table.insert_task(Task::new(place, ViewId::MAIN, WorkedBy::Handler, now()));
         for (key, expected) in [
             (connection, [true, false, false, true]),
             (exchange, [false, true, false, true]),
@@ -574,7 +574,7 @@ mod tests {
             now(),
             now(),
         ));
-        let task = table.insert_task(Task::new(None, WorkedBy::Handler, now()));
+        let task = table.insert_task(Task::new(None, ViewId::MAIN, WorkedBy::Handler, now()));
         for (key, waits) in [(connection, true), (exchange, true), (task, false)] {
             table.begin_wait(key, wait(), now());
             assert_eq!(table.wait(key).is_some(), waits);

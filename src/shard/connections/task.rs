@@ -6,12 +6,15 @@ use std::time::Instant;
 use crate::pool::HandlerKey;
 use crate::shard::channels::ChannelPlace;
 use crate::shard::tasks::WorkedBy;
+use crate::units::ViewId;
 
 /// A call without a client.
 #[derive(Debug)]
 pub(in crate::shard) struct Task {
     /// The channel that it was asked for on, if it was.
     pub channel: Option<ChannelPlace>,
+    /// The endpoint at which it was asked for.
+    pub view: ViewId,
     /// What works for it.
     pub by: WorkedBy,
     /// The handler it runs in, or the call without one; none while it waits for its client.
@@ -23,9 +26,15 @@ pub(in crate::shard) struct Task {
 }
 
 impl Task {
-    pub(in crate::shard) fn new(channel: Option<ChannelPlace>, by: WorkedBy, now: Instant) -> Task {
+    pub(in crate::shard) fn new(
+        channel: Option<ChannelPlace>,
+        view: ViewId,
+        by: WorkedBy,
+        now: Instant,
+    ) -> Task {
         Task {
             channel,
+            view,
             by,
             handler: None,
             began: now,

@@ -31,8 +31,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// The number of the same.
     pub(in crate::shard) fn view_id_of(&mut self, key: ConnectionKey) -> ViewId {
-        let request = self.table.request(key);
-        request.map_or(ViewId::MAIN, |request| request.view)
+        if let Some(request) = self.table.request(key) {
+            return request.view;
+        }
+        self.table.task(key).map_or(ViewId::MAIN, |task| task.view)
     }
 
     /// Decodes a request and answers it, starts its work, or lets it wait.

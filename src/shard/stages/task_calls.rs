@@ -44,7 +44,8 @@ impl<R: ShardRing> Shard<R> {
         } else {
             WorkedBy::Handler
         };
-        let task_key = self.table.insert_task(Task::new(channel, by, self.clock.now()));
+        let task = Task::new(channel, self.view_id_of(key), by, self.clock.now());
+        let task_key = self.table.insert_task(task);
         self.clock.reserve(task_key);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
@@ -165,6 +166,8 @@ impl<R: ShardRing> Shard<R> {
     ) {
         if let Some(call) = self.calls.asker_number(key) {
             self.answer_question(call, number, answer);
+        } else if let Some(call) = self.table.handler(key) {
+            self.answer_child_of_task(call, number, answer);
         }
     }
 

@@ -22,6 +22,7 @@
 //! | `lacking` | what they ask of clients that cannot answer it |
 //! | `repeating` | calls that are made once more when their child dies |
 //! | `tasks` | calls that go on as tasks |
+//! | `task_questions` | what children ask while their calls run as tasks |
 //! | `own_lists` | lists, where each client has a child of its own |
 //! | `subscribing` | updates of resources, where each client has a child of its own |
 //! | `asking` | what they say to the one client that they have at a time, besides answers |
@@ -54,6 +55,7 @@ mod sins;
 mod storm;
 mod subscribing;
 mod table;
+mod task_questions;
 mod tasks;
 mod upkeep;
 mod wire;

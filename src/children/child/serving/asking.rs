@@ -83,6 +83,11 @@ impl<C> Child<C> {
         true
     }
 
+    /// Who waits for the call that this question is about.
+    pub fn asked_about(&self, number: u32) -> Option<&C> {
+        self.in_flight.caller(self.questions.call_of(number)?)
+    }
+
     /// Whether it waits for the answer to this question.
     pub fn has_question(&self, number: u32) -> bool {
         self.questions.has(number)
@@ -108,7 +113,8 @@ impl<C> Child<C> {
             self.settle_question(&question, refusal, now);
             let caller = question.call.and_then(|call| self.in_flight.caller(call));
             if let Some(caller) = caller {
-                tell(ChildEvent::Unanswered { caller });
+                let number = question.number;
+                tell(ChildEvent::Unanswered { caller, number });
             }
         }
     }

@@ -62,12 +62,11 @@ impl<R: ShardRing> Shard<R> {
                 hearer,
                 asked,
             } => self.take_question((server, member), &hearer, &asked),
-            LocalEvent::Unanswered { caller } => self.on_unanswered(*caller),
-            LocalEvent::Told {
-                member,
-                hearer,
-                said,
-            } => {
+            LocalEvent::Unanswered { caller, number } => {
+                self.on_unanswered(*caller);
+                self.end_task_question(*caller, number);
+            }
+            LocalEvent::Told { member, hearer, said } => {
                 if !self.tell_hearer(&hearer, &said) {
                     let words = String::from_utf8_lossy(said.line);
                     log_child!(debug, self, server, member, message = %words, "a child logs something");
@@ -184,7 +183,8 @@ impl<R: ShardRing> Shard<R> {
             ChildWord::RequiresInput { name, requests } => self.require_input(call, name, &requests),
             ChildWord::Lacks(lacking) => self.note_lacking(call, lacking),
             ChildWord::Unresumed(why) => self.refuse_resumption(call, why),
-            ChildWord::Asks { shard, name, text } => self.pass_on_question(call, shard, name, &text),
+            ChildWord::Asks { shard, name, text } => self.pass_on_question(call, (shard, name), &text),
+            ChildWord::QuestionOver { number } => self.on_task_question_over(call, number),
             ChildWord::Told { line, message } => {
                 self.children.mesh().on_heard(self.metrics.shard.0);
                 self.pass_on_told(call, &line, &message);

@@ -10,13 +10,15 @@
 //! session finds the child again. The client's half says the request on the call's stream, and nothing else; it tells
 //! if nobody hears it. So an answer reaches a child however the call that carried the question goes on.
 //!
+//! A call that goes on as a task asks through that (`tasks`).
+//!
 //! Bounded: a child has 32 questions open, a session 256. What is asked is bounded as everything on a stream is.
 
 use std::rc::Rc;
 
 use crate::children::{
     Answer, Asked, CallTerms, Hearer, LogWish, MemberKey, Message, QuestionAnswer, QuestionRefusal,
-    capability_needed, write_question, write_request_of,
+    capability_needed, params_of, write_modern_question, write_question, write_request_of,
 };
 use crate::mcp::{Era, FeatureState};
 use crate::pool::HandlerKey;
@@ -73,12 +75,15 @@ impl<R: ShardRing> Shard<R> {
         }
         let view = self.calls.holder(call).map(|holder| self.view_id_of(holder));
         match (self.calls.at(call), view) {
-            // What it would ask, nobody could pass on.
-            (Some(call), Some(view)) if call.task.is_some() || call.batch.is_some() => {
+            (Some(call), Some(view)) => {
                 let terms = ClientTerms::of(&call.ticket, view, log_wish(call));
-                ClientTerms::unasked(terms)
+                match (&call.task, &call.batch) {
+                    (Some(_), _) => terms.as_task(),
+                    // What it would ask, nobody could pass on.
+                    (None, Some(_)) => terms.in_batch(),
+                    (None, None) => terms,
+                }
             }
-            (Some(call), Some(view)) => ClientTerms::of(&call.ticket, view, log_wish(call)),
             _ => ClientTerms::NONE,
         }
     }
@@ -157,7 +162,8 @@ impl<R: ShardRing> Shard<R> {
     ) -> Result<(), NotAsked> {
         let terms = caller.terms;
         let is_declared = terms.capabilities.contains(asked.needs);
-        if !is_declared && terms.revision.era() == Era::Legacy {
+        let is_told_later = terms.revision.era() == Era::Modern && !terms.is_task;
+        if !is_declared && !is_told_later {
             return Err(NotAsked::NotDeclared);
         }
         if self.drain.is_begun() {
@@ -174,13 +180,16 @@ impl<R: ShardRing> Shard<R> {
         if terms.asking != Asking::OnStream {
             return Err(NotAsked::NotDeclared);
         }
-        let text = self.write_question_for(name, &terms, asked)?;
+        let text = match terms.revision.era() {
+            Era::Legacy => self.write_question_for(name, &terms, asked)?,
+            Era::Modern => modern_question(asked),
+        };
+        let shard = self.metrics.shard.0;
         if !self.children.is_own(caller) {
-            let shard = self.metrics.shard.0;
             self.say_to(caller, ChildWord::Asks { shard, name, text });
             return Ok(());
         }
-        let is_heard = self.say_question(caller.call, &text);
+        let is_heard = self.say_question(caller.call, Some((shard, name)), &text);
         is_heard.then_some(()).ok_or(NotAsked::Unheard)
     }
 
@@ -216,9 +225,14 @@ impl<R: ShardRing> Shard<R> {
             (None, Ok(_)) => QuestionAnswer::Refused(QuestionRefusal::Unreadable),
             (_, Err(error)) => QuestionAnswer::Refused(refusal(error)),
         };
+        let mut asked = None;
         self.drive(name.server, |children, now, _| {
+            asked = children.asked_about(name.member, name.number);
             children.answer_question(name.member, name.number, answer, now);
         });
+        if let Some(caller) = asked {
+            self.end_task_question(caller, name.number);
+        }
     }
 
     /// Nobody has heard a question that was sent to another shard.
@@ -248,17 +262,21 @@ impl<R: ShardRing> Shard<R> {
     // The client's half.
 
     /// A child of another shard asks the client of a call of this one; `text` is the request.
-    pub(super) fn pass_on_question(&mut self, call: HandlerKey, shard: u16, name: QuestionName, text: &[u8]) {
-        if !self.say_question(call, text) {
+    pub(super) fn pass_on_question(&mut self, call: HandlerKey, from: (u16, QuestionName), text: &[u8]) {
+        if !self.say_question(call, Some(from), text) {
+            let (shard, name) = from;
             self.admission.post(shard.into(), ShardEvent::Unheard(name));
         }
     }
 
-    /// Says a request on the stream or channel of a call; whether somebody may hear it.
-    fn say_question(&mut self, call: HandlerKey, text: &[u8]) -> bool {
+    /// Says a request on the stream or channel of a call, or puts it into its task; whether somebody may hear it.
+    fn say_question(&mut self, call: HandlerKey, from: Option<(u16, QuestionName)>, text: &[u8]) -> bool {
         if let Some(call) = self.calls.at(call) {
             // It would be asked again.
             call.again = None;
+        }
+        if self.calls.at(call).is_some_and(|call| call.task.is_some()) {
+            return from.is_some_and(|from| self.put_question_of_child(call, from, text));
         }
         let is_one = self.calls.at(call).is_some_and(|call| call.batch.is_none());
         if !is_one || !self.is_heard(call) {
@@ -305,12 +323,20 @@ impl<R: ShardRing> Shard<R> {
         let id = id.map_err(|_| NotAsked::Full)?;
         let mut text = Vec::new();
         write_request_of(&mut text, id.as_str(), method, params);
-        if self.say_question(call, &text) {
+        if self.say_question(call, None, &text) {
             return Ok(());
         }
         live.forget_child_questions(session, place, Some(number));
         Err(NotAsked::Unheard)
     }
+}
+
+/// A question as a task of 2026-07-28 has it.
+fn modern_question(asked: &Asked<'_>) -> Vec<u8> {
+    let Answer { line, message, .. } = &asked.said;
+    let mut text = Vec::with_capacity(line.len());
+    write_modern_question(&mut text, &message.method(line), params_of(line, message));
+    text
 }
 
 /// Whether a call is of a tool that is only ever called as a task.

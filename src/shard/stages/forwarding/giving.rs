@@ -77,6 +77,11 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.enter_call(key, service, ticket, run, decoded) else {
             return;
         };
+        if work.task().is_some()
+            && let Some(refusal) = self.children.refuses(server, client)
+        {
+            return self.refuse_forwarded(call, server, refusal);
+        }
         if !self.begin_task_of_child(key, call, work) {
             return;
         }
@@ -270,13 +275,16 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call is with a child no longer: where it was, and its text is paid for.
-    pub(super) fn end_forwarding(&mut self, call: HandlerKey) -> Option<Forwarding> {
-        let call = self.calls.at(call)?;
+    pub(super) fn end_forwarding(&mut self, key: HandlerKey) -> Option<Forwarding> {
+        let call = self.calls.at(key)?;
         let Run::Forwarded(forwarding) = call.run else {
             return None;
         };
         call.run = Run::Polled;
         self.writer.heap().refund(forwarding.charged);
+        if call.task.is_some() {
+            self.children.forget_task_questions(key);
+        }
         Some(forwarding)
     }
 
