@@ -192,22 +192,24 @@ mod workers;
 
 pub use launcher::launcher;
 pub use metrics::Report;
+#[cfg(feature = "tokio")]
+pub use registry::TokioFunction;
 pub use registry::{
-    APP_MIME_TYPE, Annotations, AppError, AppSettings, Ask, BlockingContext, COMPLETION_VALUES_MAX,
-    CacheScope, Caching, CallContext, Caller, CallerSession, Cancellation, ClientCapabilities, ClientInfo,
-    Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock, DerivedSchema, Elicit,
-    ElicitAnswer, Execution, ExplicitSchema, ForClient, FromClient, HeaderFault, Icon, IconTheme,
-    IncludeContext, IntoCompletion, IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots,
-    ListUpdates, LogLevel, Meta, MetaKeyError, NoArguments, ParamHeader, ParamHeaderError, ParamKind,
-    PendingAnswer, Principal, Progress, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptIndex,
-    PromptInfo, PromptMessage, PromptOutput, Property, Question, QuestionMethod, QuestionRequest, ReadOutput,
-    Registrable, Registry, RegistryBuilder, RegistryError, Resource, ResourceBuilder, ResourceContents,
-    ResourceIndex, ResourceInfo, ResourceLink, ResourceLister, ResourcePage, ResourceTemplate,
-    ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent, SchemaError, ServerHandle,
-    Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex, TextFormat, TextTypeError,
-    Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput, ToolVisibility, TraceContext,
-    Transport, UnknownArguments, Updates, UrlElicit, Violation, Violations, unportable_input,
-    unportable_output,
+    APP_MIME_TYPE, Annotations, AppError, AppSettings, Ask, AsyncFunction, BlockingContext, BlockingFunction,
+    COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Caller, CallerSession, Cancellation,
+    ClientCapabilities, ClientInfo, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock,
+    DerivedSchema, Elicit, ElicitAnswer, Execution, ExplicitSchema, ForClient, FromClient, FunctionResult,
+    HeaderFault, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents, IntoMessages, IntoOutput,
+    ListRequest, ListRoots, ListUpdates, LogLevel, Meta, MetaKeyError, NoArguments, ParamHeader,
+    ParamHeaderError, ParamKind, PendingAnswer, Principal, Progress, Prompt, PromptArgument, PromptArguments,
+    PromptBuilder, PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, Question, QuestionMethod,
+    QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError, Resource,
+    ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLink, ResourceLister,
+    ResourcePage, ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent,
+    SchemaError, ServerHandle, Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex,
+    TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput,
+    ToolVisibility, Toolset, TraceContext, Transport, UnknownArguments, Updates, UrlElicit, Violation,
+    Violations, unportable_input, unportable_output,
 };
 pub use ring::{Credentials, Peer};
 pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};

@@ -187,6 +187,21 @@ pub(in crate::registry) fn show(meta: &mut Meta, uri: String) {
     meta.insert(OLDER_KEY, uri);
 }
 
+/// Gives the page that a tool's `_meta` names another URI.
+pub(in crate::registry) fn rename_page(meta: &mut Meta, served: impl Fn(&str) -> String) {
+    let mut about = about(meta);
+    if let Some(page) = about.get_mut("resourceUri") {
+        if let Some(uri) = page.as_str() {
+            *page = json!(served(uri));
+        }
+        meta.insert(KEY, about);
+    }
+    let older = meta.get(OLDER_KEY).and_then(Value::as_str).map(served);
+    if let Some(uri) = older {
+        meta.insert(OLDER_KEY, uri);
+    }
+}
+
 /// Says in a tool's `_meta` who is to call it.
 pub(in crate::registry) fn limit(meta: &mut Meta, visibility: ToolVisibility) {
     let mut about = about(meta);

@@ -91,6 +91,15 @@ impl ContentBlock {
         }
     }
 
+    /// The URI of the resource that it links or holds.
+    pub(in crate::registry) fn uri_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::ResourceLink(link) => Some(&mut link.uri),
+            Self::Resource { resource, .. } => Some(resource.uri_mut()),
+            Self::Text { .. } | Self::Image { .. } | Self::Audio { .. } => None,
+        }
+    }
+
     /// A text block.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text {
@@ -373,6 +382,12 @@ impl ResourceContents {
         match self {
             Self::Text { text, .. } => text.len(),
             Self::Blob { blob, .. } => blob.len(),
+        }
+    }
+
+    pub(in crate::registry) fn uri_mut(&mut self) -> &mut String {
+        match self {
+            Self::Text { uri, .. } | Self::Blob { uri, .. } => uri,
         }
     }
 

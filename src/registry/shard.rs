@@ -15,6 +15,7 @@ use crate::registry::describing::catalog::Registry;
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
 };
+use crate::registry::mount::Mount;
 use crate::registry::running::call::CallFuture;
 use crate::registry::running::context::CallContext;
 use crate::registry::running::guard::guard;
@@ -150,7 +151,9 @@ impl ShardRegistry {
             return Ok(not_run_here());
         };
         self.checked(&registered.input, arguments, |node| {
-            let started = tool.handler.start(node, context.for_tool(index, &tool.name))?;
+            let mount = registered.mount.as_ref();
+            let context = context.for_tool(index, &tool.name).within(mount);
+            let started = tool.handler.start(node, context)?.within(mount);
             match &registered.known {
                 None => Ok(started),
                 Some(known) => Ok(started.with_note(known.note(node.nodes()))),
@@ -186,7 +189,8 @@ impl ShardRegistry {
         };
         guarded(|| {
             self.checked(&registered.arguments, arguments, |node| {
-                handler.start(node, context)
+                let mount = registered.mount.as_ref();
+                Ok(handler.start(node, context.within(mount))?.within(mount))
             })
         })
     }
@@ -216,10 +220,11 @@ impl ShardRegistry {
         resource: ResourceIndex,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        match self.resources.get(resource.as_usize()) {
-            Some(handler) => start_with(handler, &[], context),
-            None => Ok(not_run_here()),
-        }
+        let entry = self.registry.inner().resources.get(resource.as_usize());
+        let (Some(handler), Some(entry)) = (self.resources.get(resource.as_usize()), entry) else {
+            return Ok(not_run_here());
+        };
+        start_with(handler, &[], context, entry.mount.as_ref())
     }
 
     /// Makes an operation that reads `uri` through a template and has not run yet.
@@ -241,7 +246,7 @@ impl ShardRegistry {
             .iter()
             .map(|(name, value)| (*name, RawNode::String(value)))
             .collect();
-        start_with(handler, &members, context)
+        start_with(handler, &members, context, entry.mount.as_ref())
     }
 
     /// Makes an operation that lists resources, those behind `after`, and has not run yet.
@@ -258,7 +263,9 @@ impl ShardRegistry {
         context: CallContext,
     ) -> Result<Started, StartError> {
         let member = after.map(|after| ("after", RawNode::String(after)));
-        start_with(&self.listers[lister.as_usize()], member.as_slice(), context)
+        let entry = &self.registry.inner().listers[lister.as_usize()];
+        let handler = &self.listers[lister.as_usize()];
+        start_with(handler, member.as_slice(), context, entry.mount.as_ref())
     }
 
     /// Makes an operation that completes `value` and has not run yet. `arguments` are those that are settled already:
@@ -351,6 +358,7 @@ fn start_with(
     handler: &Rc<dyn ShardHandler>,
     members: &[(&str, RawNode<'_>)],
     context: CallContext,
+    mount: Option<&Arc<Mount>>,
 ) -> Result<Started, StartError> {
     let mut nodes = vec![RawNode::Object {
         len: members.len(),
@@ -359,7 +367,8 @@ fn start_with(
     for (name, value) in members {
         nodes.extend([RawNode::String(name), *value]);
     }
-    start_nodes(handler, &nodes, context)
+    let started = start_nodes(handler, &nodes, context.within(mount));
+    started.map(|started| started.within(mount))
 }
 
 /// Starts with one value, all of `nodes`.

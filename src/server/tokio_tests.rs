@@ -148,6 +148,42 @@ fn all_of_a_tool_runs_on_the_runtimes_threads() {
     caller.answer("name", r#""text":"name on weir-tokio""#);
 }
 
+/// The state is borrowed on the runtime's threads, over every await.
+#[test]
+fn a_tool_borrows_the_registrys_state() {
+    struct Notes {
+        kept: tokio::sync::Mutex<Vec<u64>>,
+    }
+
+    impl Notes {
+        async fn keep(&self, _: CallContext) -> Result<String, ToolError> {
+            let mut kept = self.kept.lock().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let next = kept.last().map_or(1, |last| last + 1);
+            kept.push(next);
+            Ok(next.to_string())
+        }
+    }
+
+    let kept = tokio::sync::Mutex::default();
+    let mut tools = Registry::builder().state(Arc::new(Notes { kept }));
+    tools.add(Tool::new("keep").run_tokio(Notes::keep)).unwrap();
+    let sum = async |notes: &Notes, _: CallContext, _: NoArguments| {
+        let kept = notes.kept.lock().await;
+        tokio::task::yield_now().await;
+        Ok(kept.iter().sum::<u64>().to_string())
+    };
+    tools.add(Tool::new("sum").run_tokio(sum)).unwrap();
+    let server = builder().start(tools.build()).unwrap();
+    let callers: Vec<_> = (0..4).map(|_| Caller::new(&server)).collect();
+    thread::scope(|scope| {
+        for mut caller in callers {
+            scope.spawn(move || caller.call("keep"));
+        }
+    });
+    assert_eq!(Caller::new(&server).call("sum"), 1 + 2 + 3 + 4);
+}
+
 #[test]
 fn a_call_whose_client_leaves_is_dropped_and_gives_its_handler_back() {
     let seen = Seen::default();

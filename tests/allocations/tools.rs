@@ -8,7 +8,9 @@ use weir::internals::jsonrpc::Value;
 use weir::internals::registry::{
     CallLink, ClientFacts, LinkListener, Output, ShardRegistry, Started, linked_context,
 };
-use weir::{CallContext, Registry, ServerHandle, ToolIndex};
+use weir::{
+    CallContext, Registry, RegistryBuilder, RegistryError, ServerHandle, Tool, ToolError, ToolIndex, Toolset,
+};
 
 use crate::counting::allocations_of;
 
@@ -92,5 +94,57 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
     assert!(allocations_of(&mut round) > 1);
     for _ in 0..100 {
         assert_eq!(allocations_of(&mut round), 1);
+    }
+}
+
+/// A state to borrow.
+struct Prefix(&'static str);
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Said {
+    message: String,
+}
+
+impl Prefix {
+    async fn say(&self, _: CallContext, said: Said) -> Result<String, ToolError> {
+        Ok(format!("{} {}", self.0, said.message))
+    }
+}
+
+impl Toolset for Prefix {
+    fn register(&self, registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        registry.add(Tool::new("say").run(Prefix::say)).map(drop)
+    }
+}
+
+/// A call allocates the arguments' string, and the two that `format!` makes of it; neither the state nor the place of
+/// the toolset adds to that.
+#[test]
+fn borrowing_a_state_costs_no_allocation() {
+    let mut tools = Registry::builder();
+    tools.add(Prefix("well,")).unwrap();
+    tools.mount("mounted", Prefix("well,")).unwrap();
+    let registry = tools.build();
+    let shard = ShardRegistry::new(registry.clone());
+    let mut bytes = br#"{"message":"hello"}"#.to_vec();
+    let tape = simd_json::to_tape(&mut bytes).unwrap();
+    let mut out = Vec::with_capacity(1_024);
+    for name in ["say", "mounted__say"] {
+        let tool = registry.find(name).unwrap();
+        let mut round = || {
+            out.clear();
+            call(&shard, tool, Value::of_tape(&tape), CallContext::new(), &mut out);
+        };
+        let own = allocations_of(|| {
+            let said = Said {
+                message: String::from("hello"),
+            };
+            std::hint::black_box(format!("{} {}", std::hint::black_box("well,"), said.message));
+        });
+        assert!(allocations_of(&mut round) > own);
+        for _ in 0..100 {
+            assert_eq!(allocations_of(&mut round), own, "{name}");
+        }
+        assert_eq!(out, br#"[{"type":"text","text":"well, hello"}]"#);
     }
 }

@@ -1,17 +1,10 @@
 //! The completion functions of one prompt or template.
 
-use std::future::Future;
 use std::sync::Arc;
 
-use crate::registry::asking::tool_error::ToolError;
 use crate::registry::info::index::CompleterIndex;
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
-use crate::registry::running::context::CallContext;
 use crate::registry::running::handler::Handler;
-use crate::registry::running::outcome::CompletionKind;
+use crate::registry::running::states::{NoState, States, Unbound};
 
 /// The completion functions of one prompt or template, by argument.
 #[derive(Default)]
@@ -23,29 +16,27 @@ impl Completers {
         let at = self.0.iter().position(|(name, _)| name == argument)?;
         Some(CompleterIndex::after(begin + at))
     }
+}
 
-    pub(in crate::registry) fn push<T, F, H>(&mut self, argument: String, function: H)
-    where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
-    {
-        let handler = AsyncHandler::<CompletionKind, CompletionRequest, F, H>::new(function);
-        self.0.push((argument, Arc::new(handler)));
+/// The same before it is known what they borrow.
+#[derive(Default)]
+pub(super) struct UnboundCompleters(Vec<(String, Unbound)>);
+
+impl UnboundCompleters {
+    pub(super) fn push(&mut self, argument: String, function: Unbound) {
+        self.0.push((argument, function));
     }
 
-    /// Adds a function that was put into a handler.
-    #[cfg(feature = "tokio")]
-    pub(super) fn push_handler(&mut self, argument: String, handler: Arc<dyn Handler>) {
-        self.0.push((argument, handler));
+    /// The arguments that are completed.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
     }
 
-    pub(super) fn push_blocking<T, H>(&mut self, argument: String, function: H)
-    where
-        T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
-    {
-        let handler = BlockingHandler::<CompletionKind, CompletionRequest, T, H>::new(function);
-        self.0.push((argument, Arc::new(handler)));
+    pub(super) fn bind(self, states: &States) -> Result<Completers, NoState> {
+        let bound = self
+            .0
+            .into_iter()
+            .map(|(name, function)| Ok((name, function.bind(states)?)));
+        bound.collect::<Result<_, _>>().map(Completers)
     }
 }

@@ -13,7 +13,9 @@ use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::info::tool_info::ToolInfo;
+use crate::registry::mount::Mount;
 use crate::registry::running::handler::Handler;
+use crate::registry::running::states::States;
 use crate::registry::schemas::schema::{InputSchema, OutputSchema};
 use crate::registry::schemas::unknown::KnownArguments;
 
@@ -33,6 +35,8 @@ pub(in crate::registry) struct Entries {
     pub(super) template_completers: Vec<usize>,
     /// Index of the first completer of each prompt.
     pub(super) prompt_completers: Vec<usize>,
+    /// The values that functions borrow.
+    pub(super) states: States,
     /// Lists that are declared to change.
     pub(super) list_changed: ListChanged,
     /// It was promised that none of this spawns tasks.
@@ -66,6 +70,8 @@ pub(in crate::registry) struct Registered {
     pub(in crate::registry) handler: Arc<dyn Handler>,
     /// The headers that its function read.
     pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+    /// The place of the toolset that has it, if that is mounted.
+    pub(in crate::registry) mount: Option<Arc<Mount>>,
 }
 
 /// One resource.
@@ -75,6 +81,8 @@ pub(in crate::registry) struct RegisteredResource {
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
     /// The headers that its function read.
     pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+    /// The place of the toolset that has it, if that is mounted.
+    pub(in crate::registry) mount: Option<Arc<Mount>>,
 }
 
 /// One template, parsed.
@@ -86,6 +94,8 @@ pub(in crate::registry) struct RegisteredTemplate {
     pub(in crate::registry) completers: Completers,
     /// The headers that its functions read.
     pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+    /// The place of the toolset that has it, if that is mounted.
+    pub(in crate::registry) mount: Option<Arc<Mount>>,
 }
 
 /// One lister.
@@ -95,6 +105,8 @@ pub(in crate::registry) struct RegisteredLister {
     pub(in crate::registry) watch: Option<Arc<dyn WatchList>>,
     /// The headers that its function reads.
     pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+    /// The place of the toolset that has it, if that is mounted.
+    pub(in crate::registry) mount: Option<Arc<Mount>>,
 }
 
 /// One prompt, its arguments' schema compiled.
@@ -105,6 +117,8 @@ pub(in crate::registry) struct RegisteredPrompt {
     pub(in crate::registry) completers: Completers,
     /// The headers that its functions read.
     pub(in crate::registry) reads: Option<Arc<HeaderNames>>,
+    /// The place of the toolset that has it, if that is mounted.
+    pub(in crate::registry) mount: Option<Arc<Mount>>,
 }
 
 /// One completion function.

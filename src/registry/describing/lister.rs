@@ -1,39 +1,32 @@
 //! Lists of resources that come and go.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use super::watch::{ListUpdates, ListWatcher, WatchList};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::caller::headers::HeaderNames;
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
+use crate::registry::running::async_function::AsyncFunction;
+use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::outcome::ListKind;
 use crate::registry::running::resource_page::{ListRequest, ResourcePage};
+use crate::registry::running::states::Unbound;
 
 /// Lists resources that are not registered one by one, such as the files of a directory, when a client asks. Clients
 /// read them through a template.
 pub struct ResourceLister {
     pub(super) name: String,
-    pub(super) handler: Arc<dyn Handler>,
+    pub(super) handler: Unbound,
     pub(super) watch: Option<Arc<dyn WatchList>>,
     pub(super) reads: HeaderNames,
 }
 
 impl ResourceLister {
     /// An asynchronous function; `name` is for the log.
-    pub fn new<F, H>(name: impl Into<String>, function: H) -> Self
+    pub fn new<Form, H>(name: impl Into<String>, function: H) -> Self
     where
-        F: Future<Output = Result<ResourcePage, ToolError>> + 'static,
-        H: Fn(CallContext, ListRequest) -> F + Send + Sync + 'static,
+        H: AsyncFunction<ListRequest, Result<ResourcePage, ToolError>, Form>,
     {
-        Self::with_handler(
-            name,
-            Arc::new(AsyncHandler::<ListKind, ListRequest, F, H>::new(function)),
-        )
+        Self::with_handler(name, function.unbound::<ListKind>())
     }
 
     /// A header of HTTP that the function reads by [`Caller::header`](crate::Caller::header); may be called more than
@@ -55,15 +48,14 @@ impl ResourceLister {
     }
 
     /// A function that may block; it runs on the worker pool.
-    pub fn blocking<H>(name: impl Into<String>, function: H) -> Self
+    pub fn blocking<Form, H>(name: impl Into<String>, function: H) -> Self
     where
-        H: Fn(&BlockingContext, ListRequest) -> Result<ResourcePage, ToolError> + Send + Sync + 'static,
+        H: BlockingFunction<ListRequest, Result<ResourcePage, ToolError>, Form>,
     {
-        let handler = BlockingHandler::<ListKind, ListRequest, ResourcePage, H>::new(function);
-        Self::with_handler(name, Arc::new(handler))
+        Self::with_handler(name, function.unbound::<ListKind>())
     }
 
-    pub(super) fn with_handler(name: impl Into<String>, handler: Arc<dyn Handler>) -> Self {
+    pub(super) fn with_handler(name: impl Into<String>, handler: Unbound) -> Self {
         Self {
             name: name.into(),
             handler,

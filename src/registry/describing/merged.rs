@@ -1,30 +1,14 @@
 //! What several other programs have, served together: the names under which clients know it, so that no two are the
 //! same and each leads back to one server.
 //!
-//! | of a server `files` | is served as |
-//! |---|---|
-//! | the tool or prompt `read` | `files__read` |
-//! | … whose name is longer than a name may be, or has other characters | `files__rea…_hash8` |
-//! | the resource or template `file:///a` | `files+file:///a` |
-//! | … `ui://card` | `ui://files/card`, because hosts want that scheme |
+//! The names are those that [`Prefixes`] gives.
 //!
 //! Names are looked up whole and never taken apart, so that no separator can be read in two ways. A URI is, because it
 //! need not be one that was listed; what stands before its first plus has none itself.
 
-use sha2::{Digest, Sha256};
-
 use super::foreign::{ForeignItem, ForeignKind, ForeignServer};
-use crate::config::{is_of_names, name_prefix, uri_prefix};
 use crate::jsonrpc::{Edits, Span};
-
-/// The longest name that every client takes.
-const NAME_BYTES_MAX: usize = 64;
-/// Characters that tell names apart which were cut.
-const HASH_CHARS: usize = 8;
-/// What stands between a server and a name of its own.
-const SEPARATOR: &str = "__";
-/// The scheme of user interfaces, whose hosts look at it.
-const UI: &str = "ui://";
+use crate::registry::prefixes::{Prefixes, split_uri};
 
 /// The names of servers among each other.
 #[derive(Debug, Clone, Default)]
@@ -32,22 +16,10 @@ pub(in crate::registry) struct MergedNames {
     servers: Vec<Prefixes>,
 }
 
-#[derive(Debug, Clone)]
-struct Prefixes {
-    server: String,
-    /// With the separator.
-    name: String,
-    uri: String,
-}
-
 impl MergedNames {
     /// The names of these servers, whose prefixes differ.
     pub(in crate::registry) fn new<'n>(servers: impl IntoIterator<Item = &'n str>) -> Self {
-        let servers = servers.into_iter().map(|server| Prefixes {
-            server: server.to_owned(),
-            name: name_prefix(server) + SEPARATOR,
-            uri: uri_prefix(server),
-        });
+        let servers = servers.into_iter().map(Prefixes::new);
         Self {
             servers: servers.collect(),
         }
@@ -55,55 +27,29 @@ impl MergedNames {
 
     /// The name under which a tool or prompt of the server at this place is served.
     pub(in crate::registry) fn name(&self, server: usize, own: &str) -> String {
-        let Some(prefixes) = self.servers.get(server) else {
-            return own.to_owned();
-        };
-        let plain = format!("{}{own}", prefixes.name);
-        if plain.len() <= NAME_BYTES_MAX
-            && plain.chars().all(is_of_names)
-            && !self.is_anothers(prefixes, &plain)
-        {
-            return plain;
+        match self.servers.get(server) {
+            Some(prefixes) => prefixes.name(own, |plain| self.is_anothers(prefixes, plain)),
+            None => own.to_owned(),
         }
-        let mut cut: String = plain
-            .chars()
-            .map(|c| if is_of_names(c) { c } else { '_' })
-            .collect();
-        cut.truncate(NAME_BYTES_MAX - HASH_CHARS - 1);
-        format!("{cut}_{}", hash(&prefixes.server, own))
     }
 
     /// Whether a name could be one of another server, too, whose prefix is longer.
     fn is_anothers(&self, prefixes: &Prefixes, plain: &str) -> bool {
-        let mut others = self.servers.iter();
-        others.any(|other| other.name.len() > prefixes.name.len() && plain.starts_with(&other.name))
+        let mut others = self.servers.iter().map(Prefixes::of_names);
+        others.any(|other| other.len() > prefixes.of_names().len() && plain.starts_with(other))
     }
 
     /// The URI, or the template of URIs, under which one of the server at this place is served.
     pub(in crate::registry) fn uri(&self, server: usize, own: &str) -> String {
-        let Some(prefixes) = self.servers.get(server) else {
-            return own.to_owned();
-        };
-        match own.strip_prefix(UI) {
-            Some(rest) => format!("{UI}{}/{rest}", prefixes.uri),
-            None => format!("{}+{own}", prefixes.uri),
-        }
+        let prefixes = self.servers.get(server);
+        prefixes.map_or_else(|| own.to_owned(), |prefixes| prefixes.uri(own))
     }
 
     /// The place of the server that a URI leads to, and what that one calls it.
     pub(in crate::registry) fn own_uri(&self, served: &str) -> Option<(usize, String)> {
-        let (prefix, own) = match served.strip_prefix(UI) {
-            Some(rest) => {
-                let (prefix, rest) = rest.split_once('/')?;
-                (prefix, format!("{UI}{rest}"))
-            }
-            None => {
-                let (prefix, own) = served.split_once('+')?;
-                (prefix, own.to_owned())
-            }
-        };
+        let (prefix, own) = split_uri(served)?;
         let mut servers = self.servers.iter();
-        let server = servers.position(|server| server.uri == prefix)?;
+        let server = servers.position(|server| server.is_of_uris(prefix))?;
         Some((server, own))
     }
 
@@ -159,20 +105,6 @@ pub fn rename_interface(edits: &mut Edits<'_>, meta: Span, served: &dyn Fn(&str)
             _ => {}
         }
     }
-}
-
-/// Eight characters that differ for names that differ, and are the same after a restart.
-fn hash(server: &str, own: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let digest = Sha256::new()
-        .chain_update(server)
-        .chain_update([0])
-        .chain_update(own)
-        .finalize();
-    let characters = digest.iter().take(HASH_CHARS);
-    characters
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Descriptions of tools, resources and prompts with their functions, the checks of them, and the registry that holds
 //! them.
 
+#[cfg(test)]
+mod called;
 pub(super) mod catalog;
 pub(super) mod client_rules;
 mod completers;
@@ -22,5 +24,6 @@ pub(super) mod registry_error;
 pub(super) mod resource;
 pub(super) mod resource_template;
 pub(super) mod tool;
+pub(super) mod toolset;
 pub(super) mod uri_template;
 pub(super) mod watch;

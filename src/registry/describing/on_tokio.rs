@@ -24,9 +24,6 @@
 //! # Ok::<(), weir::RegistryError>(())
 //! ```
 
-use std::future::Future;
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -39,25 +36,23 @@ use crate::registry::asking::tool_error::ToolError;
 use crate::registry::info::tool_info::Execution;
 use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
 use crate::registry::running::contents::IntoContents;
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
+use crate::registry::running::function_result::FunctionResult;
 use crate::registry::running::messages::IntoMessages;
 use crate::registry::running::outcome::{CompletionKind, ListKind, PromptKind, ReadKind, ToolKind};
 use crate::registry::running::output::{IntoOutput, NoArguments};
 use crate::registry::running::resource_page::{ListRequest, ResourcePage};
-use crate::registry::running::spawned_handler::SpawnedHandler;
+use crate::registry::running::tokio_function::TokioFunction;
 use crate::registry::schemas::text_type;
 
 impl ToolBuilder<DerivedSchema> {
     /// An asynchronous function that needs a tokio runtime, as most client libraries do (HTTP, databases, queues). All
     /// of it runs on the runtime's threads, and its future is `Send`; otherwise it is the same as with
     /// [`run`](Self::run). What ends the call drops the future.
-    pub fn run_tokio<A, T, F, H>(self, function: H) -> Tool
+    pub fn run_tokio<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
-        T: IntoOutput + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: TokioFunction<A, R, Form>,
     {
         self.derived_input::<A>().run_tokio(function)
     }
@@ -67,102 +62,79 @@ impl ToolBuilder<ExplicitSchema> {
     /// An asynchronous function that needs a tokio runtime, as most client libraries do (HTTP, databases, queues). All
     /// of it runs on the runtime's threads, and its future is `Send`; otherwise it is the same as with
     /// [`run`](Self::run). What ends the call drops the future.
-    pub fn run_tokio<A, T, F, H>(self, function: H) -> Tool
+    pub fn run_tokio<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoOutput + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: TokioFunction<A, R, Form>,
     {
-        let handler = SpawnedHandler::<ToolKind, A, F, H>::new(function);
-        self.finish::<T>(Execution::Tokio, Arc::new(handler))
+        self.finish::<R::Value>(Execution::Tokio, function.unbound::<ToolKind>())
     }
 }
 
 impl PromptBuilder {
     /// The same as [`run`](Self::run) with a function that needs a tokio runtime, and runs on its threads.
-    pub fn run_tokio<A, T, F, H>(self, function: H) -> Prompt
+    pub fn run_tokio<A, R, Form, H>(self, function: H) -> Prompt
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoMessages + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoMessages>,
+        H: TokioFunction<A, R, Form>,
     {
-        let handler = SpawnedHandler::<PromptKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<PromptKind>(), text_type::check::<A>)
     }
 
     /// The same as [`complete`](Self::complete) with a function that needs a tokio runtime.
-    pub fn complete_tokio<T, F, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    pub fn complete_tokio<R, Form, H>(mut self, argument: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: TokioFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push_handler(argument.into(), completer(function));
+        self.completers
+            .push(argument.into(), function.unbound::<CompletionKind>());
         self
     }
 }
 
 impl ResourceBuilder {
     /// The same as [`read`](Self::read) with a function that needs a tokio runtime, and runs on its threads.
-    pub fn read_tokio<T, F, H>(self, function: H) -> Resource
+    pub fn read_tokio<R, Form, H>(self, function: H) -> Resource
     where
-        T: IntoContents + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: TokioFunction<NoArguments, R, Form>,
     {
-        let function = move |context, NoArguments {}| function(context);
-        self.finish(Arc::new(SpawnedHandler::<ReadKind, NoArguments, F, _>::new(
-            function,
-        )))
+        self.finish(function.unbound::<ReadKind>())
     }
 }
 
 impl ResourceTemplateBuilder {
     /// The same as [`read`](Self::read) with a function that needs a tokio runtime, and runs on its threads.
-    pub fn read_tokio<A, T, F, H>(self, function: H) -> ResourceTemplate
+    pub fn read_tokio<A, R, Form, H>(self, function: H) -> ResourceTemplate
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoContents + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: TokioFunction<A, R, Form>,
     {
-        let handler = SpawnedHandler::<ReadKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<ReadKind>(), text_type::check::<A>)
     }
 
     /// The same as [`complete`](Self::complete) with a function that needs a tokio runtime.
-    pub fn complete_tokio<T, F, H>(mut self, variable: impl Into<String>, function: H) -> Self
+    pub fn complete_tokio<R, Form, H>(mut self, variable: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + Send + 'static,
-        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: TokioFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push_handler(variable.into(), completer(function));
+        self.completers
+            .push(variable.into(), function.unbound::<CompletionKind>());
         self
     }
 }
 
 impl ResourceLister {
     /// The same as [`new`](Self::new) with a function that needs a tokio runtime, and runs on its threads.
-    pub fn tokio<F, H>(name: impl Into<String>, function: H) -> Self
+    pub fn tokio<Form, H>(name: impl Into<String>, function: H) -> Self
     where
-        F: Future<Output = Result<ResourcePage, ToolError>> + Send + 'static,
-        H: Fn(CallContext, ListRequest) -> F + Send + Sync + 'static,
+        H: TokioFunction<ListRequest, Result<ResourcePage, ToolError>, Form>,
     {
-        let handler = SpawnedHandler::<ListKind, ListRequest, F, H>::new(function);
-        Self::with_handler(name, Arc::new(handler))
+        Self::with_handler(name, function.unbound::<ListKind>())
     }
-}
-
-fn completer<T, F, H>(function: H) -> Arc<dyn Handler>
-where
-    T: IntoCompletion + 'static,
-    F: Future<Output = Result<T, ToolError>> + Send + 'static,
-    H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
-{
-    Arc::new(SpawnedHandler::<CompletionKind, CompletionRequest, F, H>::new(
-        function,
-    ))
 }

@@ -4,27 +4,23 @@
 //! them as a type of its own or as [`PromptArguments`].
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::completers::Completers;
-use crate::registry::asking::tool_error::ToolError;
+use super::completers::UnboundCompleters;
 use crate::registry::caller::headers::HeaderNames;
 use crate::registry::icon::Icon;
 use crate::registry::info::prompt_info::{PromptArgument, PromptInfo};
 use crate::registry::meta::Meta;
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::async_function::AsyncFunction;
+use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
+use crate::registry::running::function_result::FunctionResult;
 use crate::registry::running::messages::IntoMessages;
-use crate::registry::running::outcome::PromptKind;
+use crate::registry::running::outcome::{CompletionKind, PromptKind};
+use crate::registry::running::states::Unbound;
 use crate::registry::schemas::text_type::{self, TextType};
 
 /// A prompt's arguments by name, for functions without a type of their own.
@@ -42,17 +38,17 @@ impl PromptArguments {
 /// A complete prompt, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Prompt {
     pub(in crate::registry) info: PromptInfo,
-    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(super) handler: Unbound,
     /// Checks whether the type its function takes can be made of its arguments.
     pub(in crate::registry) texts: TextType,
-    pub(in crate::registry) completers: Completers,
+    pub(super) completers: UnboundCompleters,
     pub(super) reads: HeaderNames,
 }
 
 /// A prompt that still lacks its function.
 pub struct PromptBuilder {
     info: PromptInfo,
-    pub(super) completers: Completers,
+    pub(super) completers: UnboundCompleters,
     reads: HeaderNames,
 }
 
@@ -72,7 +68,7 @@ impl Prompt {
                 icons: Vec::new(),
                 meta: Meta::NONE,
             },
-            completers: Completers::default(),
+            completers: UnboundCompleters::default(),
             reads: HeaderNames::default(),
         }
     }
@@ -119,51 +115,49 @@ impl PromptBuilder {
     }
 
     /// An asynchronous function that proposes values for `argument`.
-    pub fn complete<T, F, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    pub fn complete<R, Form, H>(mut self, argument: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: AsyncFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push(argument.into(), function);
+        self.completers
+            .push(argument.into(), function.unbound::<CompletionKind>());
         self
     }
 
     /// A function that proposes values for `argument` and may block.
-    pub fn complete_blocking<T, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    pub fn complete_blocking<R, Form, H>(mut self, argument: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: BlockingFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push_blocking(argument.into(), function);
+        self.completers
+            .push(argument.into(), function.unbound::<CompletionKind>());
         self
     }
 
     /// An asynchronous function that gives the messages. It gets the arguments as [`PromptArguments`], or as a type
     /// with a string, number, boolean or enum without data for each. Its future lives on a shard and must not block.
-    pub fn run<A, T, F, H>(self, function: H) -> Prompt
+    pub fn run<A, R, Form, H>(self, function: H) -> Prompt
     where
         A: DeserializeOwned + 'static,
-        T: IntoMessages + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoMessages>,
+        H: AsyncFunction<A, R, Form>,
     {
-        let handler = AsyncHandler::<PromptKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<PromptKind>(), text_type::check::<A>)
     }
 
     /// The same with a function that may block; it runs on the worker pool.
-    pub fn run_blocking<A, T, H>(self, function: H) -> Prompt
+    pub fn run_blocking<A, R, Form, H>(self, function: H) -> Prompt
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoMessages + 'static,
-        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoMessages>,
+        H: BlockingFunction<A, R, Form>,
     {
-        let handler = BlockingHandler::<PromptKind, A, T, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<PromptKind>(), text_type::check::<A>)
     }
 
-    pub(super) fn finish(self, handler: Arc<dyn Handler>, texts: TextType) -> Prompt {
+    pub(super) fn finish(self, handler: Unbound, texts: TextType) -> Prompt {
         Prompt {
             info: self.info,
             handler,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::completers::Completers;
+use super::completers::{Completers, UnboundCompleters};
 use super::entries::{
     Registered, RegisteredLister, RegisteredPrompt, RegisteredResource, RegisteredTemplate,
 };
@@ -14,11 +14,14 @@ use super::registry_error::{NAME_CHARS_MAX, RegistryError};
 use super::resource::Resource;
 use super::resource_template::ResourceTemplate;
 use super::tool::Tool;
+use super::toolset::Toolset;
 use super::uri_template::UriTemplate;
 use crate::registry::app::{self, AppError};
 use crate::registry::caller::headers::HeaderNames;
 use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
 use crate::registry::meta::Meta;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::states::{NoState, Unbound};
 use crate::registry::schemas::param_header;
 use crate::registry::schemas::schema::{InputSchema, OutputSchema};
 use crate::registry::schemas::unknown::{KnownArguments, UnknownArguments};
@@ -26,13 +29,45 @@ use crate::registry::uri::is_absolute_uri;
 
 impl RegistryBuilder {
     /// Adds a [`Tool`](crate::Tool), [`Resource`](crate::Resource), [`ResourceTemplate`](crate::ResourceTemplate),
-    /// [`ResourceLister`](crate::ResourceLister) or [`Prompt`](crate::Prompt): checks it and compiles its schemas.
+    /// [`ResourceLister`](crate::ResourceLister) or [`Prompt`](crate::Prompt): checks it and compiles its schemas. Or a
+    /// whole [`Toolset`](crate::Toolset).
     ///
     /// # Errors
     /// See [`RegistryError`]; the item is then not added.
     pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
         item.register(self)?;
         Ok(self)
+    }
+}
+
+impl RegistryBuilder {
+    /// A function with the value that it borrows.
+    fn bound(
+        &self,
+        function: Unbound,
+        item: impl FnOnce() -> String,
+    ) -> Result<Arc<dyn Handler>, RegistryError> {
+        let bound = function.bind(&self.inner.states);
+        bound.map_err(|missing| missing.of(item()))
+    }
+
+    fn bound_completers(
+        &self,
+        functions: UnboundCompleters,
+        item: impl FnOnce() -> String,
+    ) -> Result<Completers, RegistryError> {
+        let bound = functions.bind(&self.inner.states);
+        bound.map_err(|missing| missing.of(item()))
+    }
+}
+
+impl NoState {
+    /// The error for what this is a function of.
+    fn of(self, item: String) -> RegistryError {
+        RegistryError::State {
+            item,
+            state: self.type_name,
+        }
     }
 }
 
@@ -66,10 +101,12 @@ impl Registrable for Tool {
             reads,
             handler,
         } = self;
-        let name = checked_name(&info.name)?;
+        let name = to.served_name(checked_name(&info.name)?);
+        info.name.clone_from(&name);
         check_meta(&name, &info.meta)?;
         check_app(&name, app::check_tool(&info.meta))?;
         let reads = checked_headers(&name, reads)?;
+        to.serve_page(&mut info.meta);
         if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
@@ -97,6 +134,7 @@ impl Registrable for Tool {
                 source,
             })?
             .map(Arc::new);
+        let handler = to.bound(handler, || format!("tool {name:?}"))?;
         let index = ToolIndex::after(to.inner.tools.len());
         to.inner.tools.push(Arc::new(Registered {
             info,
@@ -105,6 +143,7 @@ impl Registrable for Tool {
             output,
             handler,
             reads,
+            mount: to.mount.clone(),
         }));
         to.inner.tools_by_name.insert(name, index);
         Ok(())
@@ -116,26 +155,29 @@ impl sealed::Sealed for Resource {}
 impl Registrable for Resource {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
         let Resource {
-            info,
+            mut info,
             handler,
             watch,
             reads,
         } = self;
-        let uri = info.address().to_owned();
-        if !is_absolute_uri(&uri) {
-            return Err(RegistryError::Uri(uri));
+        if !is_absolute_uri(info.address()) {
+            return Err(RegistryError::Uri(info.address().to_owned()));
         }
+        to.serve_address(&mut info);
+        let uri = info.address().to_owned();
         check_meta(&uri, &info.meta)?;
         check_app(&uri, app::check_resource(&uri, info.mime_type(), &info.meta))?;
         if to.inner.has(ForeignKind::Resource, &uri) {
             return Err(RegistryError::DuplicateUri(uri));
         }
+        let handler = to.bound(handler, || format!("resource {uri:?}"))?;
         let index = ResourceIndex::after(to.inner.resources.len());
         let reads = checked_headers(&uri, reads)?;
         let entry = RegisteredResource {
             info,
             handler,
-            watch,
+            watch: to.mounted_watch(watch),
+            mount: to.mount.clone(),
             reads,
         };
         to.inner.resources.push(Arc::new(entry));
@@ -149,13 +191,14 @@ impl sealed::Sealed for ResourceTemplate {}
 impl Registrable for ResourceTemplate {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
         let ResourceTemplate {
-            info,
+            mut info,
             handler,
             variables,
             completers,
             watch,
             reads,
         } = self;
+        to.serve_address(&mut info);
         let text = info.address().to_owned();
         let reads = checked_headers(&text, reads)?;
         let template = UriTemplate::parse(&text).map_err(|source| RegistryError::Template {
@@ -171,13 +214,17 @@ impl Registrable for ResourceTemplate {
             template: text.clone(),
             source,
         })?;
+        let item = || format!("resource template {text:?}");
         let completers = checked_completers(&text, completers, |name| template.has_variable(name))?;
+        let completers = to.bound_completers(completers, item)?;
+        let handler = to.bound(handler, item)?;
         to.inner.templates.push(Arc::new(RegisteredTemplate {
             info,
             template,
             handler,
             completers,
-            watch,
+            watch: to.mounted_watch(watch),
+            mount: to.mount.clone(),
             reads,
         }));
         Ok(())
@@ -195,12 +242,15 @@ impl Registrable for ResourceLister {
             reads,
         } = self;
         let reads = checked_headers(&name, reads)?;
-        to.inner.listers.push(Arc::new(RegisteredLister {
+        let handler = to.bound(handler, || format!("resource lister {name:?}"))?;
+        let entry = RegisteredLister {
             name,
             handler,
             watch,
+            mount: to.mount.clone(),
             reads,
-        }));
+        };
+        to.inner.listers.push(Arc::new(entry));
         Ok(())
     }
 }
@@ -210,13 +260,14 @@ impl sealed::Sealed for Prompt {}
 impl Registrable for Prompt {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
         let Prompt {
-            info,
+            mut info,
             handler,
             texts,
             completers,
             reads,
         } = self;
-        let name = checked_name(&info.name)?;
+        let name = to.served_name(checked_name(&info.name)?);
+        info.name.clone_from(&name);
         check_meta(&name, &info.meta)?;
         let reads = checked_headers(&name, reads)?;
         if to.inner.has(ForeignKind::Prompt, &name) {
@@ -239,7 +290,10 @@ impl Registrable for Prompt {
             source,
         })?;
         let is_argument = |argument: &str| names().any(|known| known == argument);
+        let item = || format!("prompt {name:?}");
         let completers = checked_completers(&name, completers, is_argument)?;
+        let completers = to.bound_completers(completers, item)?;
+        let handler = to.bound(handler, item)?;
         let index = PromptIndex::after(to.inner.prompts.len());
         to.inner.prompts.push(Arc::new(RegisteredPrompt {
             info,
@@ -247,25 +301,35 @@ impl Registrable for Prompt {
             handler,
             completers,
             reads,
+            mount: to.mount.clone(),
         }));
         to.inner.prompts_by_name.insert(name, index);
         Ok(())
     }
 }
 
+impl<T: Toolset> sealed::Sealed for T {}
+
+impl<T: Toolset> Registrable for T {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        to.register_toolset(self)
+    }
+}
+
 /// The completion functions of `owner`, one for an argument at most.
 fn checked_completers(
     owner: &str,
-    completers: Completers,
+    completers: UnboundCompleters,
     is_argument: impl Fn(&str) -> bool,
-) -> Result<Completers, RegistryError> {
-    let names = || completers.0.iter().map(|(name, _)| name);
+) -> Result<UnboundCompleters, RegistryError> {
+    let names = || completers.names();
     let is_wrong = |name: &&String| !is_argument(name) || names().filter(|other| other == name).count() > 1;
-    match names().find(is_wrong) {
+    let wrong = names().find(is_wrong).cloned();
+    match wrong {
         None => Ok(completers),
         Some(argument) => Err(RegistryError::Completion {
             owner: owner.to_owned(),
-            argument: argument.clone(),
+            argument,
         }),
     }
 }

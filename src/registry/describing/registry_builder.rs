@@ -7,13 +7,40 @@ use super::entries::{Entries, NotReady};
 use super::foreign::{ForeignFault, ForeignKind, ForeignServer};
 use super::foreign_entries::ForeignEntries;
 use super::merged::MergedNames;
+use crate::registry::mount::Mount;
 
 /// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
 pub struct RegistryBuilder {
     pub(in crate::registry) inner: Entries,
+    /// The place of the toolset that is being mounted.
+    pub(super) mount: Option<Arc<Mount>>,
 }
 
 impl RegistryBuilder {
+    /// A value that functions borrow: those that are added from now on and have a first parameter `&S`. A registry has
+    /// one state of each type, and a later one takes the place of an earlier one; registries that are made from it by
+    /// [`Registry::edit`] have it too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use weir::{CallContext, Registry, Tool};
+    ///
+    /// struct Counter(AtomicU64);
+    ///
+    /// let mut tools = Registry::builder().state(Arc::new(Counter(AtomicU64::new(0))));
+    /// tools.add(Tool::new("count").run(async |counter: &Counter, _: CallContext| {
+    ///     Ok(counter.0.fetch_add(1, Ordering::Relaxed).to_string())
+    /// }))?;
+    /// # Ok::<(), weir::RegistryError>(())
+    /// ```
+    #[must_use]
+    pub fn state<S: Send + Sync + 'static>(mut self, state: Arc<S>) -> Self {
+        self.inner.states.insert(state);
+        self
+    }
+
     /// Promises clients to hear when tools are added or removed (MCP, the capability `listChanged`): for a server whose
     /// tools are edited while it runs. Without it, the promise is made only after the first such edit.
     pub fn tools_list_changed(&mut self) -> &mut Self {
@@ -62,7 +89,8 @@ impl RegistryBuilder {
 
     /// Removes a tool. Returns whether there was one.
     pub fn remove_tool(&mut self, name: &str) -> bool {
-        let Some(index) = self.inner.tools_by_name.remove(name) else {
+        let name = self.served_name(name.to_owned());
+        let Some(index) = self.inner.tools_by_name.remove(&name) else {
             return false;
         };
         self.inner.tools.remove(index.as_usize());
@@ -74,7 +102,8 @@ impl RegistryBuilder {
 
     /// Removes the resource at exactly this URI. Returns whether there was one.
     pub fn remove_resource(&mut self, uri: &str) -> bool {
-        let Some(index) = self.inner.resources_by_uri.remove(uri) else {
+        let uri = self.served_uri(uri);
+        let Some(index) = self.inner.resources_by_uri.remove(&uri) else {
             return false;
         };
         self.inner.resources.remove(index.as_usize());
@@ -86,6 +115,7 @@ impl RegistryBuilder {
 
     /// Removes the template with this text, and its completions. Returns whether there was one.
     pub fn remove_template(&mut self, uri_template: &str) -> bool {
+        let uri_template = self.served_uri(uri_template);
         let before = self.inner.templates.len();
         self.inner
             .templates
@@ -95,7 +125,8 @@ impl RegistryBuilder {
 
     /// Removes a prompt and its completions. Returns whether there was one.
     pub fn remove_prompt(&mut self, name: &str) -> bool {
-        let Some(index) = self.inner.prompts_by_name.remove(name) else {
+        let name = self.served_name(name.to_owned());
+        let Some(index) = self.inner.prompts_by_name.remove(&name) else {
             return false;
         };
         self.inner.prompts.remove(index.as_usize());
@@ -161,6 +192,7 @@ impl Registry {
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder {
             inner: Entries::default(),
+            mount: None,
         }
     }
 
@@ -169,6 +201,10 @@ impl Registry {
     pub fn edit(&self) -> RegistryBuilder {
         RegistryBuilder {
             inner: Entries::clone(self.inner()),
+            mount: None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use crate::registry::schemas::text_type::TextTypeError;
 /// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
 pub(super) const NAME_CHARS_MAX: usize = 128;
 
+/// The longest prefix of a mounted toolset. It leaves half of the longest name that every client takes.
+pub(super) const PREFIX_CHARS_MAX: usize = 32;
+
 /// Why something cannot be registered. Its author is at fault in each case.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -130,6 +133,21 @@ pub enum RegistryError {
         owner: String,
         /// The header.
         header: String,
+    },
+    /// The prefix cannot begin names and URIs.
+    #[error(
+        "prefix {0:?} is not 1 to {PREFIX_CHARS_MAX} characters of [A-Za-z0-9_-] that begin with a letter"
+    )]
+    Prefix(String),
+    /// A function borrows a value of a type of which the registry has none.
+    #[error(
+        "{item} borrows a `{state}`, and the registry has none: call `.state(Arc::new(…))` before it is added"
+    )]
+    State {
+        /// What it is a function of.
+        item: String,
+        /// The type.
+        state: &'static str,
     },
     /// A registry is edited without a server.
     #[error("there is no server whose registry could change")]

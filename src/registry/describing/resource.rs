@@ -2,7 +2,6 @@
 //!
 //! Nothing is checked here: [`RegistryBuilder::add`](crate::RegistryBuilder::add) checks everything at once.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,19 +14,18 @@ use crate::registry::content::ContentAnnotations;
 use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::async_function::AsyncFunction;
+use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::contents::IntoContents;
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
+use crate::registry::running::function_result::FunctionResult;
 use crate::registry::running::outcome::ReadKind;
 use crate::registry::running::output::NoArguments;
+use crate::registry::running::states::Unbound;
 
 /// A complete resource, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Resource {
     pub(in crate::registry) info: ResourceInfo,
-    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(super) handler: Unbound,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
     pub(super) reads: HeaderNames,
 }
@@ -145,31 +143,24 @@ impl ResourceBuilder {
     }
 
     /// An asynchronous function that reads it. Its future lives on a shard and must not block.
-    pub fn read<T, F, H>(self, function: H) -> Resource
+    pub fn read<R, Form, H>(self, function: H) -> Resource
     where
-        T: IntoContents + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: AsyncFunction<NoArguments, R, Form>,
     {
-        let function = move |context, NoArguments {}| function(context);
-        self.finish(Arc::new(AsyncHandler::<ReadKind, NoArguments, F, _>::new(
-            function,
-        )))
+        self.finish(function.unbound::<ReadKind>())
     }
 
     /// A function that reads it and may block; it runs on the worker pool.
-    pub fn read_blocking<T, H>(self, function: H) -> Resource
+    pub fn read_blocking<R, Form, H>(self, function: H) -> Resource
     where
-        T: IntoContents + 'static,
-        H: Fn(&BlockingContext) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: BlockingFunction<NoArguments, R, Form>,
     {
-        let function = move |context: &BlockingContext, NoArguments {}| function(context);
-        self.finish(Arc::new(BlockingHandler::<ReadKind, NoArguments, T, _>::new(
-            function,
-        )))
+        self.finish(function.unbound::<ReadKind>())
     }
 
-    pub(super) fn finish(self, handler: Arc<dyn Handler>) -> Resource {
+    pub(super) fn finish(self, handler: Unbound) -> Resource {
         Resource {
             info: self.info,
             handler,

@@ -1,12 +1,11 @@
 //! Descriptions of resource templates, each of which reads all URIs that it matches.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::completers::Completers;
+use super::completers::UnboundCompleters;
 use super::watch::{Updates, Watch, Watcher};
 use crate::registry::app::AppSettings;
 use crate::registry::asking::tool_error::ToolError;
@@ -15,23 +14,22 @@ use crate::registry::content::ContentAnnotations;
 use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::async_function::AsyncFunction;
+use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
 use crate::registry::running::contents::IntoContents;
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
-use crate::registry::running::outcome::ReadKind;
+use crate::registry::running::function_result::FunctionResult;
+use crate::registry::running::outcome::{CompletionKind, ReadKind};
+use crate::registry::running::states::Unbound;
 use crate::registry::schemas::text_type::{self, TextType};
 
 /// A complete template, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct ResourceTemplate {
     pub(in crate::registry) info: ResourceInfo,
-    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(super) handler: Unbound,
     /// Checks whether the type its function takes can be made of variables.
     pub(super) variables: TextType,
-    pub(in crate::registry) completers: Completers,
+    pub(super) completers: UnboundCompleters,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
     pub(super) reads: HeaderNames,
 }
@@ -39,7 +37,7 @@ pub struct ResourceTemplate {
 /// A template that still lacks its function.
 pub struct ResourceTemplateBuilder {
     info: ResourceInfo,
-    pub(super) completers: Completers,
+    pub(super) completers: UnboundCompleters,
     watch: Option<Arc<dyn Watch>>,
     reads: HeaderNames,
 }
@@ -54,7 +52,7 @@ impl ResourceTemplate {
     pub fn new(uri_template: impl Into<String>, name: impl Into<String>) -> ResourceTemplateBuilder {
         ResourceTemplateBuilder {
             info: ResourceInfo::new(Address::UriTemplate(uri_template.into()), name),
-            completers: Completers::default(),
+            completers: UnboundCompleters::default(),
             watch: None,
             reads: HeaderNames::default(),
         }
@@ -133,23 +131,24 @@ impl ResourceTemplateBuilder {
     }
 
     /// An asynchronous function that proposes values for `variable`.
-    pub fn complete<T, F, H>(mut self, variable: impl Into<String>, function: H) -> Self
+    pub fn complete<R, Form, H>(mut self, variable: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: AsyncFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push(variable.into(), function);
+        self.completers
+            .push(variable.into(), function.unbound::<CompletionKind>());
         self
     }
 
     /// A function that proposes values for `variable` and may block.
-    pub fn complete_blocking<T, H>(mut self, variable: impl Into<String>, function: H) -> Self
+    pub fn complete_blocking<R, Form, H>(mut self, variable: impl Into<String>, function: H) -> Self
     where
-        T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoCompletion>,
+        H: BlockingFunction<CompletionRequest, R, Form>,
     {
-        self.completers.push_blocking(variable.into(), function);
+        self.completers
+            .push(variable.into(), function.unbound::<CompletionKind>());
         self
     }
 
@@ -157,29 +156,26 @@ impl ResourceTemplateBuilder {
     /// a type with a string, number, boolean or enum without data for each; a type that cannot be made of them is
     /// refused when the template is registered. A URI whose variables do not fit the type is not found. The future
     /// lives on a shard and must not block.
-    pub fn read<A, T, F, H>(self, function: H) -> ResourceTemplate
+    pub fn read<A, R, Form, H>(self, function: H) -> ResourceTemplate
     where
         A: DeserializeOwned + 'static,
-        T: IntoContents + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: AsyncFunction<A, R, Form>,
     {
-        let handler = AsyncHandler::<ReadKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<ReadKind>(), text_type::check::<A>)
     }
 
     /// The same with a function that may block; it runs on the worker pool.
-    pub fn read_blocking<A, T, H>(self, function: H) -> ResourceTemplate
+    pub fn read_blocking<A, R, Form, H>(self, function: H) -> ResourceTemplate
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoContents + 'static,
-        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoContents>,
+        H: BlockingFunction<A, R, Form>,
     {
-        let handler = BlockingHandler::<ReadKind, A, T, H>::new(function);
-        self.finish(Arc::new(handler), text_type::check::<A>)
+        self.finish(function.unbound::<ReadKind>(), text_type::check::<A>)
     }
 
-    pub(super) fn finish(self, handler: Arc<dyn Handler>, variables: TextType) -> ResourceTemplate {
+    pub(super) fn finish(self, handler: Unbound, variables: TextType) -> ResourceTemplate {
         ResourceTemplate {
             info: self.info,
             handler,

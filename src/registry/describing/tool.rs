@@ -2,8 +2,6 @@
 //!
 //! Nothing is checked here; [`RegistryBuilder::add`](crate::RegistryBuilder::add) checks everything at once.
 
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,18 +9,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::registry::app::{self, ToolVisibility};
-use crate::registry::asking::tool_error::ToolError;
 use crate::registry::caller::headers::HeaderNames;
 use crate::registry::icon::Icon;
 use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::meta::Meta;
-use crate::registry::running::async_handler::AsyncHandler;
-use crate::registry::running::blocking_context::BlockingContext;
-use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::context::CallContext;
-use crate::registry::running::handler::Handler;
+use crate::registry::running::async_function::AsyncFunction;
+use crate::registry::running::blocking_function::BlockingFunction;
+use crate::registry::running::function_result::FunctionResult;
 use crate::registry::running::outcome::ToolKind;
 use crate::registry::running::output::IntoOutput;
+use crate::registry::running::states::Unbound;
 use crate::registry::schemas::listed;
 use crate::registry::schemas::schema;
 use crate::registry::schemas::unknown::{self, UnknownArguments};
@@ -36,7 +32,7 @@ pub struct Tool {
     pub(super) checked_output: Option<Value>,
     pub(in crate::registry) unknown_arguments: UnknownArguments,
     pub(super) reads: HeaderNames,
-    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(super) handler: Unbound,
 }
 
 /// The arguments' schema comes from their Rust type.
@@ -248,22 +244,21 @@ impl ToolBuilder<DerivedSchema> {
 
     /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
     /// and must not block.
-    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    pub fn run<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + JsonSchema + 'static,
-        T: IntoOutput + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: AsyncFunction<A, R, Form>,
     {
         self.derived_input::<A>().run(function)
     }
 
     /// A function that may block; it runs on the worker pool.
-    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    pub fn run_blocking<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
-        T: IntoOutput + 'static,
-        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: BlockingFunction<A, R, Form>,
     {
         self.derived_input::<A>().run_blocking(function)
     }
@@ -272,29 +267,26 @@ impl ToolBuilder<DerivedSchema> {
 impl ToolBuilder<ExplicitSchema> {
     /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
     /// and must not block.
-    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    pub fn run<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + 'static,
-        T: IntoOutput + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: AsyncFunction<A, R, Form>,
     {
-        let handler = AsyncHandler::<ToolKind, A, F, H>::new(function);
-        self.finish::<T>(Execution::Shard, Arc::new(handler))
+        self.finish::<R::Value>(Execution::Shard, function.unbound::<ToolKind>())
     }
 
     /// A function that may block; it runs on the worker pool.
-    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    pub fn run_blocking<A, R, Form, H>(self, function: H) -> Tool
     where
         A: DeserializeOwned + Send + 'static,
-        T: IntoOutput + 'static,
-        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+        H: BlockingFunction<A, R, Form>,
     {
-        let handler = BlockingHandler::<ToolKind, A, T, H>::new(function);
-        self.finish::<T>(Execution::Worker, Arc::new(handler))
+        self.finish::<R::Value>(Execution::Worker, function.unbound::<ToolKind>())
     }
 
-    pub(super) fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
+    pub(super) fn finish<T: IntoOutput>(self, execution: Execution, handler: Unbound) -> Tool {
         let ExplicitSchema {
             mut schema,
             is_derived,

@@ -8,12 +8,15 @@ use std::time::SystemTime;
 
 use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::mount::Mount;
 use crate::registry::running::guard::guard;
 
 /// Announces that one resource has changed. It is cheap to clone, and may be used on any thread.
 #[derive(Debug, Clone)]
 pub struct Updates {
     uri: Arc<str>,
+    /// As clients know it.
+    served: Arc<str>,
     server: ServerHandle,
     since: Option<SystemTime>,
 }
@@ -21,8 +24,10 @@ pub struct Updates {
 impl Updates {
     /// Updates of the resource at `uri`, announced by `server`.
     pub fn new(uri: &str, server: ServerHandle) -> Self {
+        let uri: Arc<str> = uri.into();
         Self {
-            uri: uri.into(),
+            served: Arc::clone(&uri),
+            uri,
             server,
             since: None,
         }
@@ -32,6 +37,14 @@ impl Updates {
     #[must_use]
     pub fn listened_to(self, since: Option<SystemTime>) -> Self {
         Self { since, ..self }
+    }
+
+    /// The same for a toolset that calls the resource `own`.
+    fn of_own(self, own: &str) -> Self {
+        Self {
+            uri: own.into(),
+            ..self
+        }
     }
 
     /// The time, by the system's clock, from which on changes are to be announced: the resource got its first
@@ -49,7 +62,7 @@ impl Updates {
 
     /// Tells all subscribers that the resource has changed.
     pub fn updated(&self) {
-        self.server.resource_updated(&self.uri);
+        self.server.resource_updated(&self.served);
     }
 }
 
@@ -111,6 +124,20 @@ where
 {
     fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
         guard(|| (self.0)(uri, updates)).and_then(|watch| watch)
+    }
+}
+
+/// A function of a mounted toolset, which knows its resources by its own URIs.
+pub(super) struct MountedWatch {
+    pub(super) watch: Arc<dyn Watch>,
+    pub(super) mount: Arc<Mount>,
+}
+
+impl Watch for MountedWatch {
+    fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
+        let own = self.mount.own_uri(uri);
+        let own = own.ok_or_else(|| ToolError::not_found("not found"))?;
+        self.watch.watch(&own, updates.of_own(&own))
     }
 }
 

@@ -64,6 +64,12 @@ impl ResourceInfo {
         }
     }
 
+    pub(in crate::registry) fn address_mut(&mut self) -> &mut String {
+        match &mut self.address {
+            Address::Uri(text) | Address::UriTemplate(text) => text,
+        }
+    }
+
     /// The name, which programs read, and people too if there is no title.
     pub fn name(&self) -> &str {
         &self.name

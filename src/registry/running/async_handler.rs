@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::{CallFuture, CallSlot};
 use super::context::CallContext;
+use super::function_result::FunctionResult;
 use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, Outcome, typed};
 use super::started::Started;
@@ -33,13 +34,13 @@ use crate::registry::schemas::tape::TapeNode;
 pub(in crate::registry) const SLOTS_FREE_MAX: usize = 256;
 
 /// An asynchronous function of kind `K`.
-pub(in crate::registry) struct AsyncHandler<K, A, F, H> {
+pub(super) struct AsyncHandler<K, A, F, H> {
     function: H,
     types: PhantomData<fn(A) -> (K, F)>,
 }
 
 impl<K, A, F, H> AsyncHandler<K, A, F, H> {
-    pub(in crate::registry) fn new(function: H) -> Self {
+    pub(super) fn new(function: H) -> Self {
         Self {
             function,
             types: PhantomData,
@@ -47,42 +48,54 @@ impl<K, A, F, H> AsyncHandler<K, A, F, H> {
     }
 }
 
-impl<K, A, T, F, H> Handler for AsyncHandler<K, A, F, H>
+impl<K, A, F, H> Handler for AsyncHandler<K, A, F, H>
 where
-    K: Kind<T>,
+    K: Kind<<F::Output as FunctionResult>::Value>,
     A: DeserializeOwned + 'static,
-    T: 'static,
-    F: Future<Output = Result<T, ToolError>> + 'static,
+    F: Future<Output: FunctionResult> + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
     fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler> {
-        Rc::new(AsyncShardHandler {
-            shared: self,
-            output: here.output,
-            free: Rc::default(),
-        })
+        let call = move |context, arguments| (self.function)(context, arguments);
+        on_shard::<K, A, F, _>(call, here.output)
     }
 }
 
-struct AsyncShardHandler<K, A, F, H> {
-    shared: Arc<AsyncHandler<K, A, F, H>>,
+/// A function of kind `K` on one shard, by which it is called.
+pub(super) fn on_shard<K, A, F, C>(call: C, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler>
+where
+    K: Kind<<F::Output as FunctionResult>::Value>,
+    A: DeserializeOwned + 'static,
+    F: Future<Output: FunctionResult> + 'static,
+    C: Fn(CallContext, A) -> F + 'static,
+{
+    Rc::new(AsyncShardHandler::<K, A, F, C> {
+        call,
+        output,
+        free: Rc::default(),
+        arguments: PhantomData,
+    })
+}
+
+struct AsyncShardHandler<K, A, F, C> {
+    call: C,
     output: Option<Arc<OutputSchema>>,
     free: Rc<FreeList<K, F>>,
+    arguments: PhantomData<fn(A)>,
 }
 
 type FreeList<K, F> = RefCell<Vec<Pin<Box<Slot<K, F>>>>>;
 
-impl<K, A, T, F, H> ShardHandler for AsyncShardHandler<K, A, F, H>
+impl<K, A, F, C> ShardHandler for AsyncShardHandler<K, A, F, C>
 where
-    K: Kind<T>,
+    K: Kind<<F::Output as FunctionResult>::Value>,
     A: DeserializeOwned + 'static,
-    T: 'static,
-    F: Future<Output = Result<T, ToolError>> + 'static,
-    H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    F: Future<Output: FunctionResult> + 'static,
+    C: Fn(CallContext, A) -> F + 'static,
 {
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
-        let typed: A = typed::<K, T, A>(arguments)?;
-        let future = (self.shared.function)(context, typed);
+        let typed: A = typed::<K, _, A>(arguments)?;
+        let future = (self.call)(context, typed);
         Ok(Started::Future(CallFuture::running(self.slot_with(future))))
     }
 
@@ -92,7 +105,7 @@ where
     }
 }
 
-impl<K, A, F, H> AsyncShardHandler<K, A, F, H> {
+impl<K, A, F, C> AsyncShardHandler<K, A, F, C> {
     fn slot_with(&self, future: F) -> Pin<Box<Slot<K, F>>> {
         let reused = self.free.borrow_mut().pop();
         let Some(mut slot) = reused else {
@@ -117,17 +130,17 @@ pin_project! {
     }
 }
 
-impl<K, T, F> CallSlot for Slot<K, F>
+impl<K, F> CallSlot for Slot<K, F>
 where
-    K: Kind<T>,
-    F: Future<Output = Result<T, ToolError>>,
+    K: Kind<<F::Output as FunctionResult>::Value>,
+    F: Future<Output: FunctionResult>,
 {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let slot = self.project();
         match slot.future.as_pin_mut() {
             Some(future) => future
                 .poll(cx)
-                .map(|result| K::output(result?, slot.output.as_deref())),
+                .map(|result| K::output(result.into_result()?, slot.output.as_deref())),
             None => Poll::Ready(Err(ToolError::internal("an empty slot was polled"))),
         }
     }

@@ -17,12 +17,15 @@ use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::caller::facts::CallerFacts;
 use crate::registry::caller::view::Caller;
+use crate::registry::mount::Mount;
 
 /// The context of a blocking call, on a worker thread.
 #[derive(Debug, Clone, Default)]
 pub struct BlockingContext {
     cancellation: Cancellation,
     client: ClientLink,
+    /// The place of the toolset whose function runs, if that is mounted.
+    mount: Option<Arc<Mount>>,
 }
 
 impl BlockingContext {
@@ -31,6 +34,7 @@ impl BlockingContext {
         Self {
             cancellation,
             client: ClientLink::default(),
+            mount: None,
         }
     }
 
@@ -45,7 +49,14 @@ impl BlockingContext {
         Self {
             cancellation: self.cancellation.clone(),
             client: ClientLink::Unheard(caller),
+            mount: self.mount.clone(),
         }
+    }
+
+    /// The same for a function of a toolset that is mounted there.
+    pub(super) fn within(mut self, mount: &Arc<Mount>) -> Self {
+        self.mount = Some(Arc::clone(mount));
+        self
     }
 
     /// Whether the client left, the call timed out or the server is stopping. A long computation should check every few
@@ -108,6 +119,23 @@ impl BlockingContext {
     /// The server around this call.
     pub fn server(&self) -> &ServerHandle {
         self.client.server()
+    }
+
+    /// The URI under which clients know a resource that the running toolset calls `uri`: another one if the toolset is
+    /// [mounted](crate::RegistryBuilder::mount). Links, embedded resources and contents get it by themselves; texts and
+    /// structured results do not.
+    pub fn served_uri(&self, uri: &str) -> String {
+        self.mount
+            .as_ref()
+            .map_or_else(|| uri.to_owned(), |mount| mount.uri(uri))
+    }
+
+    /// Tells all subscribers of the resource that the running toolset calls `uri` that it has changed.
+    pub fn resource_updated(&self, uri: &str) {
+        match &self.mount {
+            Some(mount) => self.server().resource_updated(&mount.uri(uri)),
+            None => self.server().resource_updated(uri),
+        }
     }
 
     /// Lets the client's connection close while the call runs on; the client comes back for the rest after `retry`

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::ending::Ending;
 use super::guard::guard;
-use super::note::noted;
 use super::outcome::Outcome;
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::panics::log_caught_panic;
@@ -14,7 +14,7 @@ use crate::registry::panics::log_caught_panic;
 #[must_use = "a call does nothing until it is polled"]
 pub struct CallFuture {
     state: State,
-    pub(in crate::registry) note: Option<Box<str>>,
+    pub(super) ending: Ending,
 }
 
 enum State {
@@ -27,7 +27,7 @@ impl CallFuture {
     pub(super) fn running(slot: Pin<Box<dyn CallSlot>>) -> Self {
         Self {
             state: State::Running(slot),
-            note: None,
+            ending: Ending::default(),
         }
     }
 
@@ -35,7 +35,7 @@ impl CallFuture {
     pub(in crate::registry) fn failed(error: ToolError) -> Self {
         Self {
             state: State::Failed(error),
-            note: None,
+            ending: Ending::default(),
         }
     }
 }
@@ -52,7 +52,7 @@ impl Future for CallFuture {
                 Err(panicked) => Err(panicked),
             };
             let outcome = self.finish().and(outcome);
-            return Poll::Ready(noted(outcome, self.note.as_deref()));
+            return Poll::Ready(self.ending.of(outcome));
         }
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Failed(error) => Poll::Ready(Err(error)),

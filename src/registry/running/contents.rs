@@ -15,6 +15,7 @@ use crate::registry::app;
 use crate::registry::content::ResourceContents;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::meta::{Meta, MetaKeyError};
+use crate::registry::mount::Mount;
 
 /// The contents of a resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,15 @@ impl ReadOutput {
             Contents::Text(text) => text.len(),
             Contents::Blob(bytes) => bytes.len().div_ceil(3) * 4,
             Contents::Parts(parts) => parts.iter().map(ResourceContents::text_bytes).sum(),
+        }
+    }
+
+    /// Gives its parts the URIs that clients know.
+    pub(super) fn serve_uris(&mut self, mount: &Mount) {
+        if let Contents::Parts(parts) = &mut self.contents {
+            for uri in parts.iter_mut().map(ResourceContents::uri_mut) {
+                *uri = mount.uri(uri);
+            }
         }
     }
 

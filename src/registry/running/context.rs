@@ -19,12 +19,15 @@ use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::caller::facts::CallerFacts;
 use crate::registry::caller::view::Caller;
 use crate::registry::info::index::ToolIndex;
+use crate::registry::mount::Mount;
 
 /// The context of an asynchronous call. Cheap to make and to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
     tool: Option<(ToolIndex, Arc<str>)>,
     client: ClientLink,
+    /// The place of the toolset whose function runs, if that is mounted.
+    mount: Option<Arc<Mount>>,
 }
 
 impl CallContext {
@@ -38,6 +41,7 @@ impl CallContext {
         Self {
             tool: None,
             client: ClientLink::new(link),
+            mount: None,
         }
     }
 
@@ -46,6 +50,7 @@ impl CallContext {
         Self {
             tool: None,
             client: ClientLink::Unheard(caller),
+            mount: None,
         }
     }
 
@@ -123,6 +128,23 @@ impl CallContext {
         self.client.server()
     }
 
+    /// The URI under which clients know a resource that the running toolset calls `uri`: another one if the toolset is
+    /// [mounted](crate::RegistryBuilder::mount). Links, embedded resources and contents get it by themselves; texts and
+    /// structured results do not.
+    pub fn served_uri(&self, uri: &str) -> String {
+        self.mount
+            .as_ref()
+            .map_or_else(|| uri.to_owned(), |mount| mount.uri(uri))
+    }
+
+    /// Tells all subscribers of the resource that the running toolset calls `uri` that it has changed.
+    pub fn resource_updated(&self, uri: &str) {
+        match &self.mount {
+            Some(mount) => self.server().resource_updated(&mount.uri(uri)),
+            None => self.server().resource_updated(uri),
+        }
+    }
+
     /// Lets the client's connection close while the call runs on; the client comes back for the rest after `retry`
     /// (2025-11-25, polling; elsewhere it changes nothing).
     pub fn close_stream(&self, retry: Duration) {
@@ -143,6 +165,14 @@ impl CallContext {
     /// What is known of a caller to whom the call cannot speak.
     pub(super) fn unheard_caller(&self) -> Option<Arc<CallerFacts>> {
         self.client.unheard()
+    }
+
+    /// The same for a function of a toolset that is mounted there.
+    pub(in crate::registry) fn within(mut self, mount: Option<&Arc<Mount>>) -> Self {
+        if let Some(mount) = mount {
+            self.mount = Some(Arc::clone(mount));
+        }
+        self
     }
 
     /// The way to the client, if there is one.

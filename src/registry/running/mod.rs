@@ -2,25 +2,31 @@
 //!
 //! Nothing here knows what a function is registered as.
 
+pub(super) mod async_function;
 pub(super) mod async_handler;
 pub(super) mod blocking_call;
 pub(super) mod blocking_context;
-pub(super) mod blocking_handler;
+pub(super) mod blocking_function;
+mod blocking_handler;
 pub(super) mod call;
 pub(super) mod cancellation;
 pub(super) mod completion;
 pub(super) mod contents;
 pub(super) mod context;
+pub(super) mod ending;
+pub(super) mod function_result;
 pub(super) mod guard;
 pub(super) mod handler;
 pub(super) mod messages;
-mod note;
 pub(super) mod outcome;
 pub(super) mod output;
 pub(super) mod resource_page;
 #[cfg(feature = "tokio")]
 mod spawned_call;
 #[cfg(feature = "tokio")]
-pub(super) mod spawned_handler;
+mod spawned_handler;
 pub(super) mod spawner;
 pub(super) mod started;
+pub(super) mod states;
+#[cfg(feature = "tokio")]
+pub(super) mod tokio_function;

@@ -8,6 +8,8 @@ use super::messages::{IntoMessages, PromptOutput};
 use super::output::{IntoOutput, ToolOutput};
 use super::resource_page::ResourcePage;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::info::resource_info::ResourceInfo;
+use crate::registry::mount::Mount;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::deserialize::from_tape;
 use crate::registry::schemas::schema::OutputSchema;
@@ -37,6 +39,24 @@ impl Output {
     pub(in crate::registry) fn note(&mut self, note: &str) {
         if let Self::Tool(output) = self {
             output.note(note);
+        }
+    }
+
+    /// Gives it the URIs that clients know, if it is of a mounted toolset.
+    pub(super) fn serve_uris(&mut self, mount: &Mount) {
+        match self {
+            Self::Tool(output) => output.serve_uris(mount),
+            Self::Read(output) => output.serve_uris(mount),
+            Self::Resources(page) => {
+                for uri in page.resources.iter_mut().map(ResourceInfo::address_mut) {
+                    *uri = mount.uri(uri);
+                }
+            }
+            Self::Prompt(output) => {
+                let messages = output.messages.iter_mut();
+                messages.for_each(|message| mount.serve_block(&mut message.content));
+            }
+            Self::Completion(_) => {}
         }
     }
 
@@ -74,11 +94,12 @@ impl From<ToolOutput> for Output {
 }
 
 /// A kind of operation: which types its functions may return, and how these become its output.
-pub(in crate::registry) trait Kind<T>: 'static {
+pub trait Kind<T>: 'static {
     /// Whether arguments are strings from which typed ones are made: a URI's variables, a prompt's arguments.
     const TAKES_TEXTS: bool = false;
 
     /// Converts a value, and checks structured results against their tool's schema.
+    #[doc(hidden)]
     fn output(value: T, schema: Option<&OutputSchema>) -> Outcome;
 }
 

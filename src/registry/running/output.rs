@@ -13,6 +13,7 @@ use crate::jsonrpc::{write_json, write_string};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::{ContentBlock, ResourceLink, TEXT_CLOSE, TEXT_OPEN};
 use crate::registry::meta::{Meta, MetaKeyError};
+use crate::registry::mount::Mount;
 use crate::registry::schemas::schema;
 
 /// A tool's result.
@@ -115,6 +116,13 @@ impl ToolOutput {
         };
         blocks.push(ContentBlock::text(note));
         self.content = Content::Blocks(blocks);
+    }
+
+    /// Gives its blocks the URIs that clients know.
+    pub(super) fn serve_uris(&mut self, mount: &Mount) {
+        if let Content::Blocks(blocks) = &mut self.content {
+            blocks.iter_mut().for_each(|block| mount.serve_block(block));
+        }
     }
 
     /// The unstructured part.

@@ -9,24 +9,24 @@ use serde::de::DeserializeOwned;
 
 use super::call::CallFuture;
 use super::context::CallContext;
+use super::function_result::FunctionResult;
 use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, typed};
 use super::spawned_call::SpawnedSlot;
 use super::spawner::Spawner;
 use super::started::Started;
-use crate::registry::asking::tool_error::ToolError;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
 use crate::registry::schemas::tape::TapeNode;
 
 /// An asynchronous function of kind `K` that runs elsewhere.
-pub(in crate::registry) struct SpawnedHandler<K, A, F, H> {
+pub(super) struct SpawnedHandler<K, A, F, H> {
     function: Arc<H>,
     types: PhantomData<fn(A) -> (K, F)>,
 }
 
 impl<K, A, F, H> SpawnedHandler<K, A, F, H> {
-    pub(in crate::registry) fn new(function: H) -> Self {
+    pub(super) fn new(function: H) -> Self {
         Self {
             function: Arc::new(function),
             types: PhantomData,
@@ -34,12 +34,11 @@ impl<K, A, F, H> SpawnedHandler<K, A, F, H> {
     }
 }
 
-impl<K, A, T, F, H> Handler for SpawnedHandler<K, A, F, H>
+impl<K, A, F, H> Handler for SpawnedHandler<K, A, F, H>
 where
-    K: Kind<T>,
+    K: Kind<<F::Output as FunctionResult>::Value>,
     A: DeserializeOwned + Send + 'static,
-    T: 'static,
-    F: Future<Output = Result<T, ToolError>> + Send + 'static,
+    F: Future<Output: FunctionResult> + Send + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
     fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler> {
@@ -57,23 +56,22 @@ struct SpawnedShardHandler<K, A, F, H> {
     spawner: Arc<dyn Spawner>,
 }
 
-impl<K, A, T, F, H> ShardHandler for SpawnedShardHandler<K, A, F, H>
+impl<K, A, F, H> ShardHandler for SpawnedShardHandler<K, A, F, H>
 where
-    K: Kind<T>,
+    K: Kind<<F::Output as FunctionResult>::Value>,
     A: DeserializeOwned + Send + 'static,
-    T: 'static,
-    F: Future<Output = Result<T, ToolError>> + Send + 'static,
+    F: Future<Output: FunctionResult> + Send + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
     /// Nothing of the function runs on the shard, so all of it may use what only the other threads have.
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
-        let typed: A = typed::<K, T, A>(arguments)?;
+        let typed: A = typed::<K, _, A>(arguments)?;
         let function = Arc::clone(&self.shared.function);
         let output = self.output.clone();
         let link = context.link();
         let future = async move {
-            let value = function(context, typed).await?;
-            K::output(value, output.as_deref())
+            let result = function(context, typed).await;
+            K::output(result.into_result()?, output.as_deref())
         };
         let slot = SpawnedSlot::new(Arc::clone(&self.spawner), future, link);
         Ok(Started::Future(CallFuture::running(Box::pin(slot))))

@@ -1,7 +1,11 @@
 //! A call that is ready to run on a shard or a worker.
 
+use std::sync::Arc;
+
 use super::blocking_call::BlockingCall;
 use super::call::CallFuture;
+use super::ending::Ending;
+use crate::registry::mount::Mount;
 
 /// A call that is ready to run.
 #[must_use = "a started call does nothing until it is polled or run"]
@@ -15,10 +19,22 @@ pub enum Started {
 impl Started {
     /// The same call, whose result gets a note for the client at its end.
     pub(in crate::registry) fn with_note(mut self, note: Option<Box<str>>) -> Self {
-        match &mut self {
-            Self::Future(call) => call.note = note,
-            Self::Blocking(call) => call.note = note,
+        self.ending().note = note;
+        self
+    }
+
+    /// The same call of a toolset that is mounted there, if it is one's.
+    pub(in crate::registry) fn within(mut self, mount: Option<&Arc<Mount>>) -> Self {
+        if let Some(mount) = mount {
+            self.ending().mount = Some(Arc::clone(mount));
         }
         self
+    }
+
+    fn ending(&mut self) -> &mut Ending {
+        match self {
+            Self::Future(call) => &mut call.ending,
+            Self::Blocking(call) => &mut call.ending,
+        }
     }
 }

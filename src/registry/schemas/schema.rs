@@ -102,7 +102,7 @@ impl InputSchema {
 }
 
 /// The compiled schema of a tool's structured results.
-pub(in crate::registry) struct OutputSchema {
+pub struct OutputSchema {
     validator: Validator<SerdeJson>,
     schema: Value,
 }

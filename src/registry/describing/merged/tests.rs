@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::config::{is_of_names, uri_prefix};
 use crate::registry::info::index::ServerIndex;
+use crate::registry::prefixes::{HASH_CHARS, NAME_BYTES_MAX};
 
 fn names(servers: &[&str]) -> MergedNames {
     MergedNames::new(servers.iter().copied())
