@@ -90,6 +90,12 @@ fn told(request: Vec<u8>) -> Warm {
     Warm::new(rig, peer, request, ECHOED)
 }
 
+fn told_header(request: Vec<u8>) -> Warm {
+    let rig = Rig::with_header();
+    let peer = rig.connect();
+    Warm::new(rig, peer, request, ECHOED)
+}
+
 fn told_session() -> Warm {
     let mut rig = Rig::with_caller();
     let peer = rig.connect();
@@ -131,12 +137,20 @@ fn echo(mut warm: Warm) -> Warm {
     warm
 }
 
-// The tool looks at who calls it, and reads a header.
+// The tool looks at who calls it.
 #[library_benchmark]
 #[bench::modern(told(modern_echo()))]
 #[bench::legacy(told(legacy_echo("")))]
 #[bench::session(told_session())]
 fn echo_with_caller(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+// The tool reads a header.
+#[library_benchmark]
+#[bench::modern(told_header(modern_echo()))]
+fn echo_with_header(mut warm: Warm) -> Warm {
     counted(|| (0..ROUNDS).for_each(|_| warm.round()));
     warm
 }
@@ -219,5 +233,5 @@ fn life_cycle(mut sessions: Sessions) -> Sessions {
 
 library_benchmark_group!(
     name = through_a_shard;
-    benchmarks = echo, echo_with_caller, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
+    benchmarks = echo, echo_with_caller, echo_with_header, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
 );

@@ -5,8 +5,9 @@
 
 use crate::jsonrpc::{Document, Id, RequestId, Scratch, Value};
 use crate::registry::{
-    Asking, CallContext, CallerSession, CallerSource, ClientCapabilities, ClientFacts, ClientSource,
-    HeaderSource, LogLevel, MetaSource, Operation, ShardRegistry, StartError, Started, Transport,
+    Asking, CallContext, CallerSession, CallerSource, ClientCapabilities, ClientFacts, ClientPlaces,
+    ClientSource, HeaderSource, LogLevel, MetaSource, Operation, ShardRegistry, StartError, Started,
+    Transport,
 };
 
 use crate::mcp::binding::Binding;
@@ -17,6 +18,9 @@ use crate::mcp::params::{members, present};
 use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{Principal, SessionToken};
 use crate::mcp::task::{TaskParam, TaskTerms};
+
+/// The member of `_meta` by which a request says what its client is (2026-07-28).
+pub(super) const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 
 /// The parameters of `tools/call`.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ pub(super) struct Requester<'s> {
     pub(super) is_on_channel: bool,
     pub(super) progress_token: Option<Id<'s>>,
     /// The name and version that it gives in the request.
-    pub(super) client: Option<(&'s str, &'s str)>,
+    pub(super) client: ClientPlaces,
     /// Whether the request has `_meta`.
     pub(super) has_meta: bool,
     pub(super) log_level: Option<LogLevel>,
@@ -209,7 +213,7 @@ impl<'s> Work<'s> {
     }
 
     /// What a call is given to know about who made it, as far as the message says so.
-    #[inline]
+    #[inline(always)]
     pub fn caller(&self) -> CallerSource<'_> {
         let requester = &self.call.requester;
         CallerSource {
@@ -221,8 +225,9 @@ impl<'s> Work<'s> {
                 .conversation
                 .map(|SessionToken(token)| CallerSession(token)),
             client: match requester.client {
-                Some((name, version)) => ClientSource::Said { name, version },
-                None => ClientSource::Unsaid,
+                ClientPlaces::UNSAID => ClientSource::Unsaid,
+                ClientPlaces::ELSEWHERE => self.said_elsewhere(),
+                places => ClientSource::In(places),
             },
             meta: if requester.has_meta {
                 MetaSource::of(self.document.text(), || self.param(&["_meta"]))
@@ -230,6 +235,15 @@ impl<'s> Work<'s> {
                 MetaSource::Absent
             },
             headers: HeaderSource::Unread,
+        }
+    }
+
+    #[cold]
+    fn said_elsewhere(&self) -> ClientSource<'_> {
+        let text = |name| self.text(&["_meta", CLIENT_INFO_KEY, name]);
+        match (text("name"), text("version")) {
+            (Some(name), Some(version)) => ClientSource::Said { name, version },
+            _ => ClientSource::Unsaid,
         }
     }
 

@@ -158,7 +158,7 @@ pub use asking::sample::{IncludeContext, Sample, SampleAnswer, SampleContent, To
 pub use asking::server_handle::{Draft, Edited, RegistryEdit, ServerHandle, ServerLink};
 pub use asking::tool_error::{ForClient, ToolError};
 pub use caller::client_info::{CLIENT_TEXT_BYTES_MAX, ClientInfo, ClientText};
-pub use caller::facts::{CallerFacts, CallerSource, ClientSource, HeaderSource, MetaSource};
+pub use caller::facts::{CallerFacts, CallerSource, ClientPlaces, ClientSource, HeaderSource, MetaSource};
 pub use caller::from_client::FromClient;
 pub use caller::headers::{HeaderFault, HeaderNames};
 pub use caller::identity::{CallerSession, Principal, Transport};

@@ -70,21 +70,23 @@ fn a_warm_legacy_echo_allocates_its_own_string_with_and_without_a_session() {
     assert_warm_costs_one(&mut rig, &peer, &legacy_echo(&session));
 }
 
-/// But for the name and the version of a legacy client, which are decoded when they are asked for only if they have
-/// characters that an id has not.
 #[test]
 fn a_warm_echo_that_looks_at_its_caller_allocates_no_more() {
-    let mut rig = Rig::with_caller();
-    let peer = rig.connect();
     let tenant = |request: Vec<u8>| {
         let text = String::from_utf8(request).unwrap();
         text.replacen("\r\n", "\r\nX-Tenant: acme\r\n", 1).into_bytes()
     };
-    assert_warm_costs_one(&mut rig, &peer, &modern_echo());
-    assert_warm_costs_one(&mut rig, &peer, &tenant(modern_echo()));
-    assert_warm_costs_one(&mut rig, &peer, &legacy_echo(""));
-    let session = new_session(&mut rig, &peer);
-    assert_warm_costs_one(&mut rig, &peer, &tenant(legacy_echo(&session)));
+    for new in [Rig::with_caller, Rig::with_header] {
+        let mut rig = new();
+        let peer = rig.connect();
+        assert_warm_costs_one(&mut rig, &peer, &modern_echo());
+        assert_warm_costs_one(&mut rig, &peer, &tenant(modern_echo()));
+        let mut rig = new();
+        let peer = rig.connect();
+        assert_warm_costs_one(&mut rig, &peer, &legacy_echo(""));
+        let session = new_session(&mut rig, &peer);
+        assert_warm_costs_one(&mut rig, &peer, &tenant(legacy_echo(&session)));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! given another's session.
 
 use crate::jsonrpc::{Id, Request, Value, write_result};
-use crate::registry::{ClientCapabilities, ClientText, LogLevel};
+use crate::registry::{ClientCapabilities, ClientPlaces, ClientText, LogLevel};
 use crate::wire::http1::Field;
 
 use crate::mcp::call::Requester;
@@ -92,7 +92,7 @@ pub(in crate::mcp) fn call<'s>(
         is_on_channel: context.is_on_channel,
         progress_token: progress_token(request, meta)?,
         // It has said so by `initialize`.
-        client: None,
+        client: ClientPlaces::UNSAID,
         has_meta: meta.is_some(),
         // The level that the session set is looked up when the call logs something.
         log_level: Some(LogLevel::Debug),

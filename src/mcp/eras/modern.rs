@@ -4,9 +4,9 @@
 //! version, envelope, method, parameters, headers, tool.
 
 use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
-use crate::registry::{ClientCapabilities, LogLevel, Operation};
+use crate::registry::{ClientCapabilities, ClientPlaces, LogLevel, Operation};
 
-use crate::mcp::call::{Brought, Call, Requester};
+use crate::mcp::call::{Brought, CLIENT_INFO_KEY, Call, Requester};
 use crate::mcp::child_client::Sender;
 use crate::mcp::eras::input_responses;
 use crate::mcp::eras::routed::Routed;
@@ -30,7 +30,6 @@ pub(in crate::mcp) const DISCOVER: &str = "server/discover";
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
-const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const PROGRESS_TOKEN_KEY: &str = "progressToken";
 
@@ -40,7 +39,7 @@ struct Envelope<'t, 's> {
     log_level: Option<LogLevel>,
     progress_token: Option<Id<'s>>,
     /// The client's name and version.
-    client: Option<(&'s str, &'s str)>,
+    client: ClientPlaces,
     input_responses: Option<Value<'t, 's>>,
     request_state: Option<Value<'t, 's>>,
 }
@@ -203,7 +202,7 @@ fn envelope<'t, 's>(
         .ok_or(Failure::ModernEnvelope(
             "`params._meta` must have the object `io.modelcontextprotocol/clientCapabilities`",
         ))?;
-    let client = present(client_info).map(implementation);
+    let client = present(client_info).map(|client| implementation(client, request.text));
     if client == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`io.modelcontextprotocol/clientInfo` must have a name and a version",
@@ -225,7 +224,7 @@ fn envelope<'t, 's>(
         capabilities: ClientCapabilities::read(capabilities),
         log_level: log_level.flatten(),
         progress_token: progress_token.flatten(),
-        client: client.flatten(),
+        client: client.flatten().unwrap_or_default(),
         input_responses: present(input_responses),
         request_state: present(request_state),
     })
@@ -246,8 +245,8 @@ fn check_version<'s>(
     }
 }
 
-/// The name and version of an `Implementation`.
-fn implementation<'s>(value: Value<'_, 's>) -> Option<(&'s str, &'s str)> {
+/// The places of the name and version of an `Implementation` in its message.
+fn implementation(value: Value<'_, '_>, message: &[u8]) -> Option<ClientPlaces> {
     let text = |name| value.member(name).and_then(Value::as_str);
-    Some((text("name")?, text("version")?))
+    Some(ClientPlaces::of(message, text("name")?, text("version")?))
 }

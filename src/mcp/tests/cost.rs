@@ -197,7 +197,7 @@ fn depth_64_is_legitimate() {
 #[test]
 fn small_values_cross_the_shard() {
     assert!(size_of::<Ticket>() <= 160, "{}", size_of::<Ticket>());
-    assert!(size_of::<Work<'_>>() <= 200, "{}", size_of::<Work<'_>>());
+    assert!(size_of::<Work<'_>>() <= 184, "{}", size_of::<Work<'_>>());
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub trait LinkListener: Send + Sync {
 pub struct CallLink {
     facts: ClientFacts,
     caller: CallerFacts,
+    /// Nothing but those two differs from a new link's.
+    is_unused: bool,
     listener: Arc<dyn LinkListener>,
     server: ServerHandle,
     call: AtomicU64,
@@ -98,6 +100,7 @@ impl CallLink {
         Arc::new(CallLink {
             facts: ClientFacts::default(),
             caller: CallerFacts::default(),
+            is_unused: true,
             listener,
             server,
             call: AtomicU64::new(0),
@@ -113,19 +116,24 @@ impl CallLink {
     /// Makes it the link of a new call that nobody made, and drops everything left over from the last one.
     #[cfg(any(test, feature = "internals"))]
     pub fn begin(&mut self, facts: ClientFacts) {
-        self.reset(facts);
+        self.is_unused = false;
+        self.reset();
+        self.facts = facts;
         self.caller = CallerFacts::default();
     }
 
     /// Makes it the link of a new call that is to know who made it, and drops everything left over from the last one.
     /// Neither locks nor, in steady state, allocates.
+    #[inline(always)]
     pub fn begin_for(&mut self, facts: ClientFacts, caller: &CallerSource<'_>) {
-        self.reset(facts);
+        if !std::mem::replace(&mut self.is_unused, false) {
+            self.reset();
+        }
+        self.facts = facts;
         self.caller.fill(caller);
     }
 
-    fn reset(&mut self, facts: ClientFacts) {
-        self.facts = facts;
+    fn reset(&mut self) {
         // Messages from the last poll of the last call, if nobody took them.
         unsent::with_polled(self.address(), Unsent::clear);
         *self.flags.get_mut() = 0;
@@ -141,8 +149,18 @@ impl CallLink {
         self.caller.clear();
     }
 
-    /// Whether the call of this link has said nothing yet. Whoever has the link to itself knows then that the call,
-    /// which does not have it any more, never will.
+    /// The same, if the call of this link has said nothing yet. Whoever has the link to itself knows then that the
+    /// call, which does not have it any more, never will. False if it has.
+    #[inline]
+    pub fn rest_if_silent(&mut self) -> bool {
+        self.is_unused = self.is_silent();
+        if self.is_unused {
+            self.caller.clear();
+        }
+        self.is_unused
+    }
+
+    /// Whether the call of this link has said nothing yet.
     pub fn is_silent(&mut self) -> bool {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         *self.flags.get_mut() == 0 && state.is_empty()

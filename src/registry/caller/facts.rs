@@ -51,6 +51,8 @@ pub enum ClientSource<'a> {
     /// Nowhere.
     #[default]
     Unsaid,
+    /// In the request, whose message is small, at these places.
+    In(ClientPlaces),
     /// In the request.
     Said {
         /// Its name.
@@ -60,6 +62,67 @@ pub enum ClientSource<'a> {
     },
     /// In the id of its session, or on its channel: a [`ClientText`](super::client_info::ClientText).
     Text(&'a [u8]),
+}
+
+/// Where a small message says what its client is; it is small itself, since it is moved a few times with a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientPlaces {
+    name_start: u16,
+    name_end: u16,
+    version_start: u16,
+    version_end: u16,
+}
+
+impl ClientPlaces {
+    /// The client does not say it.
+    pub(crate) const UNSAID: Self = Self {
+        name_start: 0,
+        name_end: 0,
+        version_start: 0,
+        version_end: 0,
+    };
+    /// The client says it, but the message is large, or the text of it elsewhere, since it has escapes.
+    pub(crate) const ELSEWHERE: Self = Self {
+        name_end: u16::MAX,
+        ..Self::UNSAID
+    };
+
+    /// The places of a name and a version in a message.
+    #[inline]
+    pub(crate) fn of(message: &[u8], name: &str, version: &str) -> Self {
+        let inside = |part: &str| {
+            let start = part.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
+            let is_inside = start < message.len() && part.len() <= message.len() - start;
+            is_inside.then(|| (start as u16, (start + part.len()) as u16))
+        };
+        match (inside(name), inside(version)) {
+            (Some((name_start, name_end)), Some((version_start, version_end)))
+                if message.len() <= COPIED_BYTES_MAX =>
+            {
+                Self {
+                    name_start,
+                    name_end,
+                    version_start,
+                    version_end,
+                }
+            }
+            _ => Self::ELSEWHERE,
+        }
+    }
+
+    fn name(self) -> Place {
+        Place {
+            start: self.name_start.into(),
+            end: self.name_end.into(),
+        }
+    }
+
+    fn version(self) -> Place {
+        Place {
+            start: self.version_start.into(),
+            end: self.version_end.into(),
+        }
+    }
 }
 
 /// Where `_meta` is.
@@ -122,6 +185,12 @@ struct Place {
     end: u32,
 }
 
+impl Place {
+    fn bytes(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum MetaPlace {
     Nowhere,
@@ -134,7 +203,8 @@ enum MetaPlace {
 #[derive(Clone, Copy, Debug)]
 enum ClientPlace {
     Nowhere,
-    Said { name: Place, version: Option<Place> },
+    In(ClientPlaces),
+    Said { name: Place, version: Place },
     Text(Place),
 }
 
@@ -161,7 +231,8 @@ impl CallerFacts {
     }
 
     /// From now on these are of a call that begins. In steady state this does not allocate.
-    #[inline]
+    // Where it is inlined, the source is never written to memory, but its parts go where they belong.
+    #[inline(always)]
     pub(in crate::registry) fn fill(&mut self, source: &CallerSource<'_>) {
         self.revision = source.revision;
         self.transport = source.transport;
@@ -180,7 +251,11 @@ impl CallerFacts {
         self.client = match source.client {
             ClientSource::Unsaid => ClientPlace::Nowhere,
             ClientSource::Text(text) => ClientPlace::Text(self.append(text)),
-            ClientSource::Said { name, version } => self.say(name, version, source.meta),
+            ClientSource::In(places) => ClientPlace::In(places),
+            ClientSource::Said { name, version } => ClientPlace::Said {
+                name: self.append(name.as_bytes()),
+                version: self.append(version.as_bytes()),
+            },
         };
         self.headers.clear();
         match source.headers {
@@ -211,32 +286,7 @@ impl CallerFacts {
         MetaPlace::Whole(self.text.len() as u32)
     }
 
-    fn say(&mut self, name: &str, version: &str, meta: MetaSource<'_>) -> ClientPlace {
-        if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
-            return ClientPlace::Nowhere;
-        }
-        let has_version = (1..=NAME_BYTES_MAX).contains(&version.len());
-        ClientPlace::Said {
-            name: self.place(name, meta),
-            version: has_version.then(|| self.place(version, meta)),
-        }
-    }
-
-    /// The place of a part of the message that was copied; a part that lies elsewhere, because it had escapes, is
-    /// copied itself.
-    fn place(&mut self, part: &str, meta: MetaSource<'_>) -> Place {
-        if let MetaSource::In(message) = meta {
-            let start = part.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
-            if start < message.len() && part.len() <= message.len() - start {
-                return Place {
-                    start: start as u32,
-                    end: (start + part.len()) as u32,
-                };
-            }
-        }
-        self.append(part.as_bytes())
-    }
-
+    #[inline(never)]
     fn append(&mut self, part: &[u8]) -> Place {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(part);
@@ -246,6 +296,7 @@ impl CallerFacts {
         }
     }
 
+    #[inline(never)]
     fn read<'h>(&mut self, names: &Arc<HeaderNames>, sent: impl Fn(&str) -> SentHeader<&'h str>) {
         for name in names.iter() {
             let header = sent(name).map(|text| self.append(text.as_bytes()));
@@ -268,11 +319,20 @@ impl CallerFacts {
         match self.client {
             ClientPlace::Nowhere => None,
             ClientPlace::Text(place) => ClientInfo::of_text(self.text(place)),
-            ClientPlace::Said { name, version } => Some(ClientInfo {
-                name: Cow::Borrowed(self.str(name)),
-                version: version.map(|place| Cow::Borrowed(self.str(place))),
-            }),
+            ClientPlace::In(places) => self.said(places.name(), places.version()),
+            ClientPlace::Said { name, version } => self.said(name, version),
         }
+    }
+
+    fn said(&self, name: Place, version: Place) -> Option<ClientInfo<'_>> {
+        let text = |place: Place| {
+            let is_told = (1..=NAME_BYTES_MAX).contains(&place.bytes());
+            is_told.then(|| Cow::Borrowed(self.str(place)))
+        };
+        Some(ClientInfo {
+            name: text(name)?,
+            version: text(version),
+        })
     }
 
     /// The request's `_meta`.
@@ -436,22 +496,43 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_large_message_have_no_places() {
+        let message = format!("{:1$}", "probe", COPIED_BYTES_MAX + 1);
+        let (name, all) = (&message[..5], message.as_bytes());
+        assert_eq!(ClientPlaces::of(all, name, name), ClientPlaces::ELSEWHERE);
+        let places = ClientPlaces::of(&all[..COPIED_BYTES_MAX], name, &message[5..6]);
+        assert_eq!((places.name().bytes(), places.version().bytes()), (5, 1));
+    }
+
+    #[test]
     fn names_are_those_of_this_call_and_bounded() {
         let mut facts = CallerFacts::NOBODY;
         let message = r#"{"params":{"_meta":{"name":"probe","version":"1.0"}}}"#;
         let (long, longer) = ("n".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX + 1));
         let at = message.find("probe").unwrap();
         let copied = &message[at..at + 5];
+        let at = message.find("1.0").unwrap();
+        let number = &message[at..at + 3];
         for (name, version, expected) in [
-            (copied, "1.0", Some("probe 1.0".to_owned())),
+            (copied, number, Some("probe 1.0".to_owned())),
+            (copied, "2", Some("probe 2".to_owned())),
             ("not in it", "2", Some("not in it 2".to_owned())),
             ("", "1.0", None),
             ("probe", "", Some("probe".to_owned())),
             (&long, &longer, Some(long.clone())),
             (&longer, "1", None),
         ] {
+            let places = ClientPlaces::of(message.as_bytes(), name, version);
+            assert_eq!(
+                places != ClientPlaces::ELSEWHERE,
+                name == copied && version == number
+            );
+            let client = match places {
+                ClientPlaces::ELSEWHERE => ClientSource::Said { name, version },
+                places => ClientSource::In(places),
+            };
             facts.fill(&CallerSource {
-                client: ClientSource::Said { name, version },
+                client,
                 meta: MetaSource::In(message.as_bytes()),
                 ..source()
             });

@@ -26,6 +26,7 @@ impl Links {
 
     /// A link for a call of this caller, whose client is as `facts` say. Allocates only while more calls run than ever
     /// before.
+    #[inline(always)]
     pub(super) fn take(&mut self, facts: ClientFacts, caller: &CallerSource<'_>) -> Arc<CallLink> {
         let mut link = self
             .free
@@ -41,11 +42,9 @@ impl Links {
     /// Takes the link of a call back that has started without a word and kept nothing to speak into, as most tools
     /// do. Any other link is returned.
     pub(super) fn put_silent(&mut self, mut link: Arc<CallLink>) -> Option<Arc<CallLink>> {
-        let own = Arc::get_mut(&mut link);
-        let Some(own) = own.and_then(|own| own.is_silent().then_some(own)) else {
+        if !Arc::get_mut(&mut link).is_some_and(CallLink::rest_if_silent) {
             return Some(link);
-        };
-        own.forget_caller();
+        }
         self.keep(link);
         None
     }

@@ -8,6 +8,7 @@ use super::Calls;
 
 impl Calls {
     /// A link for a call of this caller, whose client is as `facts` say.
+    #[inline(always)]
     pub(in crate::shard) fn take_link(
         &mut self,
         facts: ClientFacts,

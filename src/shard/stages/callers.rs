@@ -16,7 +16,7 @@ use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// A link for a call that is about to start.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_link(
         &mut self,
         key: ConnectionKey,
@@ -41,6 +41,7 @@ impl<R: ShardRing> Shard<R> {
         self.calls.take_link(work.client(), &caller)
     }
 
+    #[inline(never)]
     fn take_link_of_message(
         &mut self,
         key: ConnectionKey,

@@ -140,8 +140,16 @@ impl<'a> FieldLines<'a> {
     /// How often a field occurs, and its value if it occurs once; `name` in any case. Walks all fields.
     pub fn field(self, name: &str) -> Field<'a> {
         let mut found = Field::Absent;
-        for value in self.values(name) {
-            found.add(value);
+        let mut rest = self.rest;
+        while let Some(end) = memchr::memchr(b'\r', rest) {
+            let (line, behind) = rest.split_at(end);
+            rest = behind.get(2..).unwrap_or_default();
+            // A line has its colon behind its name, and no other before that.
+            if let Some((own, [b':', value @ ..])) = line.split_at_checked(name.len())
+                && own.eq_ignore_ascii_case(name.as_bytes())
+            {
+                found.add(trim_whitespace(value));
+            }
         }
         found
     }
