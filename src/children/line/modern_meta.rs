@@ -1,5 +1,5 @@
-//! The members of `_meta` that are the modern protocol's own. Clients of the older era do not know them, and some refuse
-//! a message that has them; what else stands in `_meta` is the child's word.
+//! The members of `_meta` that are the modern protocol's own. Clients of the older era do not know them, and some
+//! refuse a message that has them; what else stands in `_meta` is the child's word.
 
 use crate::jsonrpc::{Member, Span, members, places_without};
 use crate::mcp::{SERVER_INFO_KEY, SUBSCRIPTION_KEY};

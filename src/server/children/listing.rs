@@ -6,21 +6,11 @@ use std::time::{Duration, Instant};
 use crate::children::{ChildLists, ClientProfile, Introduction, ListName, MemberKey, Owners};
 
 use super::member::Member;
-use super::said::Said;
+use super::said::{Outdated, Said};
 use super::server::ServerChildren;
 
 /// Changes of lists that come so soon after the first are read with it.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// Lists that are to be read again.
-#[derive(Debug)]
-pub(super) struct Outdated {
-    pub(super) read_at: Instant,
-    /// The child that has them.
-    member: MemberKey,
-    /// What it was told of its client, if what it has is everybody's: any other of which this is so will do as well.
-    common: Option<ClientProfile>,
-}
 
 impl ServerChildren {
     /// A child that was not asked has what others have of which the same was said; one with values of its own is asked.

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use crate::children::{ChildLists, ClientProfile, Introduction};
+use crate::children::{ChildLists, ClientProfile, Introduction, MemberKey};
 use crate::mcp::ClientKey;
 use crate::registry::ForeignServer;
 
@@ -40,6 +41,16 @@ impl Said {
             && ours.instructions == theirs.instructions
             && self.lists == other.lists
     }
+}
+
+/// Lists that are to be read again.
+#[derive(Debug)]
+pub(super) struct Outdated {
+    pub(super) read_at: Instant,
+    /// The child that has them.
+    pub(super) member: MemberKey,
+    /// What it was told of its client, if what it has is everybody's: any other of which this is so will do as well.
+    pub(super) common: Option<ClientProfile>,
 }
 
 /// What all children of a server have said.

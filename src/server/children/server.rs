@@ -15,10 +15,9 @@ use crate::registry::ServerIndex;
 
 use super::death::Death;
 use super::era::SpokenEra;
-use super::listing::Outdated;
 use super::member::Member;
 use super::outside::Known;
-use super::said::SaidOfAll;
+use super::said::{Outdated, SaidOfAll};
 use super::starts::Starts;
 use super::subscriptions::Subscriptions;
 

@@ -6,8 +6,8 @@
 //!
 //! The task bounds nothing new: its call waits, moves, takes its time and is withdrawn as all calls of children are.
 //!
-//! What a child asks meanwhile is a question of the task. A client of 2025-11-25 answers it in its session, from where the
-//! child gets the answer as any; one of 2026-07-28 by `tasks/update`, which comes to the task's call.
+//! What a child asks meanwhile is a question of the task. A client of 2025-11-25 answers it in its session, from where
+//! the child gets the answer as any; one of 2026-07-28 by `tasks/update`, which comes to the task's call.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What children tell their clients unasked: log messages, and that what a URL was opened for is done.
 //!
-//! It goes to the call that it is about, by the call's stream or channel. While a child that is one client's has no call,
-//! it goes to that client by the stream of its session, which a channel has as well; so do its questions. What finds no
-//! stream there is nobody's.
+//! It goes to the call that it is about, by the call's stream or channel. While a child that is one client's has no
+//! call, it goes to that client by the stream of its session, which a channel has as well; so do its questions. What
+//! finds no stream there is nobody's.
 
 use std::sync::Arc;
 
