@@ -5,6 +5,7 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
+use super::new;
 use crate::config::{
     CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
 };
@@ -54,6 +55,7 @@ pub(super) fn command() -> Command {
                 .args(CHILDREN.into_iter().filter_map(Options::spec).map(argument))
                 .arg(words()),
         )
+        .subcommand(new::command())
         .subcommand(probe())
         .subcommand(
             Command::new("size")

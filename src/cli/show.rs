@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::command;
-use super::given::{insert_flags, read_file, resolved};
+use super::given::{insert_flags, resolved};
 use super::terminal::{print_line, refuse};
 use crate::config::{
     ChildServer, ChildSettings, Inputs, Needs, Resolved, Settings, Source, TransportKind, display_cpu_list,
@@ -20,7 +20,7 @@ pub(super) fn check(given: &clap::ArgMatches) -> ExitCode {
             inputs.insert("mcp-json", vec![path.to_owned()], Source::Flag);
         }
         Some(path) => {
-            if let Err(errors) = read_file(&mut inputs, path) {
+            if let Err(errors) = inputs.read_file(path) {
                 return refuse(&errors);
             }
         }

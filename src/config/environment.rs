@@ -43,7 +43,7 @@ fn in_the_environment() -> impl Iterator<Item = &'static OptionSpec> {
 }
 
 /// Whether an environment variable is an option's, or names the configuration file.
-pub fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name == CONFIG.variable() || in_the_environment().any(|spec| spec.variable() == name)
 }
 

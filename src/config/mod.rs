@@ -7,7 +7,7 @@
 //! what `host` found of the machine, with the arithmetic of `demand`, `placement` and `memory`; `notes` says what may
 //! surprise, `effective` what every option came to. `startup` compares what the settings need with what the kernel
 //! gives. `sizing` goes the other way, from clients to options. `children` has the settings of other programs to serve.
-//! Only `host`, `ring_users` and `around` ask the kernel anything.
+//! Only `host`, `ring_users`, `around` and `outside` ask the kernel anything.
 //! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
 mod access;
@@ -33,6 +33,8 @@ mod memory;
 mod nearest;
 mod notes;
 mod options;
+#[cfg(feature = "cli")]
+mod outside;
 mod placement;
 #[cfg(feature = "cli")]
 mod read;
@@ -93,7 +95,6 @@ pub use values::{
 pub use {
     children::joined,
     effective::Effective,
-    environment::is_variable,
     inputs::{GivenTexts, Inputs, Source, nearest_option},
     resolve::{Resolved, resolve},
     ring_users::RingUser,

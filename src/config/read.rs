@@ -10,14 +10,7 @@ use super::spec::OptionSpec;
 /// default, and options with faults are never used.
 pub(super) fn read(inputs: &Inputs) -> (Options, Vec<ConfigError>) {
     let mut options = Options::default();
-    let mut errors = Vec::new();
-    for (spec, field) in options.fields_mut() {
-        if let Some(given) = inputs.given(spec.name) {
-            field.read(&given.texts, spec.kind, &mut |text, reason| {
-                errors.push(bad_value(spec, given, text, reason));
-            });
-        }
-    }
+    let errors = options.read(inputs);
     (options, errors)
 }
 
@@ -35,6 +28,20 @@ fn bad_value(spec: &OptionSpec, given: &GivenTexts, text: &str, reason: &str) ->
 }
 
 impl Options {
+    /// Sets the options that were given, and returns their faults in the order of the table. An option with a fault
+    /// stays as it is.
+    pub(crate) fn read(&mut self, inputs: &Inputs) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
+        for (spec, field) in self.fields_mut() {
+            if let Some(given) = inputs.given(spec.name) {
+                field.read(&given.texts, spec.kind, &mut |text, reason| {
+                    errors.push(bad_value(spec, given, text, reason));
+                });
+            }
+        }
+        errors
+    }
+
     /// Sets an option by its name and a text, for programs whose users choose options: `("queue-timeout", "2s")`. Of a
     /// repeatable option, commas separate the values.
     ///

@@ -12,6 +12,8 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 
+#[cfg(feature = "cli")]
+use crate::config::Inputs;
 use crate::config::{
     AdminSettings, Around, ConfigError, Host, ListenAddress, Options, Settings, TransportKind, UnixName,
     named_servers, raise_soft_limits, settle_program,
@@ -232,6 +234,40 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the options that stand in a configuration file, as `weir serve --config` takes it, and then those of the
+    /// environment (`WEIR_POOL_SIZE=64`). What is set before is the default, and what is set afterwards is stronger.
+    ///
+    /// ```no_run
+    /// use weir::{Registry, Server};
+    ///
+    /// let mut log = None;
+    /// Server::builder("greeter", "1.0.0")
+    ///     .config_file("greeter.toml")?
+    ///     .configure(|options| log = Some(weir::cli::init_logging(&options.output.log())))
+    ///     .serve_until_signal(Registry::builder().build(), |server| println!("serving on {}", server.url()))?;
+    /// # Ok::<(), weir::ServeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ServeError::Settings`] names all that cannot be read.
+    #[cfg(feature = "cli")]
+    pub fn config_file(mut self, path: impl AsRef<str>) -> Result<Self, ServeError> {
+        let mut inputs = Inputs::new();
+        let mut errors = inputs.read_file(path.as_ref()).err().unwrap_or_default();
+        errors.extend(inputs.read_environment());
+        if errors.is_empty() {
+            errors = self.options.read(&inputs);
+        }
+        for note in inputs.notes() {
+            tracing::warn!("{note}");
+        }
+        if errors.is_empty() {
+            Ok(self)
+        } else {
+            Err(ServeError::Settings(errors))
+        }
+    }
+
     /// Runs the tools of [`ToolBuilder::run_tokio`](crate::ToolBuilder::run_tokio) on this runtime, instead of on one
     /// of the server's own. It has to have threads (`Runtime::new` gives it some) and to outlive the server: calls that
     /// it drops fail.
@@ -345,6 +381,65 @@ impl ServerBuilder {
 mod tests {
     use super::*;
     use crate::config::AllowList;
+
+    /// A file that is removed when the test ends.
+    #[cfg(feature = "cli")]
+    struct File(std::path::PathBuf);
+
+    #[cfg(feature = "cli")]
+    impl File {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("weir-builder-{}-{name}", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+
+        fn path(&self) -> &str {
+            self.0.to_str().unwrap()
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_program_may_have_a_configuration_file() {
+        let file = File::new(
+            "good.toml",
+            "listen = '127.0.0.1:0'\npool-size = 7\nqueue-timeout = '2s'\n",
+        );
+        let builder = Server::builder("test", "1").shards(1).pool_size(3);
+        let settings = builder
+            .config_file(file.path())
+            .unwrap()
+            .path("/api")
+            .settings()
+            .unwrap();
+        assert_eq!((settings.shards.len(), settings.sizes.handlers), (1, 7));
+        assert_eq!(settings.queue.agent_timeout(), Duration::from_secs(2));
+        assert_eq!(settings.endpoints.paths, ["/api"]);
+
+        let refused = |path: &str| {
+            let refused = Server::builder("test", "1").config_file(path);
+            refused.unwrap_err().to_string()
+        };
+        let file = File::new("bad.toml", "pool_size = 7\n");
+        assert!(
+            refused(file.path()).contains("bad.toml:1:1: unknown key `pool_size`; did you mean `pool-size`?")
+        );
+        let file = File::new("worse.toml", "pool-size = 7\nqueue-timeout = 'soon'\n");
+        assert!(
+            refused(file.path()).contains("worse.toml:2:17: queue-timeout = soon"),
+            "{}",
+            refused(file.path())
+        );
+        assert!(refused("/nowhere/at.toml").contains("/nowhere/at.toml"));
+    }
 
     #[test]
     fn what_a_program_says_is_what_a_flag_would_mean() {

@@ -43,7 +43,7 @@ impl OutputOptions {
     }
 
     /// The log on stderr.
-    pub(crate) fn log(&self) -> LogSettings {
+    pub fn log(&self) -> LogSettings {
         LogSettings {
             level: self.log_level,
             format: self.log_format,
