@@ -5,11 +5,11 @@
 //!
 //! # A whole server
 //!
-//! The package is called `weir-mcp`, the crate `weir`. A server of your own needs two more dependencies, for the types
-//! of arguments:
+//! The package is called `weir-mcp`, its library `weir`. The command writes a program to begin with: `weir new greeter`.
+//! A server of your own needs two more packages, for the types of arguments:
 //!
 //! ```sh
-//! cargo add --path ../weir            # a clone beside the program; `--no-default-features` leaves the command out
+//! cargo add weir-mcp                  # or `--path ../weir`, a clone; `--no-default-features` leaves the command out
 //! cargo add serde --features derive
 //! cargo add schemars@1
 //! ```
@@ -150,6 +150,12 @@
 //! | `tokio` | tools that run on a tokio runtime: [`ToolBuilder::run_tokio`] |
 //! | `demo` | tools for trials, tests and benchmarks: the module `demo` |
 //! | `internals` | what benches and tests of this crate need of its insides; it promises nothing |
+//!
+//! # Versions
+//!
+//! The minimum Rust version is 1.95; a minor version may raise it, a patch never does. What this documentation shows
+//! follows semantic versioning: before 1.0 a minor version may change it, a patch does not. The feature `internals`, and
+//! the texts of logs and errors, promise nothing.
 //!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 

@@ -1,4 +1,5 @@
-//! Programs that depend on this crate: what `weir new` writes.
+//! Programs that depend on this crate: what `weir new` writes, what the compiler says to authors of tools, and how much
+//! comes along.
 //!
 //! They are built as a user's would be, without a network, by the cargo that runs this test and into its target folder,
 //! with the features and the profile for which the dependencies are there already.
@@ -9,6 +10,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod dependencies;
+mod errors;
 mod new;
 
 use std::fs;

@@ -74,9 +74,10 @@ impl NoState {
 /// An item that a registry can hold.
 #[diagnostic::on_unimplemented(
     message = "a registry cannot hold `{Self}`",
-    label = "no tool, prompt or resource",
+    label = "no tool, prompt, resource or toolset",
     note = "a tool or prompt is whole once it has its function: `.run(…)`, `.run_tokio(…)` or `.run_blocking(…)`; a resource \
-            has `.read(…)` and the like"
+            has `.read(…)` and the like",
+    note = "a type of your own is added once it implements `Toolset`"
 )]
 pub trait Registrable: sealed::Sealed {
     /// Checks it and adds it.

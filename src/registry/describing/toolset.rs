@@ -52,10 +52,9 @@ use crate::registry::mount::Mount;
 /// # Ok::<(), RegistryError>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "a registry cannot hold `{Self}`",
-    label = "no tool, prompt, resource or toolset",
-    note = "a tool or prompt is whole once it has its function: `.run(…)`, `.run_tokio(…)` or `.run_blocking(…)`; a resource \
-            has `.read(…)` and the like"
+    message = "`{Self}` is no toolset",
+    label = "not a toolset",
+    note = "it is one once it implements `Toolset`, whose `register` adds its tools, resources and prompts"
 )]
 pub trait Toolset: Send + Sync + Sized + 'static {
     /// Adds all that it has. Functions may borrow the toolset, and the states of the registry that it is added to.
