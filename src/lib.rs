@@ -212,10 +212,10 @@ pub use registry::{
     QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError, Resource,
     ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLink, ResourceLister,
     ResourcePage, ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent,
-    SchemaError, ServerHandle, Structured, StructuredWithText, TaskSupport, TemplateError, TemplateIndex,
-    TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput,
-    ToolVisibility, Toolset, TraceContext, Transport, UnknownArguments, Updates, UrlElicit, Violation,
-    Violations, unportable_input, unportable_output,
+    SchemaError, ServerHandle, StreamedBytes, StreamedText, Structured, StructuredWithText, TaskSupport,
+    TemplateError, TemplateIndex, TextFormat, TextTypeError, Tool, ToolBuilder, ToolChoice, ToolError,
+    ToolIndex, ToolInfo, ToolOutput, ToolVisibility, Toolset, TraceContext, Transport, UnknownArguments,
+    Updates, UrlElicit, Violation, Violations, unportable_input, unportable_output,
 };
 pub use ring::{Credentials, Peer};
 pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};

@@ -80,7 +80,20 @@ impl Example {
     }
 
     /// The same with these lines in the head.
-    fn result_with(&self, fields: &str, revision: &str, method: &str, mut params: Value) -> Value {
+    fn result_with(&self, fields: &str, revision: &str, method: &str, params: Value) -> Value {
+        let (head, body) = self.response_in(fields, revision, method, params);
+        let body = if head.contains("transfer-encoding: chunked") {
+            whole_body(&body).unwrap_or_else(|| panic!("it breaks off: {head}"))
+        } else {
+            body
+        };
+        let mut answer: Value =
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {head}{body}"));
+        answer["result"].take()
+    }
+
+    /// The head, in small letters, and the body of the response to it.
+    fn response_in(&self, fields: &str, revision: &str, method: &str, mut params: Value) -> (String, String) {
         if revision == NEWEST && params.get("_meta").is_none() {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": revision,
@@ -102,10 +115,8 @@ impl Example {
         connection.write_all(request.as_bytes()).unwrap();
         let mut response = String::new();
         connection.read_to_string(&mut response).unwrap();
-        let (_, body) = response.split_once("\r\n\r\n").unwrap();
-        let mut answer: Value =
-            serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response}"));
-        answer["result"].take()
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
     }
 
     /// The text of a tool's answer.
@@ -141,6 +152,21 @@ impl Drop for Example {
         // already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The data of a body in chunks, which have nothing but ASCII; `None` if it has no end.
+fn whole_body(mut chunks: &str) -> Option<String> {
+    let mut data = String::new();
+    loop {
+        let (size, rest) = chunks.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).unwrap();
+        let (chunk, rest) = rest.split_at_checked(size)?;
+        chunks = rest.strip_prefix("\r\n")?;
+        if size == 0 {
+            return Some(data);
+        }
+        data.push_str(chunk);
     }
 }
 
@@ -276,6 +302,36 @@ fn everything_has_one_of_everything() {
         json!({"name": "test_structured_content", "arguments": {"numbers": [1, 2.5]}}),
     );
     assert_eq!(sum["structuredContent"], json!({"sum": 3.5, "count": 2}));
+    assert!(everything.terminate());
+}
+
+#[test]
+fn long_results_are_read_while_they_are_sent() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    let text = everything.call("test_streamed_text", json!({"lines": 200_000}));
+    assert_eq!(text.lines().count(), 200_000);
+    assert!(text.ends_with("line 200000\n"));
+    let read = everything.result_of("resources/read", json!({"uri": "test://streamed-binary"}));
+    let contents = &read["contents"][0];
+    assert_eq!(contents["mimeType"], "application/octet-stream");
+    // Four characters for three bytes.
+    let blob = contents["blob"].as_str().unwrap();
+    assert!(
+        blob.len() == 1_333_336 && blob.ends_with("AA=="),
+        "{}",
+        blob.len()
+    );
+    let nothing = json!({"lines": 0, "fails": true});
+    let params = json!({"name": "test_streamed_text", "arguments": nothing});
+    let (_, body) = everything.response_in("", NEWEST, "tools/call", params);
+    assert!(body.contains("-32603") && !body.contains("intended"), "{body}");
+    for lines in [10_000, 100_000] {
+        let arguments = json!({"lines": lines, "fails": true});
+        let params = json!({"name": "test_streamed_text", "arguments": arguments});
+        let (head, body) = everything.response_in("", NEWEST, "tools/call", params);
+        assert!(head.contains("transfer-encoding: chunked"), "{head}");
+        assert!(!body.is_empty() && whole_body(&body).is_none(), "{}", body.len());
+    }
     assert!(everything.terminate());
 }
 

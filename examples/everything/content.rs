@@ -1,8 +1,12 @@
 //! Tools that answer at once, one for each kind of content.
 
+use std::io;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 use weir::{
-    CallContext, ContentBlock, NoArguments, RegistryBuilder, RegistryError, ResourceContents, Tool,
-    ToolBuilder, ToolError, ToolOutput,
+    CallContext, ContentBlock, NoArguments, RegistryBuilder, RegistryError, ResourceContents, StreamedText,
+    Tool, ToolBuilder, ToolError, ToolOutput,
 };
 
 use crate::media::{PNG, WAV};
@@ -44,6 +48,13 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
             },
         ),
     )?;
+    registry.add(
+        tool(
+            "test_streamed_text",
+            "Answers with many lines, which are read while they are sent.",
+        )
+        .run(|_: CallContext, args: Lines| async move { Ok(StreamedText::from_results(lines(args))) }),
+    )?;
     registry.add(tool("test_error_handling", "Fails, whatever it is given.").run(
         |_: CallContext, _: NoArguments| async {
             Err::<String, _>(ToolError::message(
@@ -60,6 +71,21 @@ fn tool(name: &str, description: &str) -> ToolBuilder<weir::DerivedSchema> {
         .read_only()
         .idempotent()
         .open_world(false)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Lines {
+    /// How many.
+    lines: u32,
+    /// Whether there is an error behind them.
+    #[serde(default)]
+    fails: bool,
+}
+
+fn lines(args: Lines) -> impl Iterator<Item = io::Result<String>> + Send {
+    let lines = (1..=args.lines).map(|number| Ok(format!("line {number}\n")));
+    let error = args.fails.then(|| Err(io::Error::other("this was intended")));
+    lines.chain(error)
 }
 
 fn picture() -> ContentBlock {

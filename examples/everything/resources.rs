@@ -1,5 +1,6 @@
 //! Resources: text, bytes, a template, and one that changes while somebody watches it.
 
+use std::io::{self, Read};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use weir::{
     CacheScope, Caching, CallContext, CompletionRequest, ReadOutput, RegistryBuilder, RegistryError,
-    Resource, ResourceTemplate, ToolError, Updates,
+    Resource, ResourceTemplate, StreamedBytes, ToolError, Updates,
 };
 
 use crate::media::PNG;
@@ -47,6 +48,13 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
             .mime_type("image/png")
             .size_bytes(PNG.len() as u64)
             .read(|_: CallContext| async { Ok(ReadOutput::blob(PNG)) }),
+    )?;
+    registry.add(
+        Resource::new("test://streamed-binary", "streamed-binary")
+            .title("Streamed bytes")
+            .description("A million zeros, which are read while they are sent.")
+            .mime_type("application/octet-stream")
+            .read(|_: CallContext| async { Ok(StreamedBytes::from_reader(io::repeat(0).take(1_000_000))) }),
     )?;
     registry.add(
         Resource::new(WATCHED, "watched-resource")

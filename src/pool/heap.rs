@@ -67,6 +67,11 @@ impl HeapBudget {
         Ok(())
     }
 
+    /// Bytes that are free.
+    pub fn left(&self) -> usize {
+        self.0.max - self.0.used.get()
+    }
+
     /// Whether so many bytes are free.
     pub fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.0.max - self.0.used.get()

@@ -182,6 +182,15 @@ impl Submitter {
         Shared::try_submit(&self.shared, job)
     }
 
+    /// Queues the next step of work that is under way, however full the queue is. Whoever calls it bounds how much work
+    /// has a step there.
+    ///
+    /// # Errors
+    /// Fails when the pool is stopping; the job comes back.
+    pub fn submit_step(&self, job: Job) -> Result<JobHandle, Refused> {
+        Shared::submit_step(&self.shared, job)
+    }
+
     /// The gauges and totals of this moment.
     pub fn figures(&self) -> WorkerFigures {
         self.shared.figures()

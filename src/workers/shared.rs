@@ -106,6 +106,19 @@ impl Shared {
             state.figures.refused_total += 1;
             return Err(Refused::Full(job));
         }
+        Ok(Shared::enqueue(shared, state, job))
+    }
+
+    /// The same, however full the queue is.
+    pub(super) fn submit_step(shared: &Arc<Shared>, job: Job) -> Result<JobHandle, Refused> {
+        let state = shared.lock();
+        if state.is_stopping {
+            return Err(Refused::Stopping(job));
+        }
+        Ok(Shared::enqueue(shared, state, job))
+    }
+
+    fn enqueue(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>, job: Job) -> JobHandle {
         let id = state.next_id;
         state.next_id += 1;
         let handle = JobHandle {
@@ -116,7 +129,7 @@ impl Shared {
         state.queue.push_back((id, job));
         drop(state);
         shared.wake.notify_one();
-        Ok(handle)
+        handle
     }
 
     pub(super) fn figures(&self) -> WorkerFigures {

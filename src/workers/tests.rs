@@ -450,3 +450,31 @@ fn under_a_storm_every_job_ends_exactly_once() {
     assert_eq!((figures.abandoned, figures.jobs_max), (0, 3));
     assert_eq!(workers.shutdown(PATIENCE).joined, 5);
 }
+
+#[test]
+fn a_step_of_work_under_way_needs_no_place_in_the_queue() {
+    let workers = Workers::start(&options(1, 0, 0)).unwrap();
+    let submitter = workers.submitter();
+    let held = Held::started(&submitter);
+    assert!(matches!(Held::submit(&submitter), Err(Refused::Full(_))));
+    let (reply, outcome) = mpsc::channel();
+    let step = |number: u32| {
+        let reply = reply.clone();
+        Job::new(
+            Cancellation::new(),
+            move |_| number,
+            move |outcome| drop(reply.send(outcome)),
+        )
+    };
+    for number in 0..3 {
+        submitter.submit_step(step(number)).unwrap();
+    }
+    held.finish();
+    let steps = outcome.iter().take(3).collect::<Vec<_>>();
+    assert_eq!(steps, [0, 1, 2].map(Outcome::Done));
+    workers.shutdown(PATIENCE);
+    assert!(matches!(
+        submitter.submit_step(step(3)),
+        Err(Refused::Stopping(_))
+    ));
+}

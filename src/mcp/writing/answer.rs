@@ -64,6 +64,39 @@ impl Protocol {
         (Reply::answered().with_outcome(metrics::Outcome::Ok), at)
     }
 
+    /// Appends the answer to an operation whose result is streamed, without what is: that is to stand, as the inside of
+    /// a JSON string, at the index which is returned.
+    pub fn answer_around_source(
+        &self,
+        ticket: &Ticket,
+        output: &Output,
+        out: &mut Vec<u8>,
+    ) -> (Reply, usize) {
+        let (mut at, revision) = (0, ticket.revision());
+        match output {
+            Output::Tool(output) => {
+                self.write_result(ticket.id(), revision, output.meta_members(), out, |out| {
+                    out.extend_from_slice(br#""content":"#);
+                    at = output.write_around_source(out);
+                });
+            }
+            Output::Read(contents) => {
+                let info = self.resource_of(ticket.operation());
+                self.write_result(ticket.id(), revision, contents.meta_members(), out, |out| {
+                    out.extend_from_slice(br#""contents":"#);
+                    let has_meta = revision.has_item_meta();
+                    at = contents.write_around_source(self.uri_of(ticket), info, has_meta, out);
+                    write_caching(info.map(ResourceInfo::caching).unwrap_or_default(), revision, out);
+                });
+            }
+            // Nothing else is streamed.
+            Output::Resources(_) | Output::Prompt(_) | Output::Completion(_) => {
+                at = out.len();
+            }
+        }
+        (Reply::answered().with_outcome(metrics::Outcome::Ok), at)
+    }
+
     /// Appends the answer to an operation that could not start. A tool since 2025-11-25 gives an `isError` result,
     /// which a model can act on; everything else, and every tool before, gives a protocol error.
     pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::streamed::{AnswerSource, StreamedBytes, StreamedText};
 use crate::jsonrpc::write_json;
 use crate::registry::app;
 use crate::registry::content::ResourceContents;
@@ -31,6 +32,8 @@ enum Contents {
     Text(String),
     Blob(Vec<u8>),
     Parts(Vec<ResourceContents>),
+    StreamedText(StreamedText),
+    StreamedBytes(StreamedBytes),
 }
 
 impl ReadOutput {
@@ -42,6 +45,16 @@ impl ReadOutput {
     /// Bytes that are not text.
     pub fn blob(bytes: impl Into<Vec<u8>>) -> Self {
         Self::of(Contents::Blob(bytes.into()))
+    }
+
+    /// One text that is read while it is sent.
+    pub fn streamed_text(text: StreamedText) -> Self {
+        Self::of(Contents::StreamedText(text))
+    }
+
+    /// Bytes that are read while they are sent.
+    pub fn streamed_bytes(bytes: StreamedBytes) -> Self {
+        Self::of(Contents::StreamedBytes(bytes))
     }
 
     /// Several contents, each with a URI of its own.
@@ -86,6 +99,7 @@ impl ReadOutput {
             Contents::Text(text) => text.len(),
             Contents::Blob(bytes) => bytes.len().div_ceil(3) * 4,
             Contents::Parts(parts) => parts.iter().map(ResourceContents::text_bytes).sum(),
+            Contents::StreamedText(_) | Contents::StreamedBytes(_) => 0,
         }
     }
 
@@ -110,8 +124,47 @@ impl ReadOutput {
         self.contents_meta.check()?;
         match &self.contents {
             Contents::Parts(parts) => parts.iter().try_for_each(ResourceContents::check),
-            Contents::Text(_) | Contents::Blob(_) => Ok(()),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether it is read while it is sent.
+    pub(in crate::registry) fn is_streamed(&self) -> bool {
+        matches!(
+            self.contents,
+            Contents::StreamedText(_) | Contents::StreamedBytes(_)
+        )
+    }
+
+    /// Takes its source, once.
+    pub(in crate::registry) fn take_source(&self) -> Option<AnswerSource> {
+        match &self.contents {
+            Contents::StreamedText(StreamedText(place)) | Contents::StreamedBytes(StreamedBytes(place)) => {
+                place.take()
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts what was read into the place of its source.
+    pub(in crate::registry) fn put_collected(&mut self, text: Result<String, Vec<u8>>) {
+        self.contents = match text {
+            Ok(text) => Contents::Text(text),
+            Err(bytes) => Contents::Blob(bytes),
+        };
+    }
+
+    /// Appends the `contents` array of a resource that is streamed, as [`write_contents`](Self::write_contents) does;
+    /// what is streamed is to stand at the index that is returned.
+    pub fn write_around_source(
+        &self,
+        uri: &str,
+        registered: Option<&ResourceInfo>,
+        has_meta: bool,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        self.write_contents(uri, registered, has_meta, out);
+        out.len() - br#""}]"#.len()
     }
 
     /// Appends the `contents` array of an answer to a client that asked for `uri`, which is registered so. Older
@@ -129,14 +182,17 @@ impl ReadOutput {
             uri: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             mime_type: Option<&'a str>,
+            #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+            meta: Option<Cow<'a, Meta>>,
+            // The last member: what is streamed goes in before the closing quote.
             #[serde(skip_serializing_if = "Option::is_none")]
             text: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             blob: Option<String>,
-            #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-            meta: Option<Cow<'a, Meta>>,
         }
         let (text, blob) = match &self.contents {
+            Contents::StreamedText(_) => (Some(""), None),
+            Contents::StreamedBytes(_) => (None, Some(String::new())),
             Contents::Text(text) => (Some(text.as_str()), None),
             Contents::Blob(bytes) => (None, Some(STANDARD.encode(bytes))),
             Contents::Parts(parts) if has_meta => return write_json(out, parts),
@@ -195,6 +251,18 @@ impl IntoContents for &'static str {
 impl IntoContents for Vec<u8> {
     fn into_contents(self) -> ReadOutput {
         ReadOutput::blob(self)
+    }
+}
+
+impl IntoContents for StreamedText {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::streamed_text(self)
+    }
+}
+
+impl IntoContents for StreamedBytes {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::streamed_bytes(self)
     }
 }
 

@@ -28,5 +28,6 @@ mod spawned_handler;
 pub(super) mod spawner;
 pub(super) mod started;
 pub(super) mod states;
+pub(super) mod streamed;
 #[cfg(feature = "tokio")]
 pub(super) mod tokio_function;

@@ -7,6 +7,7 @@ use super::contents::{IntoContents, ReadOutput};
 use super::messages::{IntoMessages, PromptOutput};
 use super::output::{IntoOutput, ToolOutput};
 use super::resource_page::ResourcePage;
+use super::streamed::{AnswerSource, Collected};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::mount::Mount;
@@ -67,6 +68,38 @@ impl Output {
             Self::Read(output) => output.text_bytes(),
             Self::Resources(_) | Self::Prompt(_) | Self::Completion(_) => 0,
         }
+    }
+
+    /// Whether it is read while it is sent.
+    #[inline]
+    pub fn is_streamed(&self) -> bool {
+        match self {
+            Self::Tool(output) => output.is_streamed(),
+            Self::Read(output) => output.is_streamed(),
+            Self::Resources(_) | Self::Prompt(_) | Self::Completion(_) => false,
+        }
+    }
+
+    /// Takes its source, once.
+    pub fn take_source(&self) -> Option<AnswerSource> {
+        match self {
+            Self::Tool(output) => output.take_source(),
+            Self::Read(output) => output.take_source(),
+            Self::Resources(_) | Self::Prompt(_) | Self::Completion(_) => None,
+        }
+    }
+
+    /// Puts what was read into the place of its source; false if it was too long.
+    pub fn put_collected(&mut self, collected: Collected) -> bool {
+        match (self, collected) {
+            (_, Collected::TooLong) => return false,
+            (Self::Tool(output), Collected::Text(text)) => output.put_text(text),
+            (Self::Read(output), Collected::Text(text)) => output.put_collected(Ok(text)),
+            (Self::Read(output), Collected::Bytes(bytes)) => output.put_collected(Err(bytes)),
+            // No other has a source.
+            _ => {}
+        }
+        true
     }
 
     /// The text of a tool's result that is nothing else.

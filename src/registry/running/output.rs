@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::streamed::{AnswerSource, StreamedText};
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::{ContentBlock, ResourceLink, TEXT_CLOSE, TEXT_OPEN};
@@ -33,6 +34,8 @@ pub enum Content {
     Blocks(Vec<ContentBlock>),
     /// One text block that repeats the structured part as JSON, for clients that read only text.
     StructuredAsText,
+    /// One text block whose text is read while it is sent, and perhaps a text of the server's own behind it.
+    Streamed(StreamedText, Option<String>),
 }
 
 impl ToolOutput {
@@ -100,15 +103,29 @@ impl ToolOutput {
         self.meta.check()?;
         match &self.content {
             Content::Blocks(blocks) => blocks.iter().try_for_each(ContentBlock::check),
-            Content::Text(_) | Content::StructuredAsText => Ok(()),
+            Content::Text(_) | Content::StructuredAsText | Content::Streamed(..) => Ok(()),
+        }
+    }
+
+    /// One text block whose text is read while it is sent.
+    pub fn streamed(text: StreamedText) -> Self {
+        Self {
+            content: Content::Streamed(text, None),
+            structured: None,
+            meta: Meta::NONE,
         }
     }
 
     /// Adds a text block behind the others.
     pub(in crate::registry) fn note(&mut self, note: &str) {
+        if let Content::Streamed(_, own) = &mut self.content {
+            *own = Some(note.to_owned());
+            return;
+        }
         let mut blocks = match std::mem::replace(&mut self.content, Content::Blocks(Vec::new())) {
             Content::Text(text) => vec![ContentBlock::text(text)],
             Content::Blocks(blocks) => blocks,
+            Content::Streamed(..) => Vec::new(),
             Content::StructuredAsText => {
                 let structured = self.structured.as_ref().map(Value::to_string);
                 vec![ContentBlock::text(structured.unwrap_or_default())]
@@ -140,7 +157,7 @@ impl ToolOutput {
         match &self.content {
             Content::Text(text) => text.len(),
             Content::Blocks(blocks) => blocks.iter().map(ContentBlock::text_bytes).sum(),
-            Content::StructuredAsText => 0,
+            Content::StructuredAsText | Content::Streamed(..) => 0,
         }
     }
 
@@ -150,6 +167,45 @@ impl ToolOutput {
             Content::Text(text) if self.structured.is_none() && self.meta.is_empty() => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether its text is read while it is sent.
+    #[inline]
+    pub(in crate::registry) fn is_streamed(&self) -> bool {
+        matches!(self.content, Content::Streamed(..))
+    }
+
+    /// Takes the source of its text, once.
+    pub(in crate::registry) fn take_source(&self) -> Option<AnswerSource> {
+        match &self.content {
+            Content::Streamed(text, _) => text.0.take(),
+            _ => None,
+        }
+    }
+
+    /// Puts the whole text into the place of its source.
+    pub(in crate::registry) fn put_text(&mut self, text: String) {
+        let note = match &mut self.content {
+            Content::Streamed(_, note) => note.take(),
+            _ => None,
+        };
+        self.content = Content::Text(text);
+        if let Some(note) = note {
+            self.note(&note);
+        }
+    }
+
+    /// Appends the `content` array of a result that is streamed, but for its text, which is to stand at the index that
+    /// is returned.
+    pub fn write_around_source(&self, out: &mut Vec<u8>) -> usize {
+        let at = Self::write_around_text(out);
+        if let Content::Streamed(_, Some(note)) = &self.content {
+            out.pop();
+            out.push(b',');
+            write_json(&mut *out, &ContentBlock::text(note));
+            out.push(b']');
+        }
+        at
     }
 
     /// Appends the `content` array around a text that is to stand at the index which is returned.
@@ -171,6 +227,9 @@ impl ToolOutput {
                 out.extend_from_slice(TEXT_CLOSE);
             }
             Content::Blocks(blocks) => write_json(out, blocks),
+            Content::Streamed(..) => {
+                self.write_around_source(out);
+            }
             Content::StructuredAsText => {
                 out.extend_from_slice(TEXT_OPEN);
                 out.push(b'"');
@@ -248,6 +307,12 @@ impl IntoOutput for ContentBlock {
 impl IntoOutput for ResourceLink {
     fn into_output(self) -> Result<ToolOutput, ToolError> {
         ContentBlock::from(self).into_output()
+    }
+}
+
+impl IntoOutput for StreamedText {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::streamed(self))
     }
 }
 

@@ -46,7 +46,7 @@ use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
 use crate::registry::{CallFuture, CallLink, Emission, LinkListener, ServerHandle};
 use crate::ring::{ConnectionKey, wake_now};
-use crate::workers::{Job, Refused, Submitter};
+use crate::workers::{Job, JobHandle, Refused, Submitter};
 
 pub(super) use again::Again;
 pub(super) use asker_key::AskerKey;
@@ -343,6 +343,14 @@ impl Calls {
             call.run = Run::Working(handle);
         }
         Ok(())
+    }
+
+    /// Hands a step of an answer to the workers: there is at most one for each connection.
+    ///
+    /// # Errors
+    /// They stop.
+    pub(super) fn submit_step(&self, job: Job) -> Result<JobHandle, Refused> {
+        self.workers.submit_step(job)
     }
 
     /// The oldest call that was started and not polled yet.

@@ -15,6 +15,7 @@
 //! | event | at most so many unread | held down by |
 //! |---|---|---|
 //! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
+//! | [`ShardEvent::PieceRead`] | 1 for each connection whose answer has a source | the read, which is the only one |
 //! | [`ShardEvent::Stolen`], [`ShardEvent::StolenMessage`] | handlers of the shard | the permit that was taken for each |
 //! | [`ShardEvent::Relayed`] | for each message that is served elsewhere, its end, its open questions, and 256 KiB of what else it says; 1 for each task | the entry, the count of unheard bytes, the task |
 //! | [`ShardEvent::Recalled`] | 1 for each message served for another shard | the entry |
@@ -58,6 +59,7 @@ use super::acceptor::{Deliver, Newcomer};
 use super::children::{Caller, ForwardedCall, ForwardedWord, QuestionName, Resumption};
 use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
+use super::writer::PieceRead;
 pub use moved::{Moved, MovedMessage};
 pub use relayed::{MessageEnd, Relayed};
 
@@ -91,6 +93,13 @@ pub enum ShardEvent<S> {
         escaped_bytes: Option<usize>,
         /// What was said if it panicked.
         panic: Option<Box<PanicFacts>>,
+    },
+    /// A worker has read the next piece of a connection's answer from its source, or could not.
+    PieceRead {
+        /// Whose.
+        key: ConnectionKey,
+        /// The piece.
+        piece: PieceRead,
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),

@@ -128,6 +128,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.state = State::Dead;
+        self.writer.end_source(key);
         self.intake.drop_kept(&mut connection.request);
         let stream = connection.request.stream.take();
         if connection.ring.is_in_flight() {

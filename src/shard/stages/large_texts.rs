@@ -88,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Whether a call's answer may leave in pieces: the whole of a connection's answer, in JSON.
-    fn takes_pieces(&mut self, key: ConnectionKey, handler: HandlerKey) -> bool {
+    pub(in crate::shard) fn takes_pieces(&mut self, key: ConnectionKey, handler: HandlerKey) -> bool {
         let call = self.calls.at(handler);
         let is_sole = call.is_some_and(|call| call.batch.is_none() && call.stream.is_none());
         let connection = self.table.connection(key);
@@ -112,8 +112,11 @@ impl<R: ShardRing> Shard<R> {
                 .writer
                 .send_piece(&mut self.ring, key, connection, buffer, &self.metrics);
             match turn {
-                Turn::Sent => self.on_progress(key),
-                Turn::Measured => {}
+                Turn::Sent => {
+                    self.on_progress(key);
+                    self.read_on(key);
+                }
+                Turn::Measured | Turn::Parked => {}
                 Turn::Dead => self.table.reap(key, &mut self.ring),
             }
         }

@@ -16,6 +16,7 @@
 //! | `encoding` | outcomes → answers |
 //! | `answers`, `large_texts` | answers → sends, piece by piece if they are large |
 //! | `event_streams`, `subscriptions` | answers in events; who listens |
+//! | `sourced_answers` | results that are read while they are sent |
 //! | `messaging` | the same way for messages of channels |
 //! | `cancelling` | requests that are wanted no more |
 //! | `hang_up`, `closing` | clients that hang up; the ways a connection ends |
@@ -44,6 +45,7 @@ mod moving;
 mod reading;
 mod request_log;
 mod running;
+mod sourced_answers;
 mod subscriptions;
 mod task_calls;
 mod waiting;

@@ -217,6 +217,9 @@ impl<R: ShardRing> Shard<R> {
         }
         // What it said comes before how it ended.
         self.emit_polled(handler);
+        if self.collect_source(handler, &mut outcome) {
+            return;
+        }
         let Some(call) = self.calls.at(handler) else {
             return;
         };
@@ -245,6 +248,9 @@ impl<R: ShardRing> Shard<R> {
         }
         let unix_now = self.clock.unix_now();
         let text_bytes = outcome.as_ref().map_or(0, Output::text_bytes);
+        if self.answer_with_source(handler, &mut outcome, elapsed) {
+            return self.on_encoded(ended);
+        }
         if self.writer.is_large(text_bytes)
             && self.answer_with_text(handler, &mut outcome, escaped_bytes, elapsed)
         {

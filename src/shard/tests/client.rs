@@ -37,7 +37,7 @@ const FIELDS: &str = "Host: localhost\r\nAccept: application/json, text/event-st
 
 fn params(tool: &str, secret: &str) -> Value {
     match tool {
-        "blob" | "haul" => json!({"name": tool, "arguments": {"secret": secret, "bytes": 150_000}}),
+        "blob" | "haul" | "pour" => json!({"name": tool, "arguments": {"secret": secret, "bytes": 150_000}}),
         "speak" => json!({"name": tool, "arguments": {"secret": secret, "lines": 3, "bytes": 3000}}),
         _ => json!({"name": tool, "arguments": {"secret": secret}}),
     }
@@ -378,6 +378,15 @@ fn first_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
         let decoded = decoded.expect("chunks");
         if !decoded.is_done {
             return None;
+        }
+        if head.contains("content-type: application/json") {
+            let answer = Answer {
+                status,
+                head,
+                body: text,
+                events: Vec::new(),
+            };
+            return Some((answer, end + decoded.consumed));
         }
         let mut events = events(&text);
         let last = events.pop().map(|last| last.to_string().into_bytes());

@@ -56,6 +56,7 @@ mod rounds;
 mod seeded;
 mod slow_senders;
 mod stealing;
+mod streamed;
 mod streams;
 mod tasks;
 mod tools;

@@ -1,7 +1,7 @@
 //! The tools of the shard under test, and what holds their calls until a test lets them go on.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, FromClient, LogLevel, Registry, TaskSupport, Tool,
-    ToolError,
+    BlockingContext, CallContext, Elicit, ElicitAnswer, FromClient, LogLevel, Registry, StreamedText,
+    TaskSupport, Tool, ToolError,
 };
 
 thread_local! {
@@ -26,6 +26,9 @@ thread_local! {
 
 /// How long a call of `nap` takes.
 pub(super) const NAP: Duration = Duration::from_millis(20);
+
+/// By secret, what was read from the sources of its calls.
+static POURED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
 #[derive(Deserialize, JsonSchema)]
 struct Secret {
@@ -213,6 +216,25 @@ async fn share(context: CallContext, args: Secret) -> Result<String, ToolError> 
     ask(context, args).await
 }
 
+/// Bytes that were read from the sources of calls with this secret.
+pub(super) fn poured_bytes(secret: &str) -> usize {
+    POURED.lock().unwrap().get(secret).copied().unwrap_or_default()
+}
+
+/// The secret and so many bytes, which are read while they are sent, and which end in an error if they are `spilt`.
+fn pour(args: Blob, is_spilt: bool) -> StreamedText {
+    let Blob { secret, bytes } = args;
+    let of = secret.clone();
+    let filler = (0..bytes)
+        .step_by(1000)
+        .map(move |at| "x".repeat((bytes - at).min(1000)));
+    let pieces = std::iter::once(secret).chain(filler).inspect(move |piece| {
+        *POURED.lock().unwrap().entry(of.clone()).or_default() += piece.len();
+    });
+    let end = is_spilt.then(|| Err(std::io::Error::other("it is spilt")));
+    StreamedText::from_results(pieces.map(Ok).chain(end))
+}
+
 pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
@@ -259,6 +281,8 @@ pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Regist
         Tool::new("who")
             .reads_header("x-tenant")
             .run(|context: CallContext, args: Secret| async move { who(&context, &args) }),
+        Tool::new("pour").run(|_: CallContext, args: Blob| async move { Ok(pour(args, false)) }),
+        Tool::new("spill").run_blocking(|_: &BlockingContext, args: Blob| Ok(pour(args, true))),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
         task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
             barrier.pass(context);

@@ -7,12 +7,13 @@
 //! what is to happen next, and the shard does it.
 //!
 //! Invariant: on a connection at most one send is in flight, and its `outgoing` says of what. While it sends, either
-//! the ring or `pieces` has its buffer.
+//! the ring or `pieces` has its buffer, or `sourced` waits for the next piece of its answer.
 
 mod buffers;
 mod large_text;
 mod pieces;
 mod sending_pieces;
+mod sourced;
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -33,6 +34,8 @@ pub(super) use large_text::LargeText;
 pub(super) use pieces::LARGE_TEXT_BYTES_MIN;
 use pieces::Pieces;
 pub(super) use sending_pieces::Turn;
+use sourced::SourcedAnswers;
+pub(super) use sourced::{Piece, PieceRead, PieceSource, Sourced};
 
 /// Bytes to be sent, and what they are.
 pub(super) struct Sending {
@@ -80,6 +83,8 @@ pub(super) struct Writer {
     origins: Origins,
     /// What large answers have left to send.
     pieces: Pieces,
+    /// Those of which a worker reads what is left.
+    sourced: SourcedAnswers,
     /// Sends that the ring has not been told of.
     sends_queued: usize,
     /// Their bytes.
@@ -96,6 +101,7 @@ impl Writer {
             date: DateCache::new(unix_now.0),
             origins: Origins::default(),
             pieces: Pieces::default(),
+            sourced: SourcedAnswers::default(),
             sends_queued: 0,
             bytes_queued: 0,
         }

@@ -3,12 +3,15 @@
 use std::time::Instant;
 
 use super::large_text::LargeText;
+use super::sourced::{AtTurn, Next, Piece, PieceSource, Sourced};
 use super::{Outgoing, OutgoingKind, Queued, Sending, State, Waiting, Writer};
+use crate::mcp::Reply;
 use crate::metrics::ShardMetrics;
 use crate::pool::OutOfMemory;
 use crate::ring::{ConnectionKey, DataRing, SendMode};
 use crate::shard::connections::Connection;
-use crate::transport::http::{HEAD_RESERVE, Response};
+use crate::transport::http::{HEAD_RESERVE, Response, write_chunked_head_before};
+use crate::workers::JobHandle;
 
 /// Room for an answer's head, and for what is around its text.
 const FRONT_BYTES: usize = HEAD_RESERVE + (1 << 10);
@@ -23,6 +26,8 @@ pub(in crate::shard) enum Turn {
     Sent,
     /// Its text is still being measured.
     Measured,
+    /// The next piece is still being read from its source.
+    Parked,
     /// The connection is dead, and nothing of it is with the ring because of this send.
     Dead,
 }
@@ -135,12 +140,125 @@ impl Writer {
             self.give_up(key, sending, metrics);
             return Turn::Dead;
         }
-        if sending.outgoing.range.is_empty() && !self.write_piece(key, connection, &mut sending) {
-            self.await_turn(key, connection, sending);
-            return Turn::Measured;
+        if sending.outgoing.range.is_empty() {
+            match self.sourced.at_turn(key, &mut sending.buffer) {
+                AtTurn::Parked => {
+                    connection.ring.is_sending = true;
+                    connection.outgoing = sending.outgoing;
+                    return Turn::Parked;
+                }
+                AtTurn::Piece(next) => self.put_piece(connection, &mut sending, next),
+                AtTurn::Other if !self.write_piece(key, connection, &mut sending) => {
+                    self.await_turn(key, connection, sending);
+                    return Turn::Measured;
+                }
+                AtTurn::Other => {}
+            }
         }
         self.send_next(ring, key, connection, sending);
         Turn::Sent
+    }
+
+    /// Makes a piece of its source what a connection sends next.
+    fn put_piece<S>(&self, connection: &Connection<S>, sending: &mut Sending, next: Next) {
+        let Sending { buffer, outgoing } = sending;
+        *buffer = next.buffer;
+        let mut start = next.start;
+        if let Some(reply) = next.reply {
+            let date = self.date.text();
+            start = write_chunked_head_before(buffer, start, &reply, &connection.response, date);
+            outgoing.closes |= connection.response.closes();
+        }
+        outgoing.range = start..buffer.len();
+        outgoing.has_text = !next.is_last;
+    }
+
+    /// Begins an answer that comes from a source, and for which so many bytes are charged.
+    pub(in crate::shard) fn begin_sourced<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        sourced: Sourced,
+        charged: usize,
+        now: Instant,
+    ) -> Queued {
+        connection.state = State::Answering;
+        connection.request.phase_began = now;
+        connection.waiting = Waiting::Write;
+        // The first piece is on its way from now on, though nobody has it yet.
+        connection.ring.is_sending = true;
+        let closes = connection.response.closes();
+        connection.outgoing = Outgoing {
+            charged,
+            closes,
+            kind: OutgoingKind::Answer,
+            is_counted: true,
+            has_text: true,
+            ..Outgoing::default()
+        };
+        self.sourced.insert(sourced);
+        Queued {
+            reads_on: !closes && connection.request.assembly.is_none(),
+            is_timed: true,
+        }
+    }
+
+    /// What is to be read next of a connection's answer, and a buffer for it.
+    pub(in crate::shard) fn take_unread(
+        &mut self,
+        key: ConnectionKey,
+    ) -> Option<(Box<PieceSource>, Vec<u8>)> {
+        self.sourced.take_unread(key)
+    }
+
+    /// A worker reads on for a connection's answer.
+    pub(in crate::shard) fn on_reading(&mut self, key: ConnectionKey, job: JobHandle) {
+        self.sourced.on_reading(key, job);
+    }
+
+    /// The next piece of a connection's answer is ready: it is sent when it is its turn.
+    pub(in crate::shard) fn on_piece(&mut self, key: ConnectionKey, piece: Piece) {
+        if self.sourced.on_piece(key, piece) {
+            self.pieces.push(key, Vec::new());
+        }
+    }
+
+    /// Nothing more comes from the source of a connection's answer. A connection that waited for it has its turn, in
+    /// which it is found dead.
+    pub(in crate::shard) fn end_source(&mut self, key: ConnectionKey) -> Option<Sourced> {
+        if self.sourced.unpark(key) {
+            self.pieces.push(key, Vec::new());
+        }
+        self.sourced.end(key)
+    }
+
+    /// The source of a connection's answer has failed. The connection waits for its turn, which is to be
+    /// [passed](Self::pass_turn) to it.
+    pub(in crate::shard) fn take_failed(&mut self, key: ConnectionKey) -> Option<Sourced> {
+        self.sourced.end(key)
+    }
+
+    /// Makes another answer, whose body is in `buffer`, of one of which nothing was sent.
+    pub(in crate::shard) fn replace_answer<S>(
+        &self,
+        connection: &mut Connection<S>,
+        reply: &Reply,
+        buffer: &mut Vec<u8>,
+    ) {
+        let response = Response::Reply(reply);
+        let outgoing = &mut connection.outgoing;
+        outgoing.range = response.write(buffer, &connection.response, self.date.text());
+        outgoing.closes |= connection.response.closes();
+        outgoing.has_text = false;
+    }
+
+    /// A connection that waited for a piece has its turn with this.
+    pub(in crate::shard) fn pass_turn(&mut self, key: ConnectionKey, buffer: Vec<u8>) {
+        self.pieces.push(key, buffer);
+    }
+
+    /// Bytes of a piece.
+    pub(in crate::shard) fn piece_bytes(&self) -> usize {
+        self.pieces.piece_bytes()
     }
 
     /// Writes the next piece of a connection's text; false while the text is not measured.
@@ -219,13 +337,14 @@ impl Writer {
         if sending.outgoing.has_text {
             self.pieces.end_text(key);
         }
+        self.sourced.end(key);
         self.reclaim(sending, metrics);
     }
 
     /// Whether nothing is left of any answer that left in pieces.
     #[cfg(test)]
     pub(in crate::shard) fn has_no_pieces(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && self.sourced.is_empty()
     }
 
     /// Pieces of so many bytes instead.

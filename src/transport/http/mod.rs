@@ -18,7 +18,9 @@ pub use health::{HealthSlot, HealthSource, answer_probe};
 pub use intake::{HttpLimits, Intake, MissingBody, Progress, Refusal, Refused, Request, peek_head};
 pub use known_heads::KnownHeads;
 pub use origins::Origins;
-pub use response::{Response, ResponseContext, append_events_head, write_stream_head_before};
+pub use response::{
+    Response, ResponseContext, append_events_head, write_chunked_head_before, write_stream_head_before,
+};
 pub use status::status_of;
 
 pub use crate::wire::http1::{CONTINUE, Connection as Persistence, HEAD_RESERVE};

@@ -318,6 +318,26 @@ pub fn write_stream_head_before(
     http1::write_head_before(buffer, body_start, &head)
 }
 
+/// Writes the head of an answer in JSON that comes in chunks, so that it ends at `body_start`, where the first chunk
+/// lies; returns where the head begins.
+pub fn write_chunked_head_before(
+    buffer: &mut [u8],
+    body_start: usize,
+    reply: &Reply,
+    context: &ResponseContext,
+    date: &[u8; 29],
+) -> usize {
+    let mut head = ResponseHead {
+        body: BodyLength::Chunked,
+        connection: context.persistence,
+        ..ResponseHead::json(status_of(reply), 0, date)
+    };
+    if context.origin.is_some() {
+        head.cors = context.cors();
+    }
+    http1::write_head_before(buffer, body_start, &head)
+}
+
 /// Appends the head of HTTP+SSE's stream. It says nothing about a connection that need not end with the stream.
 pub fn append_events_head(out: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) {
     let persistence = if context.takes_chunks {

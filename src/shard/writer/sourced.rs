@@ -1,0 +1,253 @@
+//! Answers whose text comes from a source: a worker reads it and writes the next piece while the one before is sent.
+//!
+//! ```text
+//! reading (a worker) ──► ready ── its connection's turn ──► sent, while the next is being read
+//! ```
+//!
+//! So at most one piece is read ahead of what the client takes, and no shard waits for a file. The pieces are chunks of
+//! HTTP, because nobody knows how long the whole becomes. What they take is charged once, when the answer begins.
+//!
+//! Invariant: of a source either a worker has it, or its next piece is ready, or it was read to its end.
+
+use std::collections::HashMap;
+use std::io;
+
+use crate::mcp::{Reply, Ticket};
+use crate::registry::AnswerSource;
+use crate::ring::ConnectionKey;
+use crate::shard::service::LocalService;
+use crate::transport::http::HEAD_RESERVE;
+use crate::wire::sse::{self, CHUNK_RESERVE, LAST_CHUNK};
+use crate::workers::JobHandle;
+
+/// Room in front of a piece: for the head of its chunk, and for that of the answer if it is the first.
+const PIECE_RESERVE: usize = HEAD_RESERVE + CHUNK_RESERVE;
+
+/// Room for a source's bytes in a piece at least.
+const ROOM_MIN: usize = 64;
+
+/// A source on its way through workers, and what is around its text.
+pub(in crate::shard) struct PieceSource {
+    front: Vec<u8>,
+    source: AnswerSource,
+    tail: Vec<u8>,
+    piece_bytes: usize,
+}
+
+/// What a worker made of a source's next piece; why not, in words for the log.
+pub(in crate::shard) type PieceRead = Result<Piece, String>;
+
+/// Some of an answer, in chunks.
+pub struct Piece {
+    buffer: Vec<u8>,
+    /// Where the chunks begin; room for a head is in front.
+    start: usize,
+    /// What comes behind it; `None` at the end.
+    rest: Option<Box<PieceSource>>,
+}
+
+impl PieceSource {
+    /// An answer of which `answer` has what is around the text, which is to stand at an index of it.
+    pub(in crate::shard) fn new(
+        mut answer: Vec<u8>,
+        at: usize,
+        source: AnswerSource,
+        piece_bytes: usize,
+    ) -> Self {
+        Self {
+            tail: answer.split_off(at),
+            front: answer,
+            source,
+            piece_bytes,
+        }
+    }
+
+    /// Bytes of the source's text in a piece: with the lines of its chunk, it is to leave in one send.
+    fn room(&self) -> usize {
+        self.piece_bytes.saturating_sub(CHUNK_RESERVE + 2).max(ROOM_MIN)
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        let around = self.front.len() + self.tail.len() + LAST_CHUNK.len();
+        PIECE_RESERVE + self.piece_bytes.max(ROOM_MIN) + around + 2
+    }
+
+    /// The bytes that it and its pieces take at most: one that is sent, and one that is written.
+    pub(in crate::shard) fn memory_bytes(&self) -> usize {
+        2 * self.buffer_bytes() + AnswerSource::HELD_BYTES + self.front.len() + self.tail.len()
+    }
+
+    /// Reads on, on a worker: the next piece, in `buffer` if that is large enough.
+    ///
+    /// # Errors
+    /// The source failed: what was sent is not to be taken for the whole.
+    pub(in crate::shard) fn read(mut self: Box<Self>, mut buffer: Vec<u8>) -> io::Result<Piece> {
+        buffer.clear();
+        buffer.reserve_exact(self.buffer_bytes());
+        buffer.resize(PIECE_RESERVE, 0);
+        buffer.append(&mut self.front);
+        let is_last = self.source.write_next(&mut buffer, self.room())?;
+        if is_last {
+            buffer.append(&mut self.tail);
+        }
+        let data = PIECE_RESERVE..buffer.len();
+        let start = sse::close_chunk(&mut buffer, data);
+        if is_last {
+            buffer.extend_from_slice(LAST_CHUNK);
+        }
+        Ok(Piece {
+            buffer,
+            start,
+            rest: (!is_last).then_some(self),
+        })
+    }
+}
+
+/// An answer that is being sent from a source.
+pub(in crate::shard) struct Sourced {
+    key: ConnectionKey,
+    /// Whose answer it is, for the log.
+    pub service: LocalService,
+    pub ticket: Ticket,
+    /// The outline of the answer, until its head is written.
+    reply: Option<Reply>,
+    /// What is to be read next.
+    unread: Option<Box<PieceSource>>,
+    /// The worker's job, while it is read.
+    job: Option<JobHandle>,
+    ready: Option<Piece>,
+    /// The connection's turn has come, and nothing was ready.
+    is_parked: bool,
+    /// The buffer of a piece that was sent.
+    spare: Vec<u8>,
+}
+
+impl Sourced {
+    /// Whether nothing of it was sent: its connection then waits for the first piece.
+    pub(in crate::shard) fn is_unsent(&self) -> bool {
+        self.reply.is_some()
+    }
+
+    /// Whether its connection waits for a piece.
+    pub(in crate::shard) fn is_parked(&self) -> bool {
+        self.is_parked
+    }
+
+    pub(in crate::shard) fn new(
+        key: ConnectionKey,
+        (service, ticket): (LocalService, Ticket),
+        reply: Reply,
+        source: PieceSource,
+    ) -> Self {
+        Self {
+            key,
+            service,
+            ticket,
+            reply: Some(reply),
+            unread: Some(Box::new(source)),
+            job: None,
+            ready: None,
+            is_parked: true,
+            spare: Vec::new(),
+        }
+    }
+}
+
+/// The answers of a shard that are sent from sources, by the slots of their connections.
+#[derive(Default)]
+pub(super) struct SourcedAnswers(HashMap<u32, Sourced>);
+
+/// What a connection is to send at its turn.
+pub(super) enum AtTurn {
+    /// Its answer has no source, or no more of it.
+    Other,
+    /// The next piece is being read; the connection is parked.
+    Parked,
+    /// This.
+    Piece(Next),
+}
+
+/// A piece that is to be sent.
+pub(super) struct Next {
+    pub buffer: Vec<u8>,
+    /// Where its chunks begin.
+    pub start: usize,
+    /// The outline of the answer, whose head comes before the first piece.
+    pub reply: Option<Reply>,
+    pub is_last: bool,
+}
+
+impl SourcedAnswers {
+    pub(super) fn insert(&mut self, sourced: Sourced) {
+        self.0.insert(sourced.key.slot, sourced);
+    }
+
+    fn of(&mut self, key: ConnectionKey) -> Option<&mut Sourced> {
+        self.0.get_mut(&key.slot).filter(|sourced| sourced.key == key)
+    }
+
+    /// What is to be read next of a connection's answer, and a buffer for it.
+    pub(super) fn take_unread(&mut self, key: ConnectionKey) -> Option<(Box<PieceSource>, Vec<u8>)> {
+        let sourced = self.of(key)?;
+        let source = sourced.unread.take()?;
+        Some((source, std::mem::take(&mut sourced.spare)))
+    }
+
+    /// A worker reads on.
+    pub(super) fn on_reading(&mut self, key: ConnectionKey, job: JobHandle) {
+        if let Some(sourced) = self.of(key) {
+            sourced.job = Some(job);
+        }
+    }
+
+    /// A piece is ready. Whether its connection waits for it, and is to have its turn.
+    pub(super) fn on_piece(&mut self, key: ConnectionKey, piece: Piece) -> bool {
+        let Some(sourced) = self.of(key) else {
+            return false;
+        };
+        sourced.job = None;
+        sourced.ready = Some(piece);
+        std::mem::take(&mut sourced.is_parked)
+    }
+
+    /// A connection has its turn, and its last piece was in `sent`.
+    pub(super) fn at_turn(&mut self, key: ConnectionKey, sent: &mut Vec<u8>) -> AtTurn {
+        let Some(sourced) = self.of(key) else {
+            return AtTurn::Other;
+        };
+        let Some(Piece { buffer, start, rest }) = sourced.ready.take() else {
+            sourced.is_parked = true;
+            return AtTurn::Parked;
+        };
+        sourced.spare = std::mem::take(sent);
+        let is_last = rest.is_none();
+        sourced.unread = rest;
+        AtTurn::Piece(Next {
+            buffer,
+            start,
+            reply: sourced.reply.take(),
+            is_last,
+        })
+    }
+
+    /// Whether a connection waits for its next piece; it does so no more.
+    pub(super) fn unpark(&mut self, key: ConnectionKey) -> bool {
+        self.of(key)
+            .is_some_and(|sourced| std::mem::take(&mut sourced.is_parked))
+    }
+
+    /// The answer of a connection is over, or given up: nobody reads on.
+    pub(super) fn end(&mut self, key: ConnectionKey) -> Option<Sourced> {
+        self.of(key)?;
+        let mut sourced = self.0.remove(&key.slot)?;
+        if let Some(job) = sourced.job.take() {
+            job.abandon();
+        }
+        Some(sourced)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
