@@ -5,8 +5,8 @@
 //!
 //! # A whole server
 //!
-//! The package is called `weir-mcp`, its library `weir`. The command writes a program to begin with: `weir new greeter`.
-//! A server of your own needs two more packages, for the types of arguments:
+//! The package is called `weir-mcp`, its library `weir`. The command writes a program to begin with: `weir new
+//! greeter`. A server of your own needs two more packages, for the types of arguments:
 //!
 //! ```sh
 //! cargo add weir-mcp                  # or `--path ../weir`, a clone; `--no-default-features` leaves the command out
@@ -154,8 +154,8 @@
 //! # Versions
 //!
 //! The minimum Rust version is 1.95; a minor version may raise it, a patch never does. What this documentation shows
-//! follows semantic versioning: before 1.0 a minor version may change it, a patch does not. The feature `internals`, and
-//! the texts of logs and errors, promise nothing.
+//! follows semantic versioning: before 1.0 a minor version may change it, a patch does not. The feature `internals`,
+//! and the texts of logs and errors, promise nothing.
 //!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 
