@@ -111,6 +111,7 @@
 //! | serve resources and prompts, and complete their arguments | [`Resource`], [`ResourceTemplate`], [`Prompt`] |
 //! | change tools while the server runs | [`ServerHandle`] |
 //! | configure, start, watch and drain a server | [`ServerBuilder`], [`options`], [`Server`] |
+//! | test all of it, without a network and without waiting | [`testing`] |
 //! | learn the rest | [`guide`] |
 //!
 //! # One request's way
@@ -131,13 +132,13 @@
 //! | level | modules | knows |
 //! |---|---|---|
 //! | 8 | `main`, `cli` | the command line |
-//! | 7 | this file, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
+//! | 7 | this file, `testing`, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
 //! | 6 | `shard` | the executor |
 //! | 5 | `transport` | one connection's conversation |
 //! | 4 | `children`, `pool`, `workers`, `tokio_runtime`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | `ring`, `metrics`, `config`, `launcher`, `units`, `slab` | the kernel, and other programs; numbers |
+//! | 1 | `ring`, `metrics`, `config`, `launcher`, `units`, `slab`, `clock` | the kernel, and other programs; numbers |
 //!
 //! # Cargo features
 //!
@@ -148,6 +149,7 @@
 //! | `cli` | the `weir` command, its configuration file and its log: the module `cli` |
 //! | `files` | the toolset that serves a directory's files, read-only: the module `files` |
 //! | `tokio` | tools that run on a tokio runtime: [`ToolBuilder::run_tokio`] |
+//! | `testing` | tests of tools without a network: the module `testing` |
 //! | `demo` | tools for trials, tests and benchmarks: the module `demo` |
 //! | `internals` | what benches and tests of this crate need of its insides; it promises nothing |
 //!
@@ -171,6 +173,7 @@ mod admin;
 mod children;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod clock;
 mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -188,6 +191,8 @@ mod server;
 mod session;
 mod shard;
 mod slab;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 #[cfg(feature = "tokio")]
 mod tokio_runtime;
@@ -218,8 +223,20 @@ pub use registry::{
     Updates, UrlElicit, Violation, Violations, unportable_input, unportable_output,
 };
 pub use ring::{Credentials, Peer};
-pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};
+pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError};
+pub use time::sleep;
 pub use units::ShardId;
+
+/// Time, as tools should see it: [`sleep`](time::sleep) and [`timeout`](time::timeout) work in `.run` and in
+/// `.run_tokio`, and tests step through them.
+pub mod time {
+    pub use crate::ring::{Elapsed, Sleep, sleep, timeout};
+
+    /// The time on this thread: the system's or, in a tool [under test](crate::testing), the test's.
+    pub fn now() -> std::time::Instant {
+        crate::clock::now()
+    }
+}
 
 /// Every option of a server, as values: what [`ServerBuilder::configure`] changes, and the types of its fields.
 pub mod options {

@@ -14,6 +14,8 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+#[cfg(feature = "testing")]
+use crate::clock::VirtualClock;
 use crate::registry::{AbortOnDrop, SpawnedFuture, Spawner, note_panics_here};
 use crate::units::CpuId;
 
@@ -33,6 +35,9 @@ pub(crate) struct TokioRuntime {
     handle: OnceLock<Handle>,
     /// The runtime itself, if it is the server's own and runs.
     own: Mutex<Option<Runtime>>,
+    /// The clock of its threads, if that is not the system's.
+    #[cfg(feature = "testing")]
+    clock: Option<VirtualClock>,
 }
 
 impl TokioRuntime {
@@ -42,7 +47,17 @@ impl TokioRuntime {
             settings,
             handle: OnceLock::new(),
             own: Mutex::new(None),
+            #[cfg(feature = "testing")]
+            clock: None,
         }
+    }
+
+    /// The same, its threads by this clock.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_clock(settings: TokioSettings, clock: VirtualClock) -> TokioRuntime {
+        let mut runtime = TokioRuntime::new(settings);
+        runtime.clock = Some(clock);
+        runtime
     }
 
     /// A runtime that somebody else owns.
@@ -63,20 +78,26 @@ impl TokioRuntime {
         }
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if own.is_none() {
-            *own = Some(Self::start(&self.settings)?);
+            *own = Some(self.start()?);
         }
         let runtime = own.as_ref().ok_or_else(|| io::Error::other("just started"))?;
         Ok(self.handle.get_or_init(|| runtime.handle().clone()))
     }
 
-    fn start(settings: &TokioSettings) -> io::Result<Runtime> {
-        let cpus = cpu_set(&settings.cpus);
+    fn start(&self) -> io::Result<Runtime> {
+        let cpus = cpu_set(&self.settings.cpus);
+        #[cfg(feature = "testing")]
+        let clock = self.clock.clone();
         Builder::new_multi_thread()
-            .worker_threads(settings.threads.max(1))
+            .worker_threads(self.settings.threads.max(1))
             .thread_name("weir-tokio")
             .enable_all()
             .on_thread_start(move || {
                 note_panics_here();
+                #[cfg(feature = "testing")]
+                if let Some(clock) = &clock {
+                    clock.enter();
+                }
                 // The thread that starts them may be a shard's, and have one CPU.
                 if let Some(cpus) = &cpus {
                     let _ = sched_setaffinity(None, cpus);

@@ -21,7 +21,7 @@ use circles::Crate;
 /// Highest level first; within a level a module may use those to its right.
 const LEVELS: [(u8, &[&str]); 8] = [
     (8, &["main", "cli"]),
-    (7, &["lib", "guide", "server", "admin"]),
+    (7, &["lib", "guide", "testing", "server", "admin"]),
     (6, &["shard"]),
     (5, &["transport"]),
     (
@@ -37,7 +37,10 @@ const LEVELS: [(u8, &[&str]); 8] = [
     ),
     (3, &["mcp", "files", "demo"]),
     (2, &["registry", "jsonrpc", "wire"]),
-    (1, &["ring", "metrics", "config", "launcher", "units", "slab"]),
+    (
+        1,
+        &["ring", "metrics", "config", "launcher", "units", "slab", "clock"],
+    ),
 ];
 
 #[test]

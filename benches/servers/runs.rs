@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     tools.add(Tool::new("echo_blocking").run_blocking(|_: &BlockingContext, args: Echo| Ok(args.message)))?;
     tools.add(Tool::new("sleep").run(|_: CallContext, args: Sleep| async move {
-        weir::sleep(Duration::from_millis(args.ms)).await;
+        weir::time::sleep(Duration::from_millis(args.ms)).await;
         Ok("slept")
     }))?;
     tools.add(

@@ -8,6 +8,7 @@
 //! | [`messages`] | What does the server do with odd, wrong or oversized messages? |
 //! | [`children`] | What do clients see of MCP servers that are other programs? |
 //! | [`tools`] | How do I write tools, resources and prompts, and how do they talk to the client? |
+//! | [`testing`] | How do I test them, without a network and without waiting? |
 //! | [`tasks`] | How do I run work that takes longer than a client waits? |
 //! | [`embedding`] | How do I run the server inside my own program? |
 //! | [`options`] | Which options matter, and where can they be given? |
@@ -30,6 +31,7 @@ macro_rules! page {
         #[doc = "[messages]: crate::guide::messages"]
         #[doc = "[children]: crate::guide::children"]
         #[doc = "[tools]: crate::guide::tools"]
+        #[doc = "[testing]: crate::guide::testing"]
         #[doc = "[tasks]: crate::guide::tasks"]
         #[doc = "[embedding]: crate::guide::embedding"]
         #[doc = "[options]: crate::guide::options"]
@@ -55,6 +57,8 @@ page!(transports, "transports.md");
 page!(messages, "messages.md");
 page!(children, "children.md");
 page!(tools, "tools.md");
+#[cfg(feature = "testing")]
+page!(testing, "testing.md");
 page!(tasks, "tasks.md");
 page!(embedding, "embedding.md");
 page!(options, "options.md");

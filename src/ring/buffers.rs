@@ -48,7 +48,7 @@ impl BufferPool {
         self.buffer_bytes
     }
 
-    #[cfg(any(test, feature = "internals"))]
+    #[cfg(any(test, feature = "internals", feature = "testing"))]
     pub(super) fn lent(&self) -> usize {
         self.lent.get()
     }

@@ -29,7 +29,11 @@ mod peer;
 mod probe;
 mod provided;
 mod setup;
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "internals", feature = "testing"))]
+#[cfg_attr(
+    not(any(test, feature = "internals")),
+    allow(dead_code, reason = "tests of tools order no faults, and look at no figures")
+)]
 pub mod simulated;
 mod sleep;
 mod socket;
@@ -62,7 +66,10 @@ pub use probe::{ProbeError, probe, try_smallest_ring};
 pub use setup::RingError;
 
 pub use crate::config::RingOptions;
-pub use sleep::{ServedSleepers, on_woken, poll_with, sleep, wake_in_turn, wake_now, waker_of_shard};
+pub use sleep::{
+    Elapsed, ServedSleepers, Sleep, on_woken, poll_with, sleep, timeout, wake_in_turn, wake_now,
+    waker_of_shard,
+};
 pub use socket::Socket;
 pub use spin::{Idle, SpinPolicy};
 pub use ticks::spawn_ticks;

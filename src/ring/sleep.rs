@@ -8,10 +8,8 @@
 //!
 //! What is polled while a call is, with that call's waker, is woken by the call's task directly and holds no waker:
 //! a waker that is held shows that the call awaits something else.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "sleeps are measured against the real clock"
-)]
+//!
+//! Away from shards a sleep is a timer of tokio's or, under test, of the test's clock.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,11 +22,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "testing")]
+use crate::clock::VirtualClock;
+use crate::clock::{self, FOREVER};
+
 /// When a sleep is over, and its number.
 type SleepKey = (Instant, u64);
-
-/// What a sleep that has no end waits for: about thirty years.
-const FOREVER: Duration = Duration::from_secs(1 << 30);
 
 thread_local! {
     static SLEEPERS: RefCell<Sleepers> = const { RefCell::new(Sleepers::new()) };
@@ -110,54 +109,136 @@ impl Sleepers {
     }
 }
 
-/// Waits for so long on the shard of this thread; without one, on the executor.
-pub async fn sleep(duration: Duration) {
-    if !SLEEPERS.with_borrow(|sleepers| sleepers.are_served) {
-        return glommio::timer::sleep(duration).await;
-    }
-    let now = Instant::now();
-    let end = now.checked_add(duration).unwrap_or_else(|| now + FOREVER);
+/// Waits for so long, counted from now: on the shard of this thread, or on tokio's runtime.
+///
+/// # Panics
+/// When it is polled on a thread that has neither.
+pub fn sleep(duration: Duration) -> Sleep {
+    let now = clock::now();
     Sleep {
-        end,
-        number: None,
-        stays_here: PhantomData,
+        end: now.checked_add(duration).unwrap_or_else(|| now + FOREVER),
+        timer: Timer::Unset,
     }
-    .await;
 }
 
-struct Sleep {
+/// The future of [`sleep`].
+#[derive(Debug)]
+#[must_use = "a sleep that is not awaited does not wait"]
+pub struct Sleep {
     end: Instant,
-    /// Its number among the sleepers, once it waits.
-    number: Option<u64>,
-    stays_here: PhantomData<Rc<()>>,
+    timer: Timer,
 }
+
+/// Who wakes a sleep.
+#[derive(Debug)]
+enum Timer {
+    Unset,
+    /// The shard: the number among its sleepers.
+    Shard(u64),
+    #[cfg(feature = "testing")]
+    Virtual(VirtualClock, u64),
+    #[cfg(feature = "tokio")]
+    Tokio(Pin<Box<tokio::time::Sleep>>),
+}
+
+impl Timer {
+    /// The timer of this thread.
+    fn here(end: Instant) -> Timer {
+        let on_shard = SLEEPERS.with_borrow_mut(|sleepers| {
+            sleepers.next_number += u64::from(sleepers.are_served);
+            sleepers.are_served.then_some(sleepers.next_number)
+        });
+        if let Some(number) = on_shard {
+            return Timer::Shard(number);
+        }
+        #[cfg(feature = "testing")]
+        if let Some(clock) = VirtualClock::here() {
+            let number = clock.number();
+            return Timer::Virtual(clock, number);
+        }
+        #[cfg(feature = "tokio")]
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Timer::Tokio(Box::pin(tokio::time::sleep_until(end.into())));
+        }
+        panic!("{NO_TIMER} (until {end:?})")
+    }
+}
+
+/// Why a sleep panics.
+const NO_TIMER: &str = "this thread has neither a shard nor a tokio runtime to sleep on";
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.end {
+        let end = self.end;
+        if clock::now() >= end {
             return Poll::Ready(());
         }
-        let replaced = SLEEPERS.with_borrow_mut(|sleepers| {
-            let number = *self.number.get_or_insert_with(|| {
-                sleepers.next_number += 1;
-                sleepers.next_number
-            });
-            sleepers.insert((self.end, number), context)
-        });
-        drop(replaced);
+        if let Timer::Unset = self.timer {
+            self.timer = Timer::here(end);
+        }
+        match &mut self.timer {
+            Timer::Unset => {}
+            Timer::Shard(number) => {
+                let key = (end, *number);
+                let replaced = SLEEPERS.with_borrow_mut(|sleepers| sleepers.insert(key, context));
+                drop(replaced);
+            }
+            #[cfg(feature = "testing")]
+            Timer::Virtual(clock, number) => {
+                let waker = task_of(context.waker());
+                clock.wake_at(end, *number, waker);
+            }
+            #[cfg(feature = "tokio")]
+            Timer::Tokio(timer) => return timer.as_mut().poll(context),
+        }
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        // At the thread's end there may be no sleepers any more. The waker is dropped outside the borrow.
-        let removed = SLEEPERS.try_with(|sleepers| sleepers.borrow_mut().by_end.remove(&(self.end, number)));
-        drop(removed);
+        match &self.timer {
+            Timer::Shard(number) => {
+                // At the thread's end there may be no sleepers any more. The waker is dropped outside the borrow.
+                let key = (self.end, *number);
+                let removed = SLEEPERS.try_with(|sleepers| sleepers.borrow_mut().by_end.remove(&key));
+                drop(removed);
+            }
+            #[cfg(feature = "testing")]
+            Timer::Virtual(clock, number) => clock.forget(self.end, *number),
+            _ => {}
+        }
     }
+}
+
+/// The waker of the task that polls a call with this waker; of any other waker, that one.
+#[cfg(feature = "testing")]
+fn task_of(waker: &Waker) -> Waker {
+    SLEEPERS.with_borrow(|sleepers| sleepers.task_of(waker).unwrap_or(waker).clone())
+}
+
+/// A future was not ready in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not done within {0:?}")]
+pub struct Elapsed(Duration);
+
+/// What a future gives, if it is ready within `limit`; otherwise it is dropped.
+///
+/// # Errors
+/// [`Elapsed`] if it is not.
+///
+/// # Panics
+/// As [`sleep`] does.
+pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut sleeps = sleep(limit);
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => Pin::new(&mut sleeps).poll(context).map(|()| Err(Elapsed(limit))),
+    })
+    .await
 }
 
 /// From here on the sleepers of this thread are served, until this is dropped.
@@ -197,7 +278,7 @@ impl ServedSleepers {
         loop {
             let woken = SLEEPERS.with_borrow_mut(|sleepers| {
                 let first = sleepers.by_end.first_entry()?;
-                (first.key().0 <= Instant::now()).then(|| first.remove())
+                (first.key().0 <= clock::now()).then(|| first.remove())
             });
             let Some(waker) = woken else { return has_woken };
             waker.wake();
@@ -449,6 +530,48 @@ mod tests {
         assert_eq!(wakes.wakes(), 1);
         assert!(poll_news(&context).is_ready());
         assert!(poll_news(&context).is_pending());
+    }
+
+    #[test]
+    fn a_limit_gives_what_is_ready_in_time_and_drops_the_rest() {
+        let served = ServedSleepers::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut ready = pin!(timeout(LONG, std::future::ready(7)));
+        assert_eq!(ready.as_mut().poll(&mut context), Poll::Ready(Ok(7)));
+        let limit = Duration::from_millis(1);
+        let mut late = pin!(timeout(limit, std::future::pending::<()>()));
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        wait_until(served.next_end().unwrap());
+        assert_eq!(late.as_mut().poll(&mut context), Poll::Ready(Err(Elapsed(limit))));
+        assert_eq!(served.next_end(), None, "it sleeps no longer");
+    }
+
+    #[test]
+    fn a_thread_without_a_timer_says_so() {
+        let slept = std::panic::catch_unwind(|| {
+            let mut sleeps = pin!(sleep(LONG));
+            sleeps
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        });
+        let said = *slept.unwrap_err().downcast::<String>().unwrap();
+        assert!(said.starts_with(NO_TIMER), "{said}");
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn on_a_runtime_a_sleep_is_one_of_tokios() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        let slept = runtime.block_on(async {
+            let began = Instant::now();
+            tokio::spawn(sleep(Duration::from_millis(5))).await.unwrap();
+            began.elapsed()
+        });
+        assert!(slept >= Duration::from_millis(5));
+        let late = runtime.block_on(timeout(Duration::from_millis(1), std::future::pending::<()>()));
+        assert!(late.is_err());
     }
 
     #[test]

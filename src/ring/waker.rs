@@ -70,7 +70,7 @@ impl RingWaker {
     }
 
     /// Whether `wake` was called since the last time; consumes the wake-up without blocking.
-    #[cfg(any(test, feature = "internals"))]
+    #[cfg(any(test, feature = "internals", feature = "testing"))]
     pub(super) fn take(&self) -> bool {
         let mut count = [0; 8];
         is_readable(self.as_fd()) && (&self.0.event).read(&mut count).is_ok()
@@ -96,7 +96,7 @@ fn event_descriptor() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "internals", feature = "testing"))]
 #[allow(unsafe_code, reason = "a system call on one entry that lives through it")]
 fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
     use std::os::fd::AsRawFd;

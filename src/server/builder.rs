@@ -27,8 +27,17 @@ use super::program::Program;
 use super::running::Server;
 use super::signals::Signals;
 use super::start_error::StartError;
+#[cfg(feature = "testing")]
+use super::stepped::Stepped;
 #[cfg(feature = "tokio")]
 use crate::tokio_runtime::TokioRuntime;
+
+/// Calls at one time, where everything is served in this process.
+#[cfg(feature = "testing")]
+const STEPPED_POOL_SIZE: u32 = 64;
+/// Threads for blocking tools there.
+#[cfg(feature = "testing")]
+const STEPPED_THREADS: u32 = 4;
 
 /// How often a running server is checked between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -313,6 +322,20 @@ impl ServerBuilder {
             echoes_websocket: self.echoes_websocket,
             ..settings
         })
+    }
+
+    /// Serves `registry` to clients in this process, without a network and by a clock of its own.
+    ///
+    /// # Errors
+    /// Fails as [`ServerBuilder::start`] does.
+    #[cfg(feature = "testing")]
+    pub(crate) fn start_stepped(mut self, registry: Registry) -> Result<Stepped, ServeError> {
+        // There is one shard, and no more calls at one time than a test makes unless it says so.
+        self.options.machine.shards = Some(1);
+        self.options.machine.pool_size.get_or_insert(STEPPED_POOL_SIZE);
+        self.options.workers.threads.get_or_insert(STEPPED_THREADS);
+        let settings = self.settings_of(true)?;
+        Ok(Stepped::start(&self.program, &settings, registry)?)
     }
 
     /// Starts serving `registry`; returns once every shard accepts.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -46,7 +47,7 @@ struct Variables {
 fn registry() -> Registry {
     let tool = |name| Tool::new(name).reads_header("x-tenant");
     let later = |call: CallContext| async move {
-        crate::server::sleep(Duration::from_millis(1)).await;
+        crate::ring::sleep(Duration::from_millis(1)).await;
         described(call.caller())
     };
     let mut registry = Registry::builder();

@@ -53,6 +53,8 @@ mod service;
 mod shards;
 mod signals;
 mod start_error;
+#[cfg(feature = "testing")]
+mod stepped;
 #[cfg(test)]
 mod test_client;
 #[cfg(test)]
@@ -67,20 +69,14 @@ mod views;
 mod waiting_tests;
 mod watchdog;
 
-use std::time::Duration;
-
 pub use builder::{ServeError, ServerBuilder};
 pub use cause::Cause;
 pub use running::{Drained, Server};
 pub use start_error::StartError;
+#[cfg(feature = "testing")]
+pub(crate) use stepped::{Connection, Stepped, Waited};
 
 #[cfg(feature = "cli")]
 pub use trial::try_start;
 #[cfg(feature = "cli")]
 pub(crate) use {accounts::user_of, failure::NO_THREADS, signals::Signals};
-
-/// Waits on the shard it is called on, which serves others meanwhile. It is for tools that run on a shard, and works
-/// nowhere else. A shard whose calls await nothing else sleeps in its own ring, which glommio's timers keep it from.
-pub async fn sleep(duration: Duration) {
-    crate::ring::sleep(duration).await;
-}

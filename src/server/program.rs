@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "testing")]
+use crate::clock::VirtualClock;
 use crate::config::Settings;
 use crate::mcp::Identity;
 #[cfg(not(feature = "tokio"))]
@@ -29,6 +31,25 @@ impl Program {
             title: Some("Weir".to_owned()),
             ..Identity::default()
         })
+    }
+
+    /// The same for a server whose threads have this clock.
+    #[cfg(feature = "testing")]
+    pub(super) fn spawner_by(&self, settings: &Settings, clock: &VirtualClock) -> Arc<dyn Spawner> {
+        #[cfg(feature = "tokio")]
+        let own = || -> Arc<dyn Spawner> {
+            let settings = TokioSettings {
+                threads: settings.workers.options.tokio_thread_count(),
+                cpus: Vec::new(),
+            };
+            Arc::new(TokioRuntime::with_clock(settings, clock.clone()))
+        };
+        #[cfg(not(feature = "tokio"))]
+        let own = || {
+            let _ = clock;
+            own_spawner(settings)
+        };
+        self.lent.clone().unwrap_or_else(own)
     }
 
     /// What runs the tools that run on a runtime.

@@ -379,7 +379,7 @@ impl Server {
 }
 
 /// The watchers of the registry that a view serves at present.
-struct CurrentWatchers {
+pub(super) struct CurrentWatchers {
     served: Arc<Served>,
     /// The number of the view.
     view: usize,
@@ -388,7 +388,7 @@ struct CurrentWatchers {
 }
 
 impl CurrentWatchers {
-    fn new(served: Arc<Served>, view: usize, watching: Option<&Watching>) -> CurrentWatchers {
+    pub(super) fn new(served: Arc<Served>, view: usize, watching: Option<&Watching>) -> CurrentWatchers {
         let names = Arc::clone(&served);
         let own_uri: OwnUri = Arc::new(move |uri: &str| {
             let service = names.all().into_iter().nth(view)?;

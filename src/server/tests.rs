@@ -4,12 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::running::DRAIN_LOOK;
 use super::test_client::Caller;
 use super::*;
 use crate::registry::{CallContext, NoArguments, Registry, Tool};
+use crate::ring::sleep;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_io::AsyncRead as _;
 
 use super::test_client::{Asked, Caller, PATIENCE};
 use super::*;
 use crate::registry::{CallContext, Elicit, NoArguments, Registry, RegistryBuilder, Tool, ToolError};
+use crate::ring::sleep;
 
 /// What is awaited takes this long.
 const WAIT: Duration = Duration::from_millis(3);

@@ -5,7 +5,6 @@
 //! unknown to all of them at once.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -13,6 +12,7 @@ use super::live::{Live, LiveOptions};
 use super::state_seal::RequestStateSeal;
 use super::tasks::{TaskOptions, TaskStore};
 use super::{SealedSessions, SessionKey, SessionOptions, ShardIds};
+use crate::clock;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
     CancelTask, ChildOwner, EndSession, FeatureState, OpenSession, Principal, Session, SessionId,
@@ -164,10 +164,8 @@ impl Store {
 }
 
 /// Wall-clock time, for the times that tasks report.
-#[allow(clippy::disallowed_methods, reason = "read when a task changes")]
 fn unix_millis() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    UnixMillis(u64::try_from(clock::since_1970().as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Tasks for Store {

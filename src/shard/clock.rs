@@ -4,8 +4,9 @@
 //! once between two steps that follow upon each other.
 //! All deadlines lie on one timer wheel, one for each connection and one for each call.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::mcp::UnixSeconds;
 use crate::ring::ConnectionKey;
 use crate::timers::{Tick, TickClock, TimerKey, TimerKind, Wheel};
@@ -199,6 +200,12 @@ impl Clock {
         self.wheel.next_due().is_some_and(|tick| tick <= soon)
     }
 
+    /// When the clock is to be looked at next for a deadline; none is over before.
+    #[cfg(feature = "testing")]
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.ticks.instant(self.wheel.next_due()?)
+    }
+
     /// Deadlines that are set.
     #[cfg(test)]
     pub(super) fn deadlines(&self) -> usize {
@@ -207,13 +214,8 @@ impl Clock {
 }
 
 /// Wall-clock time, for `Date` and for what sessions' ages are counted in.
-#[allow(clippy::disallowed_methods, reason = "read once a tick")]
 fn unix_seconds() -> UnixSeconds {
-    UnixSeconds(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-    )
+    UnixSeconds(clock::since_1970().as_secs())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | `state`, `turn` | what a shard consists of; the order in which things are handled |
 //! | `inbox`, `events` | what other threads say, and what is done about it |
 //! | `pump`, `executor_waker` | the executor's side |
+//! | `stepper` | the same without an executor, for tests of tools |
 //! | `stages` | one request's way, step by step |
 //!
 //! | owner | of what |
@@ -58,6 +59,8 @@ mod service;
 mod shard_ring;
 mod stages;
 mod state;
+#[cfg(feature = "testing")]
+mod stepper;
 mod streams;
 mod sync;
 mod tasks;
@@ -81,4 +84,6 @@ pub use pump::run;
 pub use service::{Common, OwnServices, Served, Service};
 pub use shard_ring::ShardRing;
 pub use state::{Shard, ShardParts, ShardSizes};
+#[cfg(feature = "testing")]
+pub use stepper::Stepper;
 pub use sync::{Queue, StdSync, SyncTypes};

@@ -48,6 +48,8 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 /// Only what makes the data ring unusable.
 pub async fn run(shard: Shared, executor_waker: ExecutorWaker) -> io::Result<()> {
     let busy_poll = shard.borrow().service.run.busy_poll;
+    // The first tick comes at once, and may poll calls that sleep.
+    let sleepers = ServedSleepers::new();
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
     glommio::spawn_local(poll_fn(move |context| {
@@ -58,7 +60,7 @@ pub async fn run(shard: Shared, executor_waker: ExecutorWaker) -> io::Result<()>
     let pump = Pump {
         shard,
         spin: SpinPolicy::new(busy_poll),
-        sleepers: ServedSleepers::new(),
+        sleepers,
     };
     pump.run().await
 }

@@ -1,6 +1,6 @@
 //! What a shard needs of its data ring.
 
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "internals", feature = "testing"))]
 use crate::ring::simulated::{SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, KernelRing, Socket};
 
@@ -31,7 +31,7 @@ impl ShardRing for KernelRing {
     }
 }
 
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "internals", feature = "testing"))]
 impl ShardRing for SimulatedRing {
     fn is_shared(&self, socket: &SimulatedSocket) -> bool {
         socket.is_a_process()

@@ -60,7 +60,7 @@ impl TickClock {
     }
 
     /// The beginning of `tick`; `None` when no instant is so far away.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn instant(&self, tick: Tick) -> Option<Instant> {
         let nanos = tick.0.checked_mul(self.tick_nanos)?;
         self.start.checked_add(Duration::from_nanos(nanos))

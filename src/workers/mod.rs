@@ -96,6 +96,17 @@ impl Workers {
     /// Fails when no threads are asked for, when a CPU number is out of range, or when the system refuses a thread;
     /// those already started end.
     pub fn start(settings: &WorkerSettings) -> Result<Workers, StartError> {
+        Self::start_with(settings, || ())
+    }
+
+    /// Does the same; each thread begins with `on_start`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(
+        settings: &WorkerSettings,
+        on_start: impl Fn() + Clone + Send + 'static,
+    ) -> Result<Workers, StartError> {
         let threads = settings.options.thread_count();
         if threads == 0 {
             return Err(StartError::NoThreads);
@@ -113,10 +124,12 @@ impl Workers {
         for index in 0..total {
             shared.count_thread();
             let of_thread = Arc::clone(&shared);
+            let on_start = on_start.clone();
             let spawned = thread::Builder::new()
                 .name(format!("weir-worker-{index}"))
                 .spawn(move || {
                     note_panics_here();
+                    on_start();
                     work(&of_thread, cpus.as_ref());
                 });
             match spawned {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cancellation::Cancellation;
+use crate::clock;
 use crate::registry::asking::ask::Ask;
 use crate::registry::asking::capabilities::ClientCapabilities;
 use crate::registry::asking::client_link::ClientLink;
@@ -18,6 +19,9 @@ use crate::registry::asking::tool_error::ToolError;
 use crate::registry::caller::facts::CallerFacts;
 use crate::registry::caller::view::Caller;
 use crate::registry::mount::Mount;
+
+/// How often a call that sleeps checks whether it was cancelled. A cancellation is a flag and wakes nobody.
+const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
 /// The context of a blocking call, on a worker thread.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +67,19 @@ impl BlockingContext {
     /// milliseconds and return [`ToolError::Cancelled`].
     pub fn is_cancelled(&self) -> bool {
         self.cancellation.is_cancelled()
+    }
+
+    /// Blocks this thread for so long, or until the call is cancelled. Tests step through it, as through
+    /// [`sleep`](crate::time::sleep).
+    ///
+    /// # Errors
+    /// [`ToolError::Cancelled`].
+    pub fn sleep(&self, time: Duration) -> Result<(), ToolError> {
+        clock::block_for(time, CANCELLATION_LOOK, || self.is_cancelled());
+        if self.is_cancelled() {
+            return Err(ToolError::Cancelled);
+        }
+        Ok(())
     }
 
     /// Asks a question and blocks this thread until the answer is there or the call is cancelled. Otherwise it works as

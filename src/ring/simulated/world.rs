@@ -191,6 +191,14 @@ impl SimulatedPeer {
         })
     }
 
+    /// Whether there is something to read, or the server sends no more.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_news(&self) -> bool {
+        self.with(|connection| {
+            !connection.outbound.is_empty() || connection.is_outbound_ended || connection.is_reset
+        })
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
         act(&mut self.world.lock().connections[self.id])
     }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::live_store::Live;
+use super::pending_notifications::Pending;
 use super::places::StreamPlace;
 use super::shard_events::LiveEvent;
 use super::streams::Message;
@@ -105,6 +106,41 @@ impl Drop for BroadcasterHandle {
     }
 }
 
+/// A broadcaster without a thread and a clock of its own, for tests of tools: its owner takes every step.
+#[cfg(feature = "testing")]
+pub struct SteppedBroadcaster<W>(Watching<W>);
+
+#[cfg(feature = "testing")]
+impl<W: Watchers> SteppedBroadcaster<W> {
+    /// The broadcaster of `live`, as [`Broadcaster::start`] starts one.
+    pub fn new(live: Arc<Live>, server: ServerHandle, watchers: W) -> Self {
+        let mut watching = Watching {
+            live,
+            server,
+            watchers,
+            watched: HashMap::new(),
+            watched_lists: Vec::new(),
+        };
+        watching.reconcile_lists();
+        Self(watching)
+    }
+
+    /// Does what there is to do at this moment. Returns whether there was anything.
+    pub fn step(&mut self) -> bool {
+        let pending = self.0.live.context.pending.wait(Duration::ZERO);
+        let is_busy = !pending.is_empty();
+        if is_busy {
+            self.0.pass(pending);
+        }
+        is_busy
+    }
+
+    /// Tells the store how long ago this was made.
+    pub fn tick(&self, age: Duration) {
+        self.0.live.tick(age);
+    }
+}
+
 /// A watch that was begun, with the [`Watch`] or [`WatchList`] that began it.
 struct Watched<W: ?Sized> {
     watch: Arc<W>,
@@ -138,18 +174,10 @@ impl<W: Watchers> Watching<W> {
         self.reconcile_lists();
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
-            let mut pending = self.live.context.pending.wait(until_tick);
-            let is_registry_changed = pending.lists.overlap(Lists::RESOURCES);
-            for (announcement, client) in pending.announcements() {
-                self.live.broadcast_to(client, &announcement);
-            }
-            if is_registry_changed {
-                self.reconcile_lists();
-                self.reconcile_all();
-            } else if pending.is_dirty {
-                self.reconcile_some();
-            }
-            if pending.is_stopping {
+            let pending = self.live.context.pending.wait(until_tick);
+            let is_stopping = pending.is_stopping;
+            self.pass(pending);
+            if is_stopping {
                 return;
             }
             let now = Instant::now();
@@ -157,6 +185,20 @@ impl<W: Watchers> Watching<W> {
                 ticked = now;
                 self.live.tick(now.saturating_duration_since(started));
             }
+        }
+    }
+
+    /// Does what there is to do.
+    fn pass(&mut self, mut pending: Pending) {
+        let is_registry_changed = pending.lists.overlap(Lists::RESOURCES);
+        for (announcement, client) in pending.announcements() {
+            self.live.broadcast_to(client, &announcement);
+        }
+        if is_registry_changed {
+            self.reconcile_lists();
+            self.reconcile_all();
+        } else if pending.is_dirty {
+            self.reconcile_some();
         }
     }
 

@@ -41,6 +41,8 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "testing")]
+pub use broadcaster::SteppedBroadcaster;
 pub use broadcaster::{Broadcaster, BroadcasterHandle, Watchers};
 pub use live_store::{Attached, Live, LiveStats, StreamRefused};
 pub use options::LiveOptions;

@@ -33,7 +33,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let is_quiet = self.lists == Lists::NONE && self.own_lists.is_empty() && self.updated.is_empty();
         is_quiet && !self.is_dirty && !self.is_stopping
     }
