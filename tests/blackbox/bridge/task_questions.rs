@@ -84,6 +84,53 @@ fn a_legacy_client_answers_who_waits_for_the_task() {
     }
 }
 
+/// A child of 2026-07-28 asks by its answer, and is called again with what the client answers.
+#[test]
+fn a_child_that_asks_by_its_answer_is_called_again() {
+    let requests = json!({
+        "who": {"method": "elicitation/create", "params": form()[2]},
+        "else": {"method": "elicitation/create", "params": form()[2]},
+    });
+    let steps = act([json!(["round", requests, "kept"]), json!("line")]);
+    for pool in ["mode=shared,max=1", "mode=session", "mode=call,max=2"] {
+        let _case = case(pool);
+        let mut front = Front::with(&["mcp:[modern,tasks:optional]"], pool, &["--shards", "2"]);
+        let server = front.weir();
+        let mut client = connect_to(server, 0);
+        let dialect = modern();
+        let task = begin(&mut client, &dialect, "act", steps.clone());
+        let asked = wait_until(&mut client, &dialect, &task, "input_required");
+        let requests = asked["inputRequests"].as_object().unwrap();
+        assert_eq!(requests.len(), 2, "{asked}");
+        for key in requests.keys() {
+            update(server, &dialect, &task, json!({key: accepted()}));
+        }
+        let found = wait_until(&mut client, &dialect, &task, "completed");
+        assert_is_second(text_in(&found));
+
+        let dialect = open_legacy(server);
+        let task = begin(&mut client, &dialect, "act", steps.clone());
+        let mut stream = connect_to(server, 1).open(&about(&dialect, "tasks/result", &task));
+        for _ in 0..2 {
+            let (id, params) = stream.question("elicitation/create");
+            assert_eq!(params["_meta"][RELATED]["taskId"], *task);
+            client.ask(&dialect.response(&id, &accepted())).assert_status(202);
+        }
+        assert_is_second(text_in(&stream.answer("tasks/result")));
+        assert_eq!(status(&mut client, &dialect, &task), "completed");
+    }
+}
+
+/// A call as its child heard it, with both answers.
+fn assert_is_second(line: &str) {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let params = &line["params"];
+    for key in ["who", "else"] {
+        assert_eq!(params["inputResponses"][key], accepted(), "{line}");
+    }
+    assert_eq!(params["requestState"], "kept", "{line}");
+}
+
 /// What nobody answers in time is a question no longer, and the task goes on.
 #[test]
 fn a_question_of_a_task_has_its_time() {

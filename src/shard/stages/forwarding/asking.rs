@@ -189,7 +189,7 @@ impl<R: ShardRing> Shard<R> {
             self.say_to(caller, ChildWord::Asks { shard, name, text });
             return Ok(());
         }
-        let is_heard = self.say_question(caller.call, Some((shard, name)), &text);
+        let is_heard = self.say_question(caller.call, name.number, Some((shard, name)), &text);
         is_heard.then_some(()).ok_or(NotAsked::Unheard)
     }
 
@@ -209,7 +209,11 @@ impl<R: ShardRing> Shard<R> {
                 };
                 self.answer_child(name, answer.as_deref());
             }
-            ChildAsker::Call(call) => self.take_round_answer(handler_of(call), number, answer.as_deref()),
+            ChildAsker::Call(call) => {
+                let call = handler_of(call);
+                self.on_task_question_over(call, number);
+                self.take_round_answer(call, number, answer.as_deref());
+            }
         }
     }
 
@@ -263,20 +267,27 @@ impl<R: ShardRing> Shard<R> {
 
     /// A child of another shard asks the client of a call of this one; `text` is the request.
     pub(super) fn pass_on_question(&mut self, call: HandlerKey, from: (u16, QuestionName), text: &[u8]) {
-        if !self.say_question(call, Some(from), text) {
-            let (shard, name) = from;
+        let (shard, name) = from;
+        if !self.say_question(call, name.number, Some(from), text) {
             self.admission.post(shard.into(), ShardEvent::Unheard(name));
         }
     }
 
-    /// Says a request on the stream or channel of a call, or puts it into its task; whether somebody may hear it.
-    fn say_question(&mut self, call: HandlerKey, from: Option<(u16, QuestionName)>, text: &[u8]) -> bool {
+    /// Says a request on the stream or channel of a call, or puts it into its task; whether somebody may hear it. It is
+    /// from a child, or from the call itself.
+    fn say_question(
+        &mut self,
+        call: HandlerKey,
+        number: u32,
+        from: Option<(u16, QuestionName)>,
+        text: &[u8],
+    ) -> bool {
         if let Some(call) = self.calls.at(call) {
             // It would be asked again.
             call.again = None;
         }
         if self.calls.at(call).is_some_and(|call| call.task.is_some()) {
-            return from.is_some_and(|from| self.put_question_of_child(call, from, text));
+            return self.put_question_of_child(call, number, from, text);
         }
         let is_one = self.calls.at(call).is_some_and(|call| call.batch.is_none());
         if !is_one || !self.is_heard(call) {
@@ -317,13 +328,19 @@ impl<R: ShardRing> Shard<R> {
         if self.drain.is_begun() {
             return Err(NotAsked::Draining);
         }
+        if entry.task.is_some() && terms.revision.era() == Era::Modern {
+            let mut text = Vec::new();
+            write_modern_question(&mut text, method, params);
+            let is_put = self.put_question_of_child(call, number, None, &text);
+            return is_put.then_some(()).ok_or(NotAsked::Unheard);
+        }
         let (session, principal) = terms.session.ok_or(NotAsked::NotDeclared)?;
         let live = service.store.live();
         let id = live.ask_for_child(session, principal, place, number);
         let id = id.map_err(|_| NotAsked::Full)?;
         let mut text = Vec::new();
         write_request_of(&mut text, id.as_str(), method, params);
-        if self.say_question(call, None, &text) {
+        if self.say_question(call, number, None, &text) {
             return Ok(());
         }
         live.forget_child_questions(session, place, Some(number));

@@ -176,8 +176,9 @@ impl<R: ShardRing> Shard<R> {
             Some((text, message)) => (&text[..], message),
             None => (text, message),
         };
-        if modern.is_some() {
-            self.keep_for_rounds(call, text);
+        let is_task = self.calls.at(call).is_some_and(|call| call.task.is_some());
+        if modern.is_some() || is_task {
+            self.keep_for_rounds(call, server, text);
         }
         let terms = self.terms_of(call, server);
         let caller = Caller {

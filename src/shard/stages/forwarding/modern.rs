@@ -24,7 +24,9 @@ pub(super) fn speaks_modern(service: &Service, server: ServerIndex) -> bool {
 
 /// Whether the client of a call can be asked what a modern child asks by its answer.
 fn may_be_asked(call: &Call) -> bool {
-    call.ticket.asking() == Asking::OnStream && call.batch.is_none() && call.task.is_none()
+    let asking = call.ticket.asking();
+    let is_heard = asking == Asking::OnStream || asking == Asking::ByRetry && call.task.is_some();
+    is_heard && call.batch.is_none()
 }
 
 /// What a modern child says of a legacy client's call as the client is to read it; `None` if that is as the child wrote
@@ -38,9 +40,10 @@ pub(super) fn for_older(call: &Call, line: &[u8], said: &Message) -> Option<(Vec
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Keeps a legacy client's request as it was given to a modern server, if it may have to be made again.
-    pub(super) fn keep_for_rounds(&mut self, call: HandlerKey, text: &[u8]) {
-        if let Some(call) = self.calls.at(call).filter(|call| may_be_asked(call)) {
+    /// Keeps a request as it was given to a modern server, if its client may be asked, and it be made again then.
+    pub(super) fn keep_for_rounds(&mut self, call: HandlerKey, server: ServerIndex, text: &[u8]) {
+        let entry = self.calls.at(call).filter(|call| call.rounds.is_none());
+        if let Some(call) = entry.filter(|call| may_be_asked(call) && speaks_modern(&call.service, server)) {
             call.rounds = Some(Box::new(Rounds::new(text)));
         }
     }

@@ -1,5 +1,6 @@
-//! Legacy clients of children that ask by their answers (2026-07-28, patterns/mrtr): the questions are asked on the
-//! call's stream, and when all are answered the call is made again.
+//! Clients of children that ask by their answers (2026-07-28, patterns/mrtr), if they are legacy ones or wait for a
+//! task: the questions are asked on the call's stream or are the task's, and when all are answered the call is made
+//! again.
 //!
 //! ```text
 //! with a child ─ it asks ─► the client is asked ─ all answered ─► given to the server again ─► with a child
@@ -41,12 +42,7 @@ impl<R: ShardRing> Shard<R> {
         };
         // It would be asked again.
         entry.again = None;
-        if entry.task.is_some() {
-            self.fail_round(
-                call,
-                "it asks for input, and a task's client cannot be asked for that",
-            );
-        } else if entry.ticket.revision().era() == Era::Modern {
+        if entry.task.is_none() && entry.ticket.revision().era() == Era::Modern {
             self.settle_sealed(call, answer);
         } else if let Err(why) = self.ask_round(call, answer) {
             self.fail_round(call, &why);
@@ -80,7 +76,9 @@ impl<R: ShardRing> Shard<R> {
         }
         self.children.on_round(call, server, asked.requests.len(), due);
         for (number, request) in (first..).zip(&asked.requests) {
-            let older = legacy_question(&request.method, request.params, revision);
+            let is_older = revision.era() == Era::Legacy;
+            let older = is_older.then(|| legacy_question(&request.method, request.params, revision));
+            let older = older.flatten();
             let params = older.as_deref().unwrap_or(request.params);
             let sent = self.ask_client(call, number, &request.method, params);
             sent.map_err(|why| match why {

@@ -55,11 +55,13 @@ impl<R: ShardRing> Shard<R> {
         self.end_task(call, &ending, elapsed);
     }
 
-    /// Puts what a child asks about a call into its task. False if that is over.
+    /// Puts what a child asks about a call into its task; `from` is who gets the answer, if that is not the call
+    /// itself. False if the task is over.
     pub(super) fn put_question_of_child(
         &mut self,
         call: HandlerKey,
-        from: (u16, QuestionName),
+        number: u32,
+        from: Option<(u16, QuestionName)>,
         text: &[u8],
     ) -> bool {
         let Some(entry) = self.calls.at(call) else {
@@ -68,7 +70,6 @@ impl<R: ShardRing> Shard<R> {
         let Some(task) = entry.task.as_deref() else {
             return false;
         };
-        let number = from.1.number;
         let (key, message) = match entry.ticket.revision().era() {
             Era::Legacy => {
                 let mut related = Vec::with_capacity(text.len() + 128);
@@ -79,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
         };
         let tasks = entry.service.store.tasks();
         let is_put = tasks.ask(task, number, &key, text.into(), message);
-        if is_put {
+        if let Some(from) = from.filter(|_| is_put) {
             self.children.on_task_asked(call, from);
         }
         is_put
@@ -92,13 +93,14 @@ impl<R: ShardRing> Shard<R> {
         number: u32,
         answer: Result<Value, AnswerError>,
     ) {
-        let Some((shard, name)) = self.children.take_task_question(call, number) else {
-            return;
-        };
         let answer = answer.map(|answer| {
             let response = json!({"jsonrpc": "2.0", "id": number, "result": answer});
             response.to_string().into_bytes().into_boxed_slice()
         });
+        let Some((shard, name)) = self.children.take_task_question(call, number) else {
+            // No child has the call while it asks itself.
+            return self.take_round_answer(call, number, answer.as_deref());
+        };
         let asker = name.asker();
         if shard == self.metrics.shard.0 {
             return self.handle_child_answer(asker, number, answer);
