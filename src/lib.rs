@@ -246,8 +246,9 @@ pub mod options {
         AccessLog, AccessSettings, Account, AdminSettings, AllowList, ChannelSettings, ChildOptions,
         ConfigError, ConnectionOptions, CpuList, EndpointSettings, FilePlace, HttpLimits, Linger,
         ListenAddress, LogFormat, LogLevel, MachineOptions, Options, OutputOptions, QueueOptions,
-        ReportFormat, RunOptions, SessionSettings, TaskSettings, Timeouts, Toolset, ToolsetSettings,
-        TransportKind, UnixMode, UnixName, UnixOwner, UnixUsers, WorkerOptions,
+        ReportFormat, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolOptions, ToolOverride,
+        ToolOverrides, Toolset, ToolsetSettings, TransportKind, UnixMode, UnixName, UnixOwner, UnixUsers,
+        WorkerOptions,
     };
     pub use crate::units::{ByteSize, CpuId, TimeLimit, UnitError};
 }

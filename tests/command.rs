@@ -151,6 +151,49 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_line_and_a_caret() {
 }
 
 #[test]
+fn limits_of_tools_are_checked_against_the_tools_that_there_are() {
+    let file = File::new(
+        "tools.toml",
+        "toolset = 'demo'\n[tool.sleep]\nconcurrency = 4\ntimeout = '5s'\n",
+    );
+    let checked = weir(&["check", file.path()]);
+    assert!(checked.status.success(), "{checked:?}");
+    let told = text(&checked.stdout);
+    let said = told.lines().find(|line| line.starts_with("tool ")).unwrap();
+    assert!(said.contains("sleep:concurrency=4,timeout=5s"), "{said}");
+    let file = File::new(
+        "no-tools.toml",
+        "toolset = 'demo'\n[tool.slep]\nconcurrency = 4\n",
+    );
+    let refused = weir(&["check", file.path()]);
+    assert!(!refused.status.success());
+    let refusal = text(&refused.stderr);
+    assert!(refusal.ends_with("did you mean `sleep`?\n"), "{refusal}");
+    let demo = ["--toolset", "demo", "--tool"];
+    for command in ["doctor", "serve"] {
+        for (limits, refusal) in [
+            (
+                "slep:concurrency=4",
+                "weir: tool = slep:concurrency=4: this process has no tool `slep`; did you mean `sleep`?",
+            ),
+            (
+                "sleep:queue=4",
+                "weir: tool = sleep:queue=4: `queue` is how many calls wait for `concurrency`, which this tool does not \
+                 have; add it",
+            ),
+            (
+                "sleep:concurrency=many",
+                "weir: tool = sleep:concurrency=many (from --tool) is not a whole number; write one from 1 to 65535",
+            ),
+        ] {
+            let refused = weir(&[&[command], &demo[..], &[limits]].concat());
+            assert!(!refused.status.success());
+            assert_eq!(text(&refused.stderr).trim_end(), refusal, "{command}");
+        }
+    }
+}
+
+#[test]
 fn variables_that_are_no_options_end_nothing() {
     let variables = [
         ("WEIR_SERVICE_HOST", "10.0.0.7"),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::command;
 use super::terminal::{print_error, refuse};
+use super::toolsets;
 use crate::config::{Around, ConfigError, Host, Inputs, Resolved, Source, raise_soft_limits, resolve};
 
 /// All inputs, from the weakest source to the strongest.
@@ -47,5 +48,10 @@ pub(super) fn machine() -> Result<Host, ExitCode> {
 /// They mean nothing, or the machine cannot be read, which was printed.
 pub(super) fn resolved(inputs: &Inputs) -> Result<Resolved, ExitCode> {
     let host = machine()?;
-    Around::this_process(|around| resolve(inputs, &host, &around)).map_err(|errors| refuse(&errors))
+    let resolved =
+        Around::this_process(|around| resolve(inputs, &host, &around)).map_err(|errors| refuse(&errors))?;
+    match toolsets::check_tools(&resolved.settings) {
+        Ok(()) => Ok(resolved),
+        Err(error) => Err(refuse(&[error])),
+    }
 }

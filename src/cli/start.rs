@@ -322,6 +322,7 @@ fn inspect(inputs: Inputs) -> Result<Inspection, Problem> {
     let host = Host::read().map_err(Problem::Host)?;
     let resolved = Around::this_process(|around| resolve(&inputs, &host, &around));
     let resolved = resolved.map_err(Problem::Config)?;
+    toolsets::check_tools(&resolved.settings).map_err(|error| Problem::Config(vec![error]))?;
     let io_uring = probe_ring();
     let is_used_up = matches!(io_uring, Err(RingProblem::LockedMemory(_)));
     Ok(Inspection {

@@ -3,7 +3,7 @@
 //! Each is behind a Cargo feature of its name. The `weir` binary has both; a program that calls [`super::run`] may be
 //! built without them, and then refuses a toolset that it lacks by name.
 
-use crate::config::{Settings, Toolset};
+use crate::config::{ConfigError, Settings, Toolset};
 use crate::registry::{Registry, RegistryBuilder};
 
 type Refusal = Box<dyn std::error::Error>;
@@ -20,6 +20,18 @@ pub(super) fn registry(settings: &Settings) -> Result<Registry, Refusal> {
         }
     }
     Ok(tools.build())
+}
+
+/// Checks that the options say nothing of tools that there are not. Without a toolset that cannot be opened, which is
+/// reported elsewhere, nothing is known of that.
+///
+/// # Errors
+/// Names the first tool that there is not.
+pub(super) fn check_tools(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.tools.overrides.0.is_empty() {
+        return Ok(());
+    }
+    registry(settings).map_or(Ok(()), |registry| crate::server::check_tools(settings, &registry))
 }
 
 #[cfg(feature = "demo")]

@@ -58,6 +58,11 @@ fn option_in_file(name: &str) -> Option<&'static OptionSpec> {
 
 /// One line of a file, read.
 fn read_row(name: &str, value: &toml::Value) -> Result<(&'static str, Vec<String>), ConfigError> {
+    if let (Some(spec), toml::Value::Table(tools)) = (option_in_file(name), value)
+        && spec.kind == Kind::Tools
+    {
+        return texts_of_tools(spec, tools).map(|texts| (spec.name, texts));
+    }
     let table = first_table(value).map(|table| in_a_table(name, table));
     match (option_in_file(name), table) {
         // The option is no table, but another one was looked for in a table of this name.
@@ -106,6 +111,26 @@ fn texts_of(spec: &OptionSpec, value: &toml::Value) -> Result<Vec<String>, Confi
     }
 }
 
+/// `[tool.search]` with `concurrency = 4` is `search:concurrency=4`.
+fn texts_of_tools(spec: &OptionSpec, tools: &toml::Table) -> Result<Vec<String>, ConfigError> {
+    let wrong_type = |value: &toml::Value| ConfigError::WrongType {
+        name: spec.name,
+        found: value.type_str(),
+        wanted: wanted_type(spec),
+    };
+    let pair = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::String(text) => Ok(format!("{key}={text}")),
+        toml::Value::Integer(number) => Ok(format!("{key}={number}")),
+        other => Err(wrong_type(other)),
+    };
+    let tool = |(name, settings): (&String, &toml::Value)| {
+        let settings = settings.as_table().ok_or_else(|| wrong_type(settings))?;
+        let pairs: Vec<String> = settings.iter().map(pair).collect::<Result<_, _>>()?;
+        Ok(format!("{name}:{}", pairs.join(",")))
+    };
+    tools.iter().map(tool).collect()
+}
+
 /// Numbers and booleans may stand unquoted if the option's values look like that.
 fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
     match (kind, value) {
@@ -129,6 +154,11 @@ fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
 
 fn wanted_type(spec: &OptionSpec) -> String {
     match (spec.kind, spec.is_repeatable) {
+        (Kind::Tools, _) => {
+            "tables such as `[tool.search]` with `concurrency`, `queue` and `timeout`; a name with dots \
+                             has quotes"
+                .to_owned()
+        }
         (_, true) => "a string or an array of strings".to_owned(),
         (Kind::Choice(_) | Kind::Switch, _) => spec
             .kind
@@ -331,6 +361,32 @@ mod tests {
             let mut inputs = Inputs::new();
             inputs.insert_file("weir.toml", file).unwrap();
             assert_eq!(texts(&inputs, key), Some((vec![text], Source::File)));
+        }
+    }
+
+    #[test]
+    fn tools_have_tables() {
+        let mut inputs = Inputs::new();
+        let file = "[tool.search]\nconcurrency = 4\ntimeout = '5s'\n\n[tool.'a.b']\nqueue = 0\n";
+        inputs.insert_file("weir.toml", file).unwrap();
+        let expected = vec!["a.b:queue=0", "search:concurrency=4,timeout=5s"];
+        assert_eq!(texts(&inputs, "tool"), Some((expected, Source::File)));
+        inputs
+            .insert_file("weir.toml", "tool = ['a:queue=1', 'b:queue=2']")
+            .unwrap();
+        let expected = vec!["a:queue=1", "b:queue=2"];
+        assert_eq!(texts(&inputs, "tool"), Some((expected, Source::File)));
+        let wanted = "wanted tables such as `[tool.search]` with `concurrency`, `queue` and `timeout`; a name with dots has \
+                      quotes";
+        for (file, place, found) in [
+            ("[tool]\nsearch = 4", "1:1", "found an integer"),
+            ("[tool.search]\nconcurrency = 1.5", "1:2", "found a float"),
+            ("[tool.a.b]\nqueue = 0", "1:2", "found a table"),
+        ] {
+            assert_eq!(
+                refused(file),
+                [format!("weir.toml:{place}: tool: {found}, {wanted}")]
+            );
         }
     }
 

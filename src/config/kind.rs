@@ -78,6 +78,8 @@ pub enum Kind {
     Host,
     /// The path of a URL.
     UrlPath,
+    /// `NAME:KEY=VALUE,…` of tools.
+    Tools,
     /// `on` or `off`; `true` and `false` mean the same, and the flag alone is `on`.
     Switch,
 }

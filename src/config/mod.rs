@@ -55,6 +55,7 @@ mod spec;
 #[cfg(feature = "cli")]
 mod startup;
 mod text;
+mod tools;
 mod values;
 
 pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, OriginRuleError, RuleHost};
@@ -77,7 +78,7 @@ pub use placement::{ShardPlace, display_cpu_list};
 pub use sections::{
     AccessSettings, ChannelSettings, ChildOptions, ConnectionOptions, EndpointSettings, HttpLimits,
     MachineOptions, OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts,
-    ToolsetSettings, WorkerOptions,
+    ToolOptions, ToolsetSettings, WorkerOptions,
 };
 pub use settings::{
     ChildSettings, HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
@@ -86,6 +87,7 @@ pub use settings::{
 pub use settle::settle_program;
 pub use sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
 pub use spec::{CONFIG, OptionSpec, Places, UsedBy, VARIABLE_PREFIX};
+pub use tools::{KnownTool, ToolOverride, ToolOverrides};
 pub use values::{
     AccessLog, AdminSettings, AllowList, CpuList, Linger, LogFormat, LogLevel, ReportFormat, Toolset,
     TransportKind,

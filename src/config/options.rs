@@ -9,7 +9,7 @@ use super::section::Section;
 use super::sections::{
     AccessSettings, ChannelSettings, ChildOptions, ConnectionOptions, EndpointSettings, HttpLimits,
     MachineOptions, OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts,
-    ToolsetSettings, WorkerOptions,
+    ToolOptions, ToolsetSettings, WorkerOptions,
 };
 use super::spec::OptionSpec;
 
@@ -49,6 +49,8 @@ options! {
     endpoints: EndpointSettings,
     /// The toolsets of `weir serve`; a program that embeds a server has no use for them.
     toolsets: ToolsetSettings,
+    /// Single tools.
+    tools: ToolOptions,
     /// Other programs to serve.
     children: ChildOptions,
     /// CPUs, memory, and the division of memory.

@@ -12,8 +12,8 @@ use super::memory::MemoryPlan;
 use super::placement::ShardPlace;
 use super::sections::{
     AccessSettings, ChannelSettings, ConnectionOptions, EndpointSettings, HttpLimits, MachineOptions,
-    OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolsetSettings,
-    WorkerOptions,
+    OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolOptions,
+    ToolsetSettings, WorkerOptions,
 };
 use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
 use crate::units::CpuId;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// The toolsets of `weir serve`.
     pub toolsets: ToolsetSettings,
+    /// Single tools.
+    pub tools: ToolOptions,
     /// Other programs to serve.
     pub children: ChildSettings,
     /// The report at exit, and the log.

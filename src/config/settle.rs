@@ -277,6 +277,7 @@ fn assemble(
         workers: workers(options, &counts),
         shards: counts.placement.shards,
         toolsets: options.toolsets.clone(),
+        tools: options.tools.clone(),
         children: ChildSettings {
             servers: children,
             cpus: counts.child_cpus,

@@ -305,6 +305,8 @@ labels! {
         QueueTimeout => "queue_timeout",
         /// The worker pool's queue was full.
         Workers => "workers",
+        /// As many calls of its tool were in flight as may, and it could not wait, or waited in vain.
+        Tool => "tool",
         /// No child process could take it.
         Children => "children",
         /// The memory budget was spent.
@@ -462,7 +464,7 @@ labels! {
         Read => "read",
         /// Parsing of HTTP head, framing, JSON and envelope.
         Decode => "decode",
-        /// Waiting for a handler or a worker.
+        /// Waiting for a handler, a worker or other calls of the tool.
         Queue => "queue",
         /// Registry lookup and argument validation.
         Route => "route",

@@ -25,6 +25,7 @@ mod report;
 mod shard;
 mod tasks;
 mod tombstones;
+mod tool_limits;
 mod workers;
 
 pub use cell::{LongestNanos, Nanos, RequestCounts};
@@ -44,6 +45,7 @@ pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};
 pub use tasks::TaskFigures;
 pub use tombstones::TombstoneFigures;
+pub use tool_limits::ToolLimitFigures;
 pub use workers::WorkerFigures;
 
 /// Whole nanoseconds, at most what 64 bits hold: 584 years. Cheaper than the 128 bits of [`Duration::as_nanos`] where

@@ -16,6 +16,7 @@ use super::process::ProcessFigures;
 use super::shard::{self, ShardMetrics, ShardSnapshot};
 use super::tasks::TaskFigures;
 use super::tombstones::TombstoneFigures;
+use super::tool_limits::{self, ToolLimitFigures};
 use super::workers::WorkerFigures;
 
 /// Everything that an exposition is made from.
@@ -37,6 +38,8 @@ pub struct Scrape<'a> {
     pub evicted: TombstoneFigures,
     /// The tasks.
     pub tasks: TaskFigures,
+    /// The tools that may run only so many calls at once, with their names.
+    pub tool_limits: &'a [(String, ToolLimitFigures)],
     /// Other programs that are served, by their order.
     pub children: &'a [ChildServerFigures],
     /// The process.
@@ -79,6 +82,7 @@ impl Scrape<'_> {
         ];
         TombstoneFigures::expose(&mut exposition, &ends);
         TaskFigures::expose(&mut exposition, &[(None, &self.tasks)]);
+        tool_limits::expose(&mut exposition, self.tools, self.tool_limits);
         ChildServerFigures::expose(&mut exposition, self.children);
         exposition.single(
             Kind::Counter,
@@ -178,6 +182,7 @@ mod tests {
                 refused_total: 5,
                 ..TaskFigures::default()
             },
+            tool_limits: &[("echo".to_owned(), ToolLimitFigures::default())],
             children: &[ChildServerFigures::default()],
             process: ProcessFigures::read(),
         };
@@ -380,6 +385,7 @@ mod tests {
             ended: TombstoneFigures::default(),
             evicted: TombstoneFigures::default(),
             tasks: TaskFigures::default(),
+            tool_limits: &[],
             children: &[],
             process: ProcessFigures::default(),
         };

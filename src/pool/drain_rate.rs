@@ -19,7 +19,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct DrainRate {
     /// The beginning of each handler's call.
-    began: Box<[Option<Instant>]>,
+    began: Vec<Option<Instant>>,
     /// Calls that ended, up to [`MEMORY_CALLS`].
     ended: f64,
     mean_seconds: f64,
@@ -27,10 +27,9 @@ pub struct DrainRate {
 }
 
 /// The estimate at one time; all refusals of a burst are answered from it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Outlook {
-    at: Instant,
-    is_current: bool,
+    at: Option<Instant>,
     call_seconds: f64,
     /// The seconds after which each running call will have ended, soonest first.
     ends: Vec<f64>,
@@ -41,18 +40,23 @@ impl DrainRate {
     pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
     /// The estimate for `handlers` handlers in which nothing has run yet.
-    pub fn new(handlers: u32, now: Instant) -> DrainRate {
+    pub fn new(handlers: u32) -> DrainRate {
         let handlers = handlers as usize;
         DrainRate {
-            began: vec![None; handlers].into_boxed_slice(),
+            began: vec![None; handlers],
             ended: 0.0,
             mean_seconds: 0.0,
             outlook: Outlook {
-                at: now,
-                is_current: false,
-                call_seconds: 0.0,
                 ends: Vec::with_capacity(handlers),
+                ..Outlook::default()
             },
+        }
+    }
+
+    /// There is a handler of this number from now on.
+    pub fn make_room(&mut self, handler: u32) {
+        if handler as usize >= self.began.len() {
+            self.began.resize(handler as usize + 1, None);
         }
     }
 
@@ -107,7 +111,7 @@ impl DrainRate {
 
     fn look_ahead(&mut self, now: Instant) {
         let outlook = &mut self.outlook;
-        if outlook.is_current && outlook.at == now {
+        if outlook.at == Some(now) {
             return;
         }
         let ages = self.began.iter().flatten();
@@ -126,7 +130,7 @@ impl DrainRate {
             *end = seconds_left(*end, call);
         }
         outlook.ends.sort_unstable_by(f64::total_cmp);
-        (outlook.call_seconds, outlook.at, outlook.is_current) = (call, now, true);
+        (outlook.call_seconds, outlook.at) = (call, Some(now));
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
         fn new(handlers: usize, queue_max: usize, length: Length) -> Shard {
             let epoch = Instant::now();
             Shard {
-                rate: DrainRate::new(handlers as u32, epoch),
+                rate: DrainRate::new(handlers as u32),
                 epoch,
                 ends: vec![None; handlers],
                 queue: VecDeque::new(),
@@ -348,7 +352,7 @@ mod tests {
     #[test]
     fn calls_that_have_become_slow_show_before_they_end() {
         let start = Instant::now();
-        let mut rate = DrainRate::new(2, start);
+        let mut rate = DrainRate::new(2);
         for call in 0..100 {
             rate.on_began(0, start + Duration::from_millis(call));
             rate.on_ended(0, start + Duration::from_millis(call + 1));
@@ -365,7 +369,7 @@ mod tests {
     #[test]
     fn who_gave_a_handler_back_says_nothing_of_how_long_calls_take() {
         let start = Instant::now();
-        let mut rate = DrainRate::new(1, start);
+        let mut rate = DrainRate::new(1);
         rate.on_began(0, start);
         rate.on_given_back(0);
         rate.on_ended(0, start + Duration::from_secs(9));

@@ -87,6 +87,11 @@ impl Fifo {
         (link.is_linked && link.next != NIL).then_some(link.next)
     }
 
+    /// Whether a slot is in the order.
+    pub(super) fn contains(&self, slot: u32) -> bool {
+        self.links.get(slot as usize).is_some_and(|link| link.is_linked)
+    }
+
     /// The number of slots in the order.
     pub(super) fn len(&self) -> u32 {
         self.len
@@ -123,6 +128,7 @@ mod tests {
             }
             assert_eq!(order(&fifo), twin.iter().copied().collect::<Vec<_>>());
             assert_eq!(fifo.len() as usize, twin.len());
+            assert_eq!(fifo.contains(slot), twin.contains(&slot));
         }
     }
 

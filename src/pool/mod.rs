@@ -9,6 +9,7 @@
 //! | `word` | the memory in which shards share them |
 //! | `assembly` | requests that arrive in pieces or wait |
 //! | `heap`, `reserve` | heap bytes for what does not fit, and large buffers that are used again |
+//! | `tool_limit`, `tool_limits` | calls of one tool in flight, over all shards |
 //! | `drain_rate` | how long a refused client is told to wait |
 //!
 //! Everything here is made at start and bounded on purpose; a shard that runs out tells the client so, and never
@@ -23,6 +24,8 @@ mod handover;
 mod heap;
 mod queue;
 mod reserve;
+mod tool_limit;
+mod tool_limits;
 mod word;
 
 pub use assembly::{Assembly, AssemblyPool, AssemblySizes, Purpose};
@@ -33,4 +36,6 @@ pub use handlers::{HandlerKey, Pool, PoolFigures};
 pub use handover::Handover;
 pub use heap::{HeapBudget, OutOfMemory};
 pub use queue::{WaitKey, WaitQueue};
+pub use tool_limit::{Concurrency, Granted, PermitListener, ToolLimit, ToolPermit, ToolTicket, WaitPlace};
+pub use tool_limits::ToolLimits;
 pub use word::Word;

@@ -4,6 +4,8 @@
 //! deadline, moved to another shard, or dropped because their client left. The shard owns deadlines, bytes and clients;
 //! the queue keeps the order.
 //!
+//! Some entries stand aside: they have a place, but are not in line for a handler yet.
+//!
 //! Invariant: an entry is in exactly one place of exactly one queue until it is taken out; a key names an
 //! entry only while it is in.
 
@@ -37,6 +39,7 @@ impl SlabKey for WaitKey {
 /// A bounded queue of `E`.
 pub struct WaitQueue<E> {
     entries: Slab<WaitKey, E>,
+    /// Those in line; all others stand aside.
     order: Fifo,
 }
 
@@ -57,6 +60,21 @@ impl<E> WaitQueue<E> {
         let key = self.entries.insert(entry)?;
         self.order.push_back(key.place);
         Ok(key)
+    }
+
+    /// Gives an entry a place that is not in line.
+    ///
+    /// # Errors
+    /// The entry itself when no place is free.
+    pub fn push_aside(&mut self, entry: E) -> Result<WaitKey, E> {
+        self.entries.insert(entry)
+    }
+
+    /// Puts an entry that stands aside behind all others in line.
+    pub fn join(&mut self, key: WaitKey) {
+        if self.entries.get(key).is_some() && !self.order.contains(key.place) {
+            self.order.push_back(key.place);
+        }
     }
 
     /// Takes an entry out, wherever it stands; `None` if it has left before.
@@ -83,12 +101,12 @@ impl<E> WaitQueue<E> {
         self.remove(key)
     }
 
-    /// The oldest entry.
+    /// The oldest entry in line.
     pub fn front(&self) -> Option<(WaitKey, &E)> {
         self.iter().next()
     }
 
-    /// All entries, oldest first.
+    /// All entries in line, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (WaitKey, &E)> {
         std::iter::successors(self.order.front(), |&place| self.order.behind(place)).filter_map(|place| {
             let key = self.entries.key_at(place)?;
@@ -96,12 +114,25 @@ impl<E> WaitQueue<E> {
         })
     }
 
-    /// The number of entries in the queue.
+    /// All entries: those in line, and then, if there are any, those that stand aside, in no order. Looking for these
+    /// takes as long as there are places.
+    pub fn all(&self) -> impl Iterator<Item = (WaitKey, &E)> {
+        let is_aside = |(key, _): &(WaitKey, &E)| !self.order.contains(key.place);
+        let aside = (self.aside() > 0).then(|| self.entries.iter().filter(is_aside));
+        self.iter().chain(aside.into_iter().flatten())
+    }
+
+    /// The number of entries in line.
     pub fn len(&self) -> usize {
         self.order.len() as usize
     }
 
-    /// Whether nobody waits.
+    /// The number of entries that stand aside.
+    pub fn aside(&self) -> usize {
+        (self.entries.len() - self.order.len()) as usize
+    }
+
+    /// Whether nobody is in line.
     pub fn is_empty(&self) -> bool {
         self.order.len() == 0
     }
@@ -140,6 +171,22 @@ mod tests {
         assert_eq!(queue.get(stale), None);
         assert_eq!(queue.get_mut(stale), None);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn who_stands_aside_takes_a_place_and_is_not_in_line() {
+        let mut queue = WaitQueue::new(3);
+        let aside = queue.push_aside("aside").unwrap();
+        queue.push("first").unwrap();
+        let gone = queue.push_aside("gone").unwrap();
+        assert_eq!(queue.push("none is left"), Err("none is left"));
+        assert_eq!((queue.len(), queue.aside(), queue.all().count()), (1, 2, 3));
+        assert_eq!(queue.remove(gone), Some("gone"));
+        queue.join(gone);
+        queue.join(aside);
+        assert_eq!((queue.len(), queue.aside()), (2, 0));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, ["first", "aside"]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) fn exposition(
     children: Option<&ChildrenStatus>,
 ) -> String {
     let children = children.map(ChildrenStatus::figures).unwrap_or_default();
+    let tool_limits = services.first().map(|service| service.tool_limits());
     let stores = || services.iter().map(|service| &service.store);
     let ended = stores().map(|store| store.tombstones());
     let evicted = stores().map(|store| store.live().stats().evicted);
@@ -34,6 +35,7 @@ pub(super) fn exposition(
         ended: ended.fold(TombstoneFigures::default(), Add::add),
         evicted: evicted.fold(TombstoneFigures::default(), Add::add),
         tasks: tasks.fold(TaskFigures::default(), Add::add),
+        tool_limits: &tool_limits.unwrap_or_default(),
         children: &children,
         process: ProcessFigures::read(),
     }

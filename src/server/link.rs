@@ -234,7 +234,12 @@ impl Link {
             protocol = protocol.with_registry(registry);
         }
         let edited = service.with_protocol(Arc::new(protocol));
-        self.served.replace(view, Arc::new(edited));
+        let edited = Arc::new(edited);
+        self.served.replace(view, Arc::clone(&edited));
+        if view == ViewId::MAIN {
+            // Calls that this wakes are decoded for what is served now.
+            edited.lift_limits();
+        }
         // What clients have of their own is made of it.
         let own = editing.get_mut(usize::from(view.0));
         let own = own.map(|own| self.serve_own(view, own, Some(&service)));

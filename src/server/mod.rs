@@ -45,6 +45,8 @@ mod cause;
 mod children;
 mod failure;
 mod figures;
+#[cfg(test)]
+mod limit_tests;
 mod link;
 mod listening;
 mod program;
@@ -79,4 +81,4 @@ pub(crate) use stepped::{Connection, Stepped, Waited};
 #[cfg(feature = "cli")]
 pub use trial::try_start;
 #[cfg(feature = "cli")]
-pub(crate) use {accounts::user_of, failure::NO_THREADS, signals::Signals};
+pub(crate) use {accounts::user_of, failure::NO_THREADS, service::check_tools, signals::Signals};

@@ -110,6 +110,7 @@ impl Server {
                 Ok(())
             }
         };
+        service::check_tools(settings, &registry).map_err(|error| StartError::Tools(Cause::new(error)))?;
         // The launcher comes first: it is small when it is started early.
         let launched = Launched::start(settings)?;
         go_on()?;
@@ -241,6 +242,12 @@ impl Server {
             .iter()
             .map(|address| Url { address, path }.to_string());
         urls.collect()
+    }
+
+    /// What all clients are served, as it was at the start.
+    #[cfg(test)]
+    pub(super) fn main_service(&self) -> &Service {
+        &self.services[0]
     }
 
     /// A handle for other threads: it changes the registry, and announces that a resource has changed.

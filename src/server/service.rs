@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{AllowList, Settings};
+use crate::config::{AllowList, ConfigError, KnownTool, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
 use crate::registry::{Registry, Spawner};
@@ -94,8 +94,24 @@ fn common(
         run: settings.run,
         output: settings.output,
         channels: channel_limits(settings),
+        tools: settings.tools.overrides.clone(),
+        tool_limits: Arc::default(),
         spawner,
     })
+}
+
+/// Checks that what the operator says of tools is said of tools that there are.
+///
+/// # Errors
+/// Names the first that there is not.
+pub(crate) fn check_tools(settings: &Settings, registry: &Registry) -> Result<(), ConfigError> {
+    let known = registry.tools().map(|(_, tool)| KnownTool {
+        name: tool.name(),
+        is_limited: tool.concurrency().is_some(),
+    });
+    let known: Vec<KnownTool<'_>> = known.collect();
+    let has_children = !settings.children.servers.is_empty();
+    settings.tools.overrides.check_names(&known, has_children)
 }
 
 /// Of the memory for live state, at most this part is for remembering ended sessions, and as much for ids that were

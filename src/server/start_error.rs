@@ -68,6 +68,9 @@ pub enum StartError {
     /// The system gave no randomness for a session key.
     #[error(transparent)]
     Randomness(Cause),
+    /// The options say something of a tool that there is not.
+    #[error(transparent)]
+    Tools(Cause),
     /// An allow-list entry can never match.
     #[error(transparent)]
     Policy(Cause),

@@ -42,6 +42,7 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::PieceRead { key, piece } => self.handle_piece(key, piece),
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
             ShardEvent::StolenMessage(moved) => self.receive_message(*moved),
+            ShardEvent::ToolPermit(granted) => self.handle_tool_permit(granted),
             ShardEvent::Relayed(relayed) => {
                 self.handle_relayed(*relayed);
                 self.send_queued();

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
+use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, ToolOverrides};
 use crate::mcp::{ClientKey, Principal, Protocol, RequestContext};
-use crate::metrics::{self, ToolLabels, ToolRow};
-use crate::registry::{Operation, ShardRegistry, Spawner, ToolInfo};
+use crate::metrics::{self, ToolLabels, ToolLimitFigures, ToolRow};
+use crate::pool::{Concurrency, ToolLimit, ToolLimits};
+use crate::registry::{Operation, Registry, ShardRegistry, Spawner, ToolInfo};
 use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits, KnownHeads};
@@ -49,6 +50,10 @@ pub struct Common {
     pub channels: ChannelLimits,
     /// Rows of the tools in metrics: those that were registered at the start.
     pub labels: Arc<ToolLabels>,
+    /// What the operator says of single tools.
+    pub tools: ToolOverrides,
+    /// The limits of those tools that may run only so many calls at once.
+    pub tool_limits: Arc<ToolLimits>,
     /// What runs the calls that run on threads of a runtime.
     pub spawner: Arc<dyn Spawner>,
 }
@@ -64,6 +69,8 @@ pub struct Service {
     pub tool_rows: Vec<ToolRow>,
     /// How long a call of each tool that is registered now may take.
     pub tool_timeouts: Vec<Duration>,
+    /// The limit of each tool of this process, if it has one; empty if none has.
+    pub tool_limits: Vec<Option<Arc<ToolLimit>>>,
     /// What all endpoints have in common.
     pub common: Arc<Common>,
 }
@@ -72,10 +79,17 @@ impl Service {
     /// Serves this protocol to the clients of `store`.
     pub fn new(common: Arc<Common>, protocol: Arc<Protocol>, store: Arc<Store>) -> Service {
         let tools = || protocol.registry().all_tools();
-        let timeout = |tool: &ToolInfo| tool.timeout().unwrap_or(common.timeouts.call);
+        // What an operator says is said of tools of this process, which are the first.
+        let own = protocol.registry().tools().len();
+        let timeout = |(at, tool): (usize, &ToolInfo)| {
+            let said = common.tools.of(tool.name()).filter(|_| at < own);
+            let timeout = said.and_then(|said| said.timeout).or_else(|| tool.timeout());
+            timeout.unwrap_or(common.timeouts.call)
+        };
         Service {
             tool_rows: tools().map(|tool| common.labels.row_of(tool.name())).collect(),
-            tool_timeouts: tools().map(timeout).collect(),
+            tool_timeouts: tools().enumerate().map(timeout).collect(),
+            tool_limits: common.limits_of(protocol.registry()),
             protocol,
             store,
             common,
@@ -95,6 +109,30 @@ impl Service {
         timeout.copied().unwrap_or(self.timeouts.call)
     }
 
+    /// The limit of a tool's calls in flight; most have none.
+    #[inline]
+    pub(super) fn tool_limit(&self, operation: Operation) -> Option<&Arc<ToolLimit>> {
+        if self.tool_limits.is_empty() {
+            return None;
+        }
+        self.tool_limits.get(operation.tool()?.as_usize())?.as_ref()
+    }
+
+    /// The figures of each limited tool, with its name.
+    pub fn tool_limits(&self) -> Vec<(String, ToolLimitFigures)> {
+        self.common.tool_limits.figures()
+    }
+
+    /// Tools of this process that have no limit in this service, or are gone, have none any more: who waits for one
+    /// waits no more.
+    pub fn lift_limits(&self) {
+        let registry = self.protocol.registry();
+        self.common.tool_limits.lift_others(|name| {
+            let tool = registry.tools().find(|(_, tool)| tool.name() == name);
+            tool.is_some_and(|(_, tool)| self.common.concurrency_of(tool).is_some())
+        });
+    }
+
     /// What an operation is counted under.
     pub(super) fn label(&self, operation: Operation) -> metrics::Operation {
         match operation.tool() {
@@ -104,6 +142,33 @@ impl Service {
             }
             None => metrics::Operation::Method(operation.method()),
         }
+    }
+}
+
+impl Common {
+    /// How many calls of a tool may be in flight, and how many may wait, if there is a limit.
+    fn concurrency_of(&self, tool: &ToolInfo) -> Option<Concurrency> {
+        let said = self.tools.of(tool.name());
+        let in_flight_max = said
+            .and_then(|said| said.concurrency)
+            .or_else(|| tool.concurrency())?;
+        Some(Concurrency {
+            in_flight_max,
+            queue_max: said.and_then(|said| said.queue).or_else(|| tool.queue()),
+        })
+    }
+
+    /// The limits of the tools of this process, which hold from now on.
+    fn limits_of(&self, registry: &Registry) -> Vec<Option<Arc<ToolLimit>>> {
+        let limits = registry.tools().map(|(_, tool)| {
+            let bounds = self.concurrency_of(tool)?;
+            Some(self.tool_limits.limit(tool.name(), bounds))
+        });
+        let limits: Vec<_> = limits.collect();
+        if limits.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        limits
     }
 }
 

@@ -118,7 +118,12 @@ impl<R: ShardRing> Shard<R> {
                 server,
                 workers,
             ),
-            admission: Admission::new(peers, sizes.handlers, sizes.queue_depth_max, now),
+            admission: Admission::new(
+                peers,
+                sizes.handlers,
+                sizes.queue_depth_max,
+                Arc::new(inbox.clone()),
+            ),
             intake: Intake::new(
                 AssemblySizes {
                     pieces: sizes.assembly_buffers,

@@ -38,6 +38,7 @@ mod idle;
 mod isolation;
 mod json;
 mod legacy;
+mod limits;
 mod linger;
 mod listen;
 mod logs;

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use weir::internals::children::ChildrenParts;
-use weir::internals::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, WorkerOptions};
+use weir::internals::config::{
+    OutputOptions, QueueOptions, RunOptions, Timeouts, ToolOverrides, WorkerOptions,
+};
 use weir::internals::mcp::{Identity, Options, Protocol};
 use weir::internals::metrics::{ShardMetrics, ToolLabels};
 use weir::internals::pool::HandlerKey;
@@ -254,6 +256,8 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         },
         run: RunOptions::default(),
         output: OutputOptions::default(),
+        tools: ToolOverrides::default(),
+        tool_limits: Arc::default(),
         spawner: Arc::new(NoSpawner),
         labels,
     };

@@ -226,6 +226,7 @@ fn every_option_changes_the_settings() {
         ("admin", "off"),
         ("toolset", "demo"),
         ("root", "/srv"),
+        ("tool", "echo:concurrency=1,queue=0,timeout=1s"),
         ("files-read-max", "1MiB"),
         ("files-search-max", "1MiB"),
         ("shards", "1"),

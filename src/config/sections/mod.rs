@@ -13,6 +13,7 @@ mod run;
 mod session;
 mod tasks;
 mod timeouts;
+mod tools;
 mod toolsets;
 mod workers;
 
@@ -31,5 +32,6 @@ pub use run::RunOptions;
 pub use session::SessionSettings;
 pub use tasks::TaskSettings;
 pub use timeouts::Timeouts;
+pub use tools::ToolOptions;
 pub use toolsets::ToolsetSettings;
 pub use workers::WorkerOptions;

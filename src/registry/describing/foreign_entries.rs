@@ -19,7 +19,7 @@ use super::merged::MergedNames;
 use crate::registry::info::index::ServerIndex;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
-use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
+use crate::registry::info::tool_info::{Annotations, CallLimits, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::meta::Meta;
 use crate::registry::schemas::param_header::{self, ParamHeader, ParamHeaderError};
 
@@ -300,7 +300,7 @@ fn tool(name: &str, param_headers: Vec<ParamHeader>, text: &[u8]) -> ToolInfo {
         // A task is an ordinary call to the program, which need not know of it.
         task_support: tasks.unwrap_or(TaskSupport::Optional),
         task_word: tasks.map_or(TaskWord::Unsaid, |_| TaskWord::Declared),
-        timeout: None,
+        limits: CallLimits::default(),
         asked_before_task: Vec::new(),
     }
 }

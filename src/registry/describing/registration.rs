@@ -111,6 +111,9 @@ impl Registrable for Tool {
         if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
+        if info.limits.concurrency == Some(0) {
+            return Err(RegistryError::Concurrency(name));
+        }
         let checked = checked_input.as_ref().unwrap_or(&info.input_schema);
         let input = InputSchema::compile(checked).map_err(|source| RegistryError::InputSchema {
             tool: name.clone(),

@@ -24,6 +24,9 @@ pub enum RegistryError {
     /// The tool's name is taken.
     #[error("a tool named {0:?} is already registered")]
     Duplicate(String),
+    /// The tool may run no call.
+    #[error("concurrency of tool {0:?} is 0; at least one call has to be able to run")]
+    Concurrency(String),
     /// The arguments' schema cannot be used.
     #[error("input schema of tool {tool:?}: {source}")]
     InputSchema {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::registry::app::{self, ToolVisibility};
 use crate::registry::caller::headers::HeaderNames;
 use crate::registry::icon::Icon;
-use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, TaskWord, ToolInfo};
+use crate::registry::info::tool_info::{Annotations, CallLimits, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::meta::Meta;
 use crate::registry::running::async_function::AsyncFunction;
 use crate::registry::running::blocking_function::BlockingFunction;
@@ -56,7 +56,7 @@ pub struct ToolBuilder<S> {
     icons: Vec<Icon>,
     meta: Meta,
     task_support: TaskSupport,
-    timeout: Option<Duration>,
+    limits: CallLimits,
     asked_before_task: Vec<String>,
     unknown_arguments: UnknownArguments,
     reads: HeaderNames,
@@ -79,7 +79,7 @@ impl Tool {
             icons: Vec::new(),
             meta: Meta::NONE,
             task_support: TaskSupport::default(),
-            timeout: None,
+            limits: CallLimits::default(),
             asked_before_task: Vec::new(),
             unknown_arguments: UnknownArguments::default(),
             reads: HeaderNames::default(),
@@ -172,7 +172,28 @@ impl<S> ToolBuilder<S> {
     /// for its client's answers is not counted, a call that goes on as a task may run as long as that is kept, and the
     /// calls of a batch have the server's timeout together.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.limits.timeout = Some(timeout);
+        self
+    }
+
+    /// How many calls may be in flight at once, over all shards: at least one. A call beyond that waits, without a
+    /// handler and with the queue's deadline, until one of those before it has ended; whoever came first goes first,
+    /// whichever shard it came to. One that cannot wait, or waits in vain, is refused with `reason: tool`.
+    ///
+    /// A call is in flight until its function is over: as long as its task runs, while it waits for its client's
+    /// answers, and, if it blocks, after its client has left or its time is over. Clients since 2026-07-28 answer by
+    /// calling again, which is another call. A call of a batch does not wait, and is refused at once.
+    ///
+    /// A tool that takes this one's name while the server runs takes over its calls and those that wait.
+    pub fn concurrency(mut self, calls: u32) -> Self {
+        self.limits.concurrency = Some(calls);
+        self
+    }
+
+    /// How many calls may wait for those that [`concurrency`](Self::concurrency) lets run; the next one is refused.
+    /// Without it, as many wait as the shards' queues take: half of each at most.
+    pub fn queue(mut self, calls: u32) -> Self {
+        self.limits.queue = Some(calls);
         self
     }
 
@@ -214,7 +235,7 @@ impl<S> ToolBuilder<S> {
             icons: self.icons,
             meta: self.meta,
             task_support: self.task_support,
-            timeout: self.timeout,
+            limits: self.limits,
             asked_before_task: self.asked_before_task,
             unknown_arguments: self.unknown_arguments,
             reads: self.reads,
@@ -318,7 +339,7 @@ impl ToolBuilder<ExplicitSchema> {
             param_headers: Vec::new(),
             task_support: self.task_support,
             task_word: TaskWord::Registered,
-            timeout: self.timeout,
+            limits: self.limits,
             asked_before_task: self.asked_before_task,
         };
         Tool {

@@ -73,6 +73,17 @@ impl Annotations {
     }
 }
 
+/// Limits of a tool's calls; those that are `None` follow from the server's options.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CallLimits {
+    /// How long a call may take.
+    pub(crate) timeout: Option<Duration>,
+    /// How many may be in flight at once.
+    pub(crate) concurrency: Option<u32>,
+    /// How many may wait for that.
+    pub(crate) queue: Option<u32>,
+}
+
 /// A registered tool's description. Serialises as MCP's `Tool`, newest revision; older revisions know fewer
 /// members and ignore the others.
 #[derive(Debug, Clone, Serialize)]
@@ -101,7 +112,7 @@ pub struct ToolInfo {
     #[serde(skip)]
     pub(in crate::registry) task_word: TaskWord,
     #[serde(skip)]
-    pub(in crate::registry) timeout: Option<Duration>,
+    pub(in crate::registry) limits: CallLimits,
     #[serde(skip)]
     pub(in crate::registry) asked_before_task: Vec<String>,
 }
@@ -170,7 +181,17 @@ impl ToolInfo {
 
     /// How long its calls may take, if that is not what the server's options say.
     pub fn timeout(&self) -> Option<Duration> {
-        self.timeout
+        self.limits.timeout
+    }
+
+    /// How many of its calls may be in flight at once, if there is a limit.
+    pub fn concurrency(&self) -> Option<u32> {
+        self.limits.concurrency
+    }
+
+    /// How many calls may wait for that, if there is a limit of its own.
+    pub fn queue(&self) -> Option<u32> {
+        self.limits.queue
     }
 
     /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.

@@ -1,6 +1,7 @@
 //! A blocking call: typed arguments and the function, boxed for the trip to a worker thread.
 
 use super::blocking_context::BlockingContext;
+use super::call_guard::CallGuard;
 use super::ending::Ending;
 use super::guard::guard;
 use super::outcome::Outcome;
@@ -10,6 +11,7 @@ use super::outcome::Outcome;
 pub struct BlockingCall {
     pub(super) run: Box<dyn FnOnce(&BlockingContext) -> Outcome + Send>,
     pub(super) ending: Ending,
+    pub(super) guard: Option<CallGuard>,
 }
 
 impl BlockingCall {
@@ -24,6 +26,7 @@ impl BlockingCall {
             }
         };
         let outcome = guard(|| (self.run)(context)).and_then(|outcome| outcome);
+        drop(self.guard);
         self.ending.of(outcome)
     }
 }

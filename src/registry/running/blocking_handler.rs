@@ -74,6 +74,7 @@ where
         Ok(Started::Blocking(BlockingCall {
             run: Box::new(run),
             ending: Ending::default(),
+            guard: None,
         }))
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::call_guard::CallGuard;
 use super::ending::Ending;
 use super::guard::guard;
 use super::outcome::Outcome;
@@ -62,6 +63,12 @@ impl Future for CallFuture {
 }
 
 impl CallFuture {
+    pub(super) fn keep(&mut self, guard: CallGuard) {
+        if let State::Running(slot) = &mut self.state {
+            slot.as_mut().keep(guard);
+        }
+    }
+
     /// Drops the future, which is tool code too, and returns the slot.
     fn finish(&mut self) -> Result<(), ToolError> {
         match std::mem::replace(&mut self.state, State::Finished) {
@@ -83,6 +90,9 @@ impl Drop for CallFuture {
 /// A slot, its future's type erased.
 pub(super) trait CallSlot {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
+
+    /// Keeps this until the future is dropped, if that may be later than the slot is. Comes before the first poll.
+    fn keep(self: Pin<&mut Self>, _guard: CallGuard) {}
 
     /// Drops the future and returns the slot to its list, if the list still exists and has room.
     fn recycle(self: Pin<Box<Self>>);

@@ -9,6 +9,7 @@ pub(super) mod blocking_context;
 pub(super) mod blocking_function;
 mod blocking_handler;
 pub(super) mod call;
+mod call_guard;
 pub(super) mod cancellation;
 pub(super) mod completion;
 pub(super) mod contents;

@@ -23,6 +23,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::call::CallSlot;
+use super::call_guard::CallGuard;
 use super::guard::guard;
 use super::outcome::Outcome;
 use super::spawner::{AbortOnDrop, Spawner};
@@ -36,6 +37,7 @@ pub(super) struct SpawnedSlot<F> {
     spawner: Arc<dyn Spawner>,
     /// Until the first poll.
     future: Option<F>,
+    guard: Option<CallGuard>,
     place: Arc<Place>,
     /// Since then.
     running: Option<AbortOnDrop>,
@@ -56,6 +58,7 @@ where
         Self {
             spawner,
             future: Some(future),
+            guard: None,
             place: Arc::new(place),
             running: None,
         }
@@ -71,6 +74,7 @@ where
         if let Some(future) = slot.future.take() {
             let elsewhere = Elsewhere {
                 future: Some(future),
+                guard: slot.guard.take(),
                 place: Arc::clone(&slot.place),
             };
             match slot.spawner.spawn(Box::pin(elsewhere)) {
@@ -79,6 +83,10 @@ where
             }
         }
         slot.place.poll(cx.waker())
+    }
+
+    fn keep(self: Pin<&mut Self>, guard: CallGuard) {
+        self.get_mut().guard = Some(guard);
     }
 
     fn recycle(self: Pin<Box<Self>>) {}
@@ -143,6 +151,7 @@ pin_project! {
     struct Elsewhere<F> {
         #[pin]
         future: Option<F>,
+        guard: Option<CallGuard>,
         place: Arc<Place>,
     }
 
@@ -156,6 +165,7 @@ pin_project! {
             if guard(|| this.future.set(None)).is_err() {
                 log_caught_panic("a spawned call that was given up, as it was dropped");
             }
+            drop(this.guard.take());
             this.place.finish(Err(ToolError::internal("the runtime has dropped the call")), None);
         }
     }
@@ -176,6 +186,7 @@ impl<F: Future<Output = Outcome>> Future for Elsewhere<F> {
         };
         // Dropping it is tool code, too.
         let outcome = guard(|| this.future.set(None)).and(outcome);
+        drop(this.guard.take());
         let panic = match outcome {
             Err(ToolError::Panicked) => take_last_panic(),
             _ => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::blocking_call::BlockingCall;
 use super::call::CallFuture;
+use super::call_guard::CallGuard;
 use super::ending::Ending;
 use crate::registry::mount::Mount;
 
@@ -17,6 +18,14 @@ pub enum Started {
 }
 
 impl Started {
+    /// Keeps this until the function is over, if that may be later than this call is dropped: on another thread.
+    pub(crate) fn keep(&mut self, guard: CallGuard) {
+        match self {
+            Self::Future(call) => call.keep(guard),
+            Self::Blocking(call) => call.guard = Some(guard),
+        }
+    }
+
     /// The same call, whose result gets a note for the client at its end.
     pub(in crate::registry) fn with_note(mut self, note: Option<Box<str>>) -> Self {
         self.ending().note = note;

@@ -13,19 +13,23 @@
 //! | file | its part |
 //! |---|---|
 //! | `waiter` | an entry of the wait queue |
+//! | `limited`, `tool_permits` | calls of tools that may run only so many at once, and their permits |
 //! | `offers` | when the next offer to other shards is due |
 //! | `peers` | what shards know of each other, and the permits they take |
 
+mod limited;
 mod offers;
 mod peers;
+mod tool_permits;
 mod waiter;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Overload, OverloadReason, SessionToken};
-use crate::pool::{DrainRate, HandlerKey, WaitKey, WaitQueue};
+use crate::pool::{DrainRate, HandlerKey, PermitListener, WaitKey, WaitQueue};
 use crate::ring::ConnectionKey;
 
 use super::inbox::ShardEvent;
@@ -33,6 +37,8 @@ use offers::OfferTimer;
 use peers::MOVE_AGE_MIN;
 pub use peers::Mesh;
 pub(super) use peers::Peers;
+use tool_permits::ToolPermits;
+use waiter::Limited;
 pub(super) use waiter::Waiter;
 
 /// How a request comes to ask for a handler.
@@ -98,12 +104,19 @@ pub(super) struct Admission<S> {
     grants: u32,
     /// A permit was taken for the request that is being decoded.
     has_permit_in_hand: bool,
+    tool_permits: ToolPermits,
     offers: OfferTimer,
     drain_rate: DrainRate,
 }
 
 impl<S> Admission<S> {
-    pub(super) fn new(peers: Peers<S>, handlers: u32, queue_depth_max: u32, now: Instant) -> Self {
+    /// Permits of limited tools come to `listener`.
+    pub(super) fn new(
+        peers: Peers<S>,
+        handlers: u32,
+        queue_depth_max: u32,
+        listener: Arc<dyn PermitListener>,
+    ) -> Self {
         Admission {
             // One place more, for a request that goes straight on to another shard.
             queue: WaitQueue::new(queue_depth_max.saturating_add(1)),
@@ -112,8 +125,9 @@ impl<S> Admission<S> {
             peers,
             grants: 0,
             has_permit_in_hand: false,
+            tool_permits: ToolPermits::new(listener),
             offers: OfferTimer::default(),
-            drain_rate: DrainRate::new(handlers, now),
+            drain_rate: DrainRate::new(handlers),
         }
     }
 
@@ -134,12 +148,15 @@ impl<S> Admission<S> {
         }
     }
 
-    /// Puts a request behind all that wait.
+    /// Puts a request behind all that wait, with the permit of its tool that is in hand.
     ///
     /// # Errors
     /// Why it cannot wait.
-    pub(super) fn enqueue(&mut self, waiter: Waiter) -> Result<Queued, OverloadReason> {
-        let target = if self.queue.len() < self.queue_depth_max {
+    pub(super) fn enqueue(&mut self, mut waiter: Waiter) -> Result<Queued, OverloadReason> {
+        if let Some(permit) = self.tool_permits.take() {
+            waiter.limited = Limited::Passed(permit);
+        }
+        let target = if !self.is_queue_full() {
             None
         } else {
             // The oldest goes at once to where a handler is free, whatever its age, or this one itself.
@@ -156,6 +173,11 @@ impl<S> Admission<S> {
         }
     }
 
+    /// Whether as many wait as may, for whatever.
+    fn is_queue_full(&self) -> bool {
+        self.queue.len() + self.queue.aside() >= self.queue_depth_max
+    }
+
     /// Notes by what the client of a waiting request can cancel it.
     pub(super) fn note_request(&mut self, wait: WaitKey, conversation: SessionToken, id: RequestId) {
         if let Some(waiter) = self.queue.get_mut(wait) {
@@ -169,7 +191,7 @@ impl<S> Admission<S> {
         conversation: SessionToken,
         id: &RequestId,
     ) -> Option<(WaitKey, ConnectionKey)> {
-        let mut waiters = self.queue.iter();
+        let mut waiters = self.queue.all();
         let (wait, waiter) = waiters.find(|(_, waiter)| waiter.is_request(conversation, id))?;
         Some((wait, waiter.connection))
     }
@@ -179,12 +201,12 @@ impl<S> Admission<S> {
         self.queue.get(wait)
     }
 
-    /// All requests that wait, oldest first.
+    /// All requests that wait, for whatever.
     pub(super) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
-        self.queue.iter().map(|(_, waiter)| waiter)
+        self.queue.all().map(|(_, waiter)| waiter)
     }
 
-    /// Whether any request waits.
+    /// Whether any request waits for a handler.
     pub(super) fn has_waiters(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -280,8 +302,9 @@ impl<S> Admission<S> {
         self.has_permit_in_hand = true;
     }
 
-    /// A permit that was in hand and not used goes on to whoever is next.
+    /// A permit that was in hand and not used goes on to whoever is next; so does that of a tool.
     pub(super) fn return_permit(&mut self, now: Instant) {
+        drop(self.tool_permits.take());
         if std::mem::take(&mut self.has_permit_in_hand) {
             self.release_permit(now);
         }
@@ -454,7 +477,8 @@ impl<S> Admission<S> {
             (0, false),
             "permits in hand"
         );
-        assert_eq!(self.queue.len(), 0, "waiters");
+        assert_eq!((self.queue.len(), self.queue.aside()), (0, 0), "waiters");
+        assert!(self.tool_permits.is_empty(), "permits of tools");
         assert!(!self.peers.is_waiting(), "word of waiters");
     }
 }
@@ -480,8 +504,9 @@ mod tests {
             steal_reserve: Some(0),
             ..QueueOptions::default()
         };
+        let listener = Arc::new(inbox.clone());
         let peers = Peers::join(Mesh::new(1, handlers, now), ShardId(0), inbox, &queue);
-        Admission::new(peers, handlers, queue_depth_max, now)
+        Admission::new(peers, handlers, queue_depth_max, listener)
     }
 
     fn key(slot: u32) -> ConnectionKey {

@@ -1,10 +1,12 @@
 //! A request that waits for a handler. Its bytes lie in its connection's assembly buffer and are decoded anew when its
 //! turn comes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{OverloadReason, SessionToken};
+use crate::pool::{ToolPermit, ToolTicket};
 use crate::ring::ConnectionKey;
 
 /// An entry of the wait queue.
@@ -17,6 +19,20 @@ pub(in crate::shard) struct Waiter {
     pub patience: Duration,
     /// The conversation and the id of the request, if its client can cancel it.
     pub request: Option<Box<(SessionToken, RequestId)>>,
+    /// What it has of its tool's limit.
+    pub limited: Limited,
+}
+
+/// What a request that waits has of its tool's limit.
+#[derive(Debug)]
+pub(in crate::shard) enum Limited {
+    /// Nothing: its tool has no limit.
+    No,
+    /// A place behind other calls of the tool: it is not in line for a handler.
+    #[allow(dead_code, reason = "the ticket leaves the line when it is dropped")]
+    Waits(Box<ToolTicket>),
+    /// A permit.
+    Passed(Arc<ToolPermit>),
 }
 
 impl Waiter {
@@ -26,6 +42,7 @@ impl Waiter {
             since,
             patience,
             request: None,
+            limited: Limited::No,
         }
     }
 
@@ -39,8 +56,30 @@ impl Waiter {
         let own = self.since + self.patience;
         match cutoff {
             Some(cutoff) if cutoff < own => (cutoff, OverloadReason::Draining),
-            _ => (own, OverloadReason::QueueTimeout),
+            _ if self.is_in_line() => (own, OverloadReason::QueueTimeout),
+            _ => (own, OverloadReason::Tool),
         }
+    }
+
+    /// Whether it waits for a handler, and not for other calls of its tool.
+    pub(in crate::shard) fn is_in_line(&self) -> bool {
+        !matches!(self.limited, Limited::Waits(_))
+    }
+
+    /// The permit of its tool, if it has one.
+    pub(in crate::shard) fn take_tool_permit(&mut self) -> Option<Arc<ToolPermit>> {
+        match std::mem::replace(&mut self.limited, Limited::No) {
+            Limited::Passed(permit) => Some(permit),
+            Limited::No | Limited::Waits(_) => None,
+        }
+    }
+
+    /// It waits for something else from now on, no longer than before; how long it has waited.
+    pub(super) fn begin_phase(&mut self, now: Instant) -> Duration {
+        let waited = self.waited(now);
+        self.since = now;
+        self.patience = self.patience.saturating_sub(waited);
+        waited
     }
 
     pub(super) fn is_request(&self, conversation: SessionToken, id: &RequestId) -> bool {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::children::{Client, KeptFields};
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
+use crate::pool::ToolPermit;
 use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, Origin, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
@@ -35,6 +36,8 @@ pub struct Call {
     pub(in crate::shard) asker: Option<AskerKey>,
     /// It runs as a task.
     pub(in crate::shard) task: Option<Box<TaskId>>,
+    /// The place that it has among the calls of its tool, if these have a limit.
+    pub(in crate::shard) tool_permit: Option<Arc<ToolPermit>>,
     /// A child may ask its client, and it is made again then.
     pub(in crate::shard) rounds: Option<Box<Rounds>>,
     /// Its child may die of it, and another one gets it then.
@@ -94,6 +97,7 @@ impl Call {
             stream: None,
             asker: None,
             task: None,
+            tool_permit: None,
             rounds: None,
             again: None,
         }
@@ -102,6 +106,14 @@ impl Call {
     pub(super) fn begin_poll(&self) {
         if let Some(link) = &self.link {
             link.begin_poll();
+        }
+    }
+
+    /// Its function is over, unless it was given up on another thread, where it has the permit, too.
+    #[inline]
+    pub(in crate::shard) fn end_tool_permit(&mut self, now: Instant) {
+        if let Some(permit) = self.tool_permit.take() {
+            permit.on_ended(now);
         }
     }
 

@@ -419,8 +419,10 @@ impl Calls {
             return;
         };
         let run = std::mem::replace(&mut call.run, Run::Ended);
-        let link = call.link.take();
+        let (link, tool_permit) = (call.link.take(), call.tool_permit.take());
         self.discard(run, link);
+        // The place is another call's only when nothing of this one runs here.
+        drop(tool_permit);
     }
 
     /// Ends what still runs of a call that has no handler.

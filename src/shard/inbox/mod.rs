@@ -18,6 +18,7 @@
 //! | [`ShardEvent::PieceRead`] | 1 for each connection whose answer has a source | the read, which is the only one |
 //! | [`ShardEvent::Stolen`], [`ShardEvent::StolenMessage`] | handlers of the shard | the permit that was taken for each |
 //! | [`ShardEvent::Relayed`] | for each message that is served elsewhere, its end, its open questions, and 256 KiB of what else it says; 1 for each task | the entry, the count of unheard bytes, the task |
+//! | [`ShardEvent::ToolPermit`] | 1 for each request that waits or has left, of a tool with a limit | the permit |
 //! | [`ShardEvent::Recalled`] | 1 for each message served for another shard | the entry |
 //! | [`ShardEvent::AnswerTaken`] | 1 for each large answer that was sent to another shard | what is charged for it |
 //! | [`ShardEvent::Accepted`] | connections that the process may have | the place at the connection cap that each has |
@@ -50,7 +51,7 @@ use std::time::Instant;
 
 use crate::children::ChildOrder;
 use crate::metrics::ShardHistograms;
-use crate::pool::{HandlerKey, Word};
+use crate::pool::{Granted, HandlerKey, PermitListener, Word};
 use crate::registry::{LinkListener, Outcome, PanicFacts, ServerIndex};
 use crate::ring::{ConnectionKey, RingWaker};
 use crate::session::live::{LiveEvent, ShardInbox};
@@ -105,6 +106,8 @@ pub enum ShardEvent<S> {
     Stolen(Box<Moved<S>>),
     /// A message of another shard's channel, which waited there.
     StolenMessage(Box<MovedMessage>),
+    /// A request may run that has waited for other calls of its tool.
+    ToolPermit(Granted),
     /// What has come of a message of this shard's channel, from the shard that serves it.
     Relayed(Box<Relayed>),
     /// Nobody waits for the answer to a message any more that this shard serves for another.
@@ -303,6 +306,15 @@ where
 {
     fn on_emission(&self, call: u64) {
         self.post(ShardEvent::Spoke(handler_of(call)));
+    }
+}
+
+impl<S: Send + 'static, X: SyncTypes> PermitListener for Inbox<S, X>
+where
+    X::Queue<ShardEvent<S>>: Send + Sync,
+{
+    fn on_permit(&self, granted: Granted) {
+        self.post(ShardEvent::ToolPermit(granted));
     }
 }
 

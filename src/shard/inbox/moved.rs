@@ -1,7 +1,9 @@
 //! A connection, or a message of a channel, on its way between shards.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::pool::ToolPermit;
 use crate::shard::acceptor::AddressPlace;
 use crate::shard::channels::Home;
 use crate::units::ViewId;
@@ -16,6 +18,7 @@ pub struct Moved<S> {
     pub(in crate::shard) request_at: Instant,
     pub(in crate::shard) queued_at: Instant,
     pub(in crate::shard) is_browser: bool,
+    pub(in crate::shard) tool_permit: Option<Arc<ToolPermit>>,
 }
 
 /// A message that waited elsewhere and is served where it arrives, while its channel stays. A permit was taken for it
@@ -28,6 +31,7 @@ pub struct MovedMessage {
     pub(in crate::shard) request_at: Instant,
     pub(in crate::shard) queued_at: Instant,
     pub(in crate::shard) is_browser: bool,
+    pub(in crate::shard) tool_permit: Option<Arc<ToolPermit>>,
 }
 
 #[cfg(test)]
@@ -41,6 +45,7 @@ impl<S> Moved<S> {
             request_at: now,
             queued_at: now,
             is_browser: false,
+            tool_permit: None,
         }
     }
 }

@@ -4,20 +4,21 @@
 //! call has a lease of its own, so that what comes late for one is never taken for the next.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::children::Unreadable;
-use crate::mcp::{OverloadReason, Ticket};
+use crate::mcp::{Overload, OverloadReason, Ticket, Work};
 use crate::metrics::{self, RequestClass};
-use crate::pool::HandlerKey;
-use crate::registry::{ServerIndex, StartError, Started, ToolError};
+use crate::pool::{HandlerKey, ToolPermit};
+use crate::registry::{CallContext, ServerIndex, StartError, Started, ToolError};
 use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
 use super::callers::context_of_batch;
 use super::forwarding::for_child;
 use crate::shard::access::Subject;
-use crate::shard::admission::{Claim, Decision};
+use crate::shard::admission::{Admission, Claim, Decision};
 use crate::shard::calls::Batched;
 use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
@@ -34,6 +35,8 @@ enum Begun {
 /// Why a call of a batch cannot begin.
 enum NotBegun {
     Here(StartError),
+    /// As many calls of its tool run as may. It cannot wait: its batch has a handler.
+    Limited(Overload),
     AtChild(Unreadable),
 }
 
@@ -130,6 +133,7 @@ impl<R: ShardRing> Shard<R> {
         };
         if let Some(call) = self.calls.at(renewed) {
             call.next(ticket, self.clock.now(), batched);
+            call.tool_permit = self.admission.take_tool_permit();
         }
         if self.table.handler(connection) == Some(handler) {
             self.table.begin_call(connection, renewed);
@@ -154,13 +158,10 @@ impl<R: ShardRing> Shard<R> {
                 Some(server) => for_child(service, work.message())
                     .map(|(text, _)| Begun::AtChild(server, text.into_owned()))
                     .map_err(NotBegun::AtChild),
-                None => work
-                    .start(
-                        &service.registry,
-                        context_of_batch(service, &work, &batched.origin),
-                    )
-                    .map(Begun::Here)
-                    .map_err(NotBegun::Here),
+                None => {
+                    let context = context_of_batch(service, &work, &batched.origin);
+                    start_of_batch(&mut self.admission, service, (&work, context), self.clock.now())
+                }
             };
             // It holds the scratch.
             drop(work);
@@ -185,6 +186,10 @@ impl<R: ShardRing> Shard<R> {
         let begin = out.len();
         let reply = match why {
             NotBegun::Here(error) => service.protocol.answer_start_error(ticket, error, out),
+            NotBegun::Limited(overload) => {
+                self.metrics.refusals.increment(overload.reason);
+                service.protocol.answer_overload(ticket, overload, out)
+            }
             NotBegun::AtChild(why) => {
                 let outcome = Err(ToolError::InvalidArguments(why.to_string()));
                 service.protocol.answer(ticket, &outcome, out)
@@ -196,6 +201,32 @@ impl<R: ShardRing> Shard<R> {
         if let Some(key) = key {
             let subject = Subject::Work(service, operation);
             self.log().answer(key, subject, &reply, &batched.answers[begin..]);
+        }
+    }
+}
+
+/// Starts a call of a batch in this process; the permit of its tool is in hand then, if that has a limit.
+fn start_of_batch<S>(
+    admission: &mut Admission<S>,
+    service: &LocalService,
+    (work, context): (&Work<'_>, CallContext),
+    now: Instant,
+) -> Result<Begun, NotBegun> {
+    if let Some(limit) = service.tool_limit(work.operation())
+        && !admission.enter_tool(limit, now)
+    {
+        return Err(NotBegun::Limited(Admission::<S>::tool_overload(limit, now)));
+    }
+    match work.start(&service.registry, context) {
+        Ok(mut started) => {
+            if let Some(permit) = admission.tool_permit() {
+                started.keep(Arc::<ToolPermit>::clone(permit));
+            }
+            Ok(Begun::Here(started))
+        }
+        Err(error) => {
+            drop(admission.take_tool_permit());
+            Err(NotBegun::Here(error))
         }
     }
 }

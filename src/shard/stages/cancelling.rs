@@ -71,9 +71,7 @@ impl<R: ShardRing> Shard<R> {
         let Some((wait, key)) = self.admission.find(session, request) else {
             return;
         };
-        if let Some(waited) = self.leave_queue(key, wait) {
-            self.metrics.on_wait_ended(WaitEnd::Left, waited);
-        }
+        drop(self.leave_queue(key, wait, WaitEnd::Left));
         self.serve_assembly(key, Claim::Cancelled);
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::mcp::{Era, OverloadReason, RequestContext, Step, Ticket, Work};
 use crate::metrics::{self, RequestClass, Stage};
-use crate::pool::HandlerKey;
+use crate::pool::{HandlerKey, ToolPermit};
 use crate::registry::{CallContext, CallLink};
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission::Endpoint;
@@ -172,14 +172,21 @@ impl<R: ShardRing> Shard<R> {
         if let Some(server) = service.protocol.registry().server_of(work.operation()) {
             return self.begin_forward(key, (within, server), work, out, decoded, claim);
         }
+        if let Some(limit) = self.limit_in_the_way(service, work.operation(), claim) {
+            return self.await_tool((key, claim), (service, limit), work, out, decoded);
+        }
         let ticket = work.ticket();
         match self.decide(key, claim) {
             Decision::Run => {}
-            Decision::Refuse(reason) => return self.refuse_work(key, &ticket, out, reason),
+            Decision::Refuse(reason) => {
+                self.admission.return_permit(self.clock.now());
+                return self.refuse_work(key, &ticket, out, reason);
+            }
             Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
             Decision::Wait => {
                 // What is wrong with it can be said at once.
                 if let Err(error) = work.check(&service.registry) {
+                    self.admission.return_permit(self.clock.now());
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
@@ -198,7 +205,10 @@ impl<R: ShardRing> Shard<R> {
         }
         let link = self.take_link(key, within, work);
         match work.start(&service.registry, CallContext::with_link(Arc::clone(&link))) {
-            Ok(started) => {
+            Ok(mut started) => {
+                if let Some(permit) = self.admission.tool_permit() {
+                    started.keep(Arc::<ToolPermit>::clone(permit));
+                }
                 let routed = self.clock.read();
                 self.metrics.record(Stage::Route, decoded, routed);
                 self.writer.put_buffer(out);
@@ -244,7 +254,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A request waits that its client may cancel.
-    fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
+    pub(super) fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
         let Some(conversation) = ticket.conversation() else {
             return;
         };

@@ -43,8 +43,8 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
         reason: OverloadReason,
     ) {
-        let overload = self.overload(reason);
         let service = self.view_of(key);
+        let overload = self.overload_of(&service, ticket, reason);
         let reply = service.protocol.answer_overload(ticket, &overload, &mut out);
         self.metrics
             .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);

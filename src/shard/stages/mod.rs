@@ -9,6 +9,7 @@
 //! | `reading` | bytes → requests |
 //! | `dispatch`, `batches` | requests → calls |
 //! | `callers` | what calls are told of who made them |
+//! | `limited` | calls of tools that may run only so many at once |
 //! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `running` | calls → outcomes |
 //! | `forwarding` | calls → children, and what children say → the client |
@@ -39,6 +40,7 @@ mod event_streams;
 mod forwarding;
 mod hang_up;
 mod large_texts;
+mod limited;
 mod lingering;
 mod messaging;
 mod moving;

@@ -16,7 +16,7 @@
 use crate::metrics::WaitEnd;
 use crate::ring::{ConnectionKey, Operation, Received};
 
-use crate::shard::admission::{Claim, Move};
+use crate::shard::admission::{Claim, Move, Waiter};
 use crate::shard::connections::State;
 use crate::shard::inbox::{Moved, ShardEvent};
 use crate::shard::{Shard, ShardRing};
@@ -60,7 +60,9 @@ impl<R: ShardRing> Shard<R> {
             connection: key,
             target,
         } = next;
-        let waiter = self.take_waiter(key, wait);
+        let mut waiter = self.take_waiter(key, wait);
+        let tool_permit = waiter.as_mut().and_then(Waiter::take_tool_permit);
+        self.admission.keep_moving(key, tool_permit);
         let Some(connection) = self.table.connection(key) else {
             return self.begin_message_move(key, target, waiter);
         };
@@ -119,6 +121,7 @@ impl<R: ShardRing> Shard<R> {
 
     fn complete_move(&mut self, key: ConnectionKey, target: usize) {
         let Some(mut connection) = self.table.release(key) else {
+            drop(self.admission.take_moving(key));
             return self.admission.give_back_to(target);
         };
         let bytes = match connection.request.assembly.take() {
@@ -144,6 +147,7 @@ impl<R: ShardRing> Shard<R> {
             request_at: connection.request.began,
             queued_at: connection.request.phase_began,
             is_browser: connection.request.is_browser,
+            tool_permit: self.admission.take_moving(key),
         };
         self.admission.post(target, ShardEvent::Stolen(Box::new(moved)));
     }
@@ -167,6 +171,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.table.note_wait(key, waited);
         self.admission.receive_permit();
+        self.admission.receive_tool_permit(moved.tool_permit);
         if self.drain.is_aborted() {
             // What ran was cancelled; this would never be.
             self.metrics.in_flight.down();

@@ -55,8 +55,19 @@ impl<R: ShardRing> Shard<R> {
         };
         self.metrics.on_handler(state, HandlerState::Busy);
         self.admission.on_began(handler, self.clock.now());
+        if self.admission.tool_permit().is_some() {
+            self.give_tool_permit(handler);
+        }
         self.begin_calling(key, handler);
         Some(handler)
+    }
+
+    /// A call gets the permit of its tool that is in hand, until its function is over.
+    #[cold]
+    fn give_tool_permit(&mut self, handler: HandlerKey) {
+        if let Some(call) = self.calls.at(handler) {
+            call.tool_permit = self.admission.take_tool_permit();
+        }
     }
 
     /// From now on the connection, or its channel, waits for this call.
@@ -224,6 +235,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         call.run = Run::Ended;
+        call.end_tool_permit(ended);
         let service = Rc::clone(&call.service);
         let label = call.label();
         let elapsed = ended.saturating_duration_since(call.began);

@@ -15,11 +15,11 @@
 //! Invariant: a handler that falls free while somebody waits is the oldest waiter's, here or on the shard that its
 //! permit was handed to; a permit that another shard gives back meanwhile is claimed for the oldest here.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Linger;
 use crate::mcp::{Overload, OverloadReason};
-use crate::metrics::{Eviction, WaitEnd};
+use crate::metrics::{Eviction, Stage, WaitEnd};
 use crate::pool::WaitKey;
 use crate::ring::ConnectionKey;
 
@@ -50,22 +50,37 @@ impl<R: ShardRing> Shard<R> {
     /// # Errors
     /// Why it cannot.
     pub(in crate::shard) fn enqueue(&mut self, key: ConnectionKey) -> Result<(), OverloadReason> {
-        let queue = &self.service.queue;
-        let Some(request) = self.table.request(key) else {
+        let Some(waiter) = self.new_waiter(key) else {
             return Ok(());
         };
-        let patience = if request.is_browser {
+        let (deadline, _) = waiter.deadline(self.drain.cutoff());
+        let queued = self.admission.enqueue(waiter)?;
+        self.metrics.on_queued();
+        self.begin_wait(key, queued.wait, deadline);
+        match queued.target {
+            Some(target) => self.move_oldest(target),
+            None if self.admission.is_offer_due() => self.offer_waiters(),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A request that is about to wait.
+    pub(in crate::shard) fn new_waiter(&mut self, key: ConnectionKey) -> Option<Waiter> {
+        let queue = &self.service.queue;
+        let patience = if self.table.request(key)?.is_browser {
             queue.timeout
         } else {
             queue.agent_timeout()
         };
-        let waiter = Waiter::new(key, self.clock.now(), patience);
-        let (deadline, _) = waiter.deadline(self.drain.cutoff());
-        let queued = self.admission.enqueue(waiter)?;
+        Some(Waiter::new(key, self.clock.now(), patience))
+    }
+
+    /// A request waits from now on, until `deadline` at most.
+    pub(in crate::shard) fn begin_wait(&mut self, key: ConnectionKey, wait: WaitKey, deadline: Instant) {
         // What it held was promised to others.
         self.end_hold(key);
-        self.metrics.on_queued();
-        self.table.begin_wait(key, queued.wait, self.clock.now());
+        self.table.begin_wait(key, wait, self.clock.now());
         // That it sends no more was known before this request began to wait: it may read its answer all the same.
         if self
             .table
@@ -75,12 +90,6 @@ impl<R: ShardRing> Shard<R> {
             self.table.watch(key, &mut self.ring);
         }
         self.clock.set_deadline(key, deadline);
-        match queued.target {
-            Some(target) => self.move_oldest(target),
-            None if self.admission.is_offer_due() => self.offer_waiters(),
-            None => {}
-        }
-        Ok(())
     }
 
     /// A drain has begun: requests that wait may have less time than before.
@@ -118,10 +127,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn serve_waiter(&mut self, key: ConnectionKey, wait: WaitKey) {
-        if let Some(waited) = self.leave_queue(key, wait) {
-            self.metrics.on_wait_ended(WaitEnd::Served, waited);
-            self.metrics.record_wait(waited);
-            self.table.note_wait(key, waited);
+        if let Some(mut waiter) = self.leave_queue(key, wait, WaitEnd::Served) {
+            let permit = waiter.take_tool_permit();
+            self.admission.receive_tool_permit(permit);
         }
         self.serve_assembly(key, Claim::Granted);
     }
@@ -136,20 +144,14 @@ impl<R: ShardRing> Shard<R> {
         if self.clock.now() < deadline {
             return self.clock.set_deadline(key, deadline);
         }
-        if let Some(waited) = self.leave_queue(key, wait) {
-            self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
-            self.metrics.record_wait(waited);
-            self.table.note_wait(key, waited);
-        }
+        drop(self.leave_queue(key, wait, WaitEnd::TimedOut));
         self.serve_assembly(key, Claim::Refused(reason));
     }
 
     /// The bytes of a request that was just queued cannot be kept: it is refused after all.
     pub(in crate::shard) fn refuse_unkept(&mut self, key: ConnectionKey, window: &[u8]) -> ReadOutcome {
-        if let Some(wait) = self.table.wait(key)
-            && let Some(waited) = self.leave_queue(key, wait)
-        {
-            self.metrics.on_wait_ended(WaitEnd::Left, waited);
+        if let Some(wait) = self.table.wait(key) {
+            drop(self.leave_queue(key, wait, WaitEnd::Left));
         }
         if let Some(target) = self.table.target_of_move(key) {
             let Some(exchange) = self.table.exchange(key) else {
@@ -161,6 +163,7 @@ impl<R: ShardRing> Shard<R> {
             };
             (exchange.state, exchange.away) = (ExchangeState::Reading, None);
             self.admission.give_back_to(target);
+            drop(self.admission.take_moving(key));
             self.metrics.on_wait_ended(WaitEnd::Left, Duration::ZERO);
         }
         self.take_request(key, window, Claim::Refused(OverloadReason::Memory))
@@ -176,23 +179,40 @@ impl<R: ShardRing> Shard<R> {
     /// A connection or a message is given up: if its request waits, or is about to move, it does so no more.
     pub(in crate::shard) fn abandon_wait(&mut self, key: ConnectionKey) {
         if let Some(wait) = self.table.wait(key) {
-            self.leave_queue(key, wait);
+            drop(self.leave_queue(key, wait, WaitEnd::Left));
         } else if let Some(target) = self.table.target_of_move(key) {
             self.admission.give_back_to(target);
+            drop(self.admission.take_moving(key));
+            // How long it has waited is counted for none that has left.
+            self.metrics.on_wait_ended(WaitEnd::Left, Duration::ZERO);
         } else {
             return;
         }
-        let now = self.clock.now();
-        let since = self.table.request(key).map(|request| request.phase_began);
-        let waited = now.saturating_duration_since(since.unwrap_or(now));
-        self.metrics.on_wait_ended(WaitEnd::Left, waited);
         self.metrics.in_flight.down();
     }
 
-    /// Takes a waiter out of the queue: its request is to be served, or given up. Returns how long it has waited.
-    pub(in crate::shard) fn leave_queue(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Duration> {
+    /// Takes a waiter out of the queue whose wait has ended so: its request is to be served, or given up.
+    pub(in crate::shard) fn leave_queue(
+        &mut self,
+        key: ConnectionKey,
+        wait: WaitKey,
+        end: WaitEnd,
+    ) -> Option<Waiter> {
         let waiter = self.take_waiter(key, wait)?;
-        Some(waiter.waited(self.clock.now()))
+        let waited = waiter.waited(self.clock.now());
+        let is_known_by_client = matches!(end, WaitEnd::Served | WaitEnd::TimedOut);
+        if is_known_by_client {
+            self.table.note_wait(key, waited);
+        }
+        if waiter.is_in_line() {
+            self.metrics.on_wait_ended(end, waited);
+            if is_known_by_client {
+                self.metrics.record_wait(waited);
+            }
+        } else if is_known_by_client {
+            self.metrics.record_elapsed(Stage::Queue, waited);
+        }
+        Some(waiter)
     }
 
     pub(super) fn take_waiter(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Waiter> {

@@ -12,6 +12,7 @@
 //! | `overload`, `slow_senders` | what runs out, and who gives way |
 //! | `turns` | many at once: what takes a handler, and whose turn it is |
 //! | `waiting`, `stealing`, `lingering`, `balance` | who gets a handler, where, and for how long |
+//! | `limited` | calls of tools that may run only so many at once |
 //! | `moving` | waiters on their way to another shard |
 //! | `replacing` | another service takes the place of the one served |
 //! | `streams` | answers in events, listeners, questions, cancellations |
@@ -39,6 +40,7 @@ mod draining;
 mod events;
 mod forwarded_tasks;
 mod forwarding;
+mod limited;
 mod lingering;
 mod moving;
 mod nursery;

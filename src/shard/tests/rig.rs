@@ -14,7 +14,7 @@ use super::client::Client;
 use super::tools::{self, Barrier};
 use crate::children::ChildrenParts;
 use crate::config::Timeouts;
-use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, WorkerOptions};
+use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, ToolOverrides, WorkerOptions};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
@@ -437,6 +437,10 @@ impl Rig {
         self.run();
         assert_eq!(self.network.connections_open(), 0, "the network's connections");
         assert_eq!(self.connection_cap.open(), 0, "the count of connections");
+        let limits = &self.shard.service.main().tool_limits;
+        for limit in limits.iter().flatten() {
+            assert!(!limit.is_used(), "permits of a tool: {limit:?}");
+        }
         let sizes = self.sizes;
         self.drivers
             .iter_mut()
@@ -606,6 +610,8 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         },
         run: RunOptions::default(),
         output: OutputOptions::default(),
+        tools: ToolOverrides::default(),
+        tool_limits: Arc::default(),
         spawner: Arc::new(NoSpawner),
     };
     Service::new(Arc::new(common), Arc::new(protocol), store(sizes))

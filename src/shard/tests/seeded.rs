@@ -209,12 +209,13 @@ impl Scene {
         self.players[index].next_id += 3;
         let era = self.dice.of(&[Era::Legacy, Era::Modern]);
         let tool = if self.is_crowded {
-            "hold"
+            self.dice.of(&["hold", "hold", "sole", "pair"])
         } else {
-            self.dice
-                .of(&["echo", "echo", "hold", "block", "blob", "fail", "speak", "shout"])
+            self.dice.of(&[
+                "echo", "echo", "hold", "block", "blob", "fail", "speak", "shout", "sole", "pair",
+            ])
         };
-        if matches!(tool, "hold" | "speak") {
+        if matches!(tool, "hold" | "speak" | "sole" | "pair") {
             self.held.push(secret.clone());
         }
         match self.dice.below(10) {

@@ -78,7 +78,7 @@ fn legacy(session: &str, message: &Value) -> Vec<u8> {
     post(&fields, message.to_string().as_bytes())
 }
 
-fn legacy_call(session: &str, tool: &str, id: u64, secret: &str) -> Vec<u8> {
+pub(super) fn legacy_call(session: &str, tool: &str, id: u64, secret: &str) -> Vec<u8> {
     let arguments = json!({"secret": secret, "lines": 2, "bytes": 0});
     let params = json!({"name": tool, "arguments": arguments});
     legacy(
@@ -121,7 +121,7 @@ fn get(session: &str, after: Option<&str>) -> Vec<u8> {
 }
 
 /// Opens a session of a client that shows forms; its id.
-fn open_session(rig: &mut Rig) -> String {
+pub(super) fn open_session(rig: &mut Rig) -> String {
     let params = json!({
         "protocolVersion": "2025-11-25",
         "capabilities": {"elicitation": {}},

@@ -1,7 +1,7 @@
 //! The tools of the shard under test, and what holds their calls until a test lets them go on.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, FromClient, LogLevel, Registry, StreamedText,
-    TaskSupport, Tool, ToolError,
+    BlockingContext, CallContext, DerivedSchema, Elicit, ElicitAnswer, FromClient, LogLevel, Registry,
+    StreamedText, TaskSupport, Tool, ToolBuilder, ToolError,
 };
 
 thread_local! {
@@ -20,6 +20,8 @@ thread_local! {
     static RELEASED: RefCell<HashSet<String>> = RefCell::default();
     /// Wakes the calls that are held.
     static HELD: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    /// Calls of each limited tool that run.
+    static RUNNING: RefCell<HashMap<&'static str, u32>> = RefCell::default();
     /// The context of a call that shares it.
     static SHARED: RefCell<Option<CallContext>> = const { RefCell::new(None) };
 }
@@ -141,6 +143,38 @@ async fn hold(args: Secret) -> Result<String, ToolError> {
     Ok(args.secret)
 }
 
+/// A call of a limited tool that runs.
+struct Running(&'static str);
+
+impl Running {
+    /// One more, of which so many may run.
+    fn begin(tool: &'static str, calls_max: u32) -> Running {
+        RUNNING.with_borrow_mut(|running| {
+            let running = running.entry(tool).or_default();
+            *running += 1;
+            assert!(*running <= calls_max, "{running} calls of {tool} run");
+        });
+        Running(tool)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(|running| *running.entry(self.0).or_default() -= 1);
+    }
+}
+
+/// A tool that [holds](hold) its calls, so many at once.
+fn limited(tool: &'static str, calls_max: u32) -> ToolBuilder<DerivedSchema> {
+    Tool::new(tool).task(TaskSupport::Optional).concurrency(calls_max)
+}
+
+/// Holds a call of such a tool.
+async fn hold_limited(tool: &'static str, calls_max: u32, args: Secret) -> Result<String, ToolError> {
+    let _running = Running::begin(tool, calls_max);
+    hold(args).await
+}
+
 /// Says what it is told to, waits to be [released](release) and answers with the secret.
 async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
     for line in 0..args.lines {
@@ -238,6 +272,7 @@ fn pour(args: Blob, is_spilt: bool) -> StreamedText {
 pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
+    let also = Arc::clone(&barrier);
     let task_of = |name| Tool::new(name).task(TaskSupport::Optional);
     let toolset = [
         Tool::new("echo").run(|_: CallContext, args: Secret| async move { Ok(args.secret) }),
@@ -281,6 +316,18 @@ pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Regist
         Tool::new("who")
             .reads_header("x-tenant")
             .run(|context: CallContext, args: Secret| async move { who(&context, &args) }),
+        limited("sole", 1).run(|_: CallContext, args: Secret| hold_limited("sole", 1, args)),
+        limited("pair", 2)
+            .queue(3)
+            .run(|_: CallContext, args: Secret| hold_limited("pair", 2, args)),
+        limited("sole_ask", 1).run(|context: CallContext, args: Secret| async move {
+            let _running = Running::begin("sole_ask", 1);
+            ask(context, args).await
+        }),
+        limited("sole_wait", 1).run_blocking(move |context: &BlockingContext, args: Secret| {
+            also.pass(context);
+            Ok(args.secret)
+        }),
         Tool::new("pour").run(|_: CallContext, args: Blob| async move { Ok(pour(args, false)) }),
         Tool::new("spill").run_blocking(|_: &BlockingContext, args: Blob| Ok(pour(args, true))),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),

@@ -31,6 +31,21 @@ fn tools_keep_their_order_and_are_found_by_name() {
 }
 
 #[test]
+fn a_tool_may_run_at_least_one_call() {
+    let limited = |calls| {
+        let tool = Tool::new("a").concurrency(calls).queue(0);
+        tool.run(|_: CallContext, _: NoArguments| async { Ok("") })
+    };
+    let mut tools = Registry::builder();
+    let refused = tools.add(limited(0)).err();
+    assert!(matches!(refused, Some(RegistryError::Concurrency(name)) if name == "a"));
+    tools.add(limited(1)).unwrap();
+    let registry = tools.build();
+    let (_, tool) = registry.tools().next().unwrap();
+    assert_eq!((tool.concurrency(), tool.queue()), (Some(1), Some(0)));
+}
+
+#[test]
 fn names_are_checked() {
     let mut tools = Registry::builder();
     for name in ["a", "A.b_c-9", &"x".repeat(128)] {

@@ -45,6 +45,7 @@ impl<R: ShardRing> Shard<R> {
         waiter: Option<Waiter>,
     ) {
         let Some(exchange) = self.table.exchange(key) else {
+            drop(self.admission.take_moving(key));
             return self.admission.give_back_to(target);
         };
         let request = waiter.and_then(|waiter| waiter.request);
@@ -112,6 +113,7 @@ impl<R: ShardRing> Shard<R> {
             request_at: exchange.request.began,
             queued_at: exchange.request.phase_began,
             is_browser: exchange.request.is_browser,
+            tool_permit: self.admission.take_moving(key),
         })
     }
 
@@ -252,10 +254,12 @@ impl<R: ShardRing> Shard<R> {
             request_at,
             queued_at,
             is_browser,
+            tool_permit,
         } = moved;
         let waited = now.saturating_duration_since(queued_at);
         self.metrics.on_stolen_in(waited);
         self.admission.receive_permit();
+        self.admission.receive_tool_permit(tool_permit);
         let (shard, exchange) = (home.channel.shard, home.exchange);
         let parent = Parent::Elsewhere(Box::new(home));
         let key = self

@@ -1,0 +1,308 @@
+//! The limit of one tool: how many of its calls are in flight over the process, and which wait for one of these places.
+//!
+//! A call in flight has a *permit*. Those beyond the limit have *tickets*, in the order in which they came to whichever
+//! shard. A permit that falls free is the oldest ticket's: it is sent to the shard of that call, and nobody who comes
+//! only now gets it.
+//!
+//! ```text
+//! try_enter ─► permit ─ dropped ─► the oldest ticket's, or free
+//! wait ──────► ticket ─ permit sent to its shard ─► in flight, or dropped because the call has left meanwhile
+//!                └─ dropped ─► out of the line
+//! ```
+//!
+//! Calls of tools without a limit never come here. Each limit has one lock, under which nothing is called.
+//!
+//! Invariants: there are at most `concurrency` permits, unless the limit was lowered, and none is made then; nobody has
+//! a ticket while there are fewer.
+#![allow(
+    clippy::disallowed_types,
+    reason = "shards and the threads on which calls end meet here, each for a few steps"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::drain_rate::DrainRate;
+use super::queue::WaitKey;
+use crate::metrics::ToolLimitFigures;
+use crate::ring::ConnectionKey;
+
+/// Who sends a permit to the shard of the call whose it is.
+pub trait PermitListener: Send + Sync {
+    /// A call's permit has come. Called by any thread; must not block.
+    fn on_permit(&self, granted: Granted);
+}
+
+/// A permit for a call that has waited.
+#[derive(Debug)]
+pub struct Granted {
+    /// The permit.
+    pub permit: Arc<ToolPermit>,
+    /// The call.
+    pub place: WaitPlace,
+}
+
+/// Where on its shard a call waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitPlace {
+    /// Its place in the queue.
+    pub wait: WaitKey,
+    /// Its connection, or message.
+    pub connection: ConnectionKey,
+}
+
+/// How many calls of a tool may be in flight, and how many may wait for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Calls in flight; at least one.
+    pub in_flight_max: u32,
+    /// Calls that wait; `None` is as many as the shards' queues take.
+    pub queue_max: Option<u32>,
+}
+
+/// The limit of one tool.
+#[derive(Debug)]
+pub struct ToolLimit {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` once the tool is limited no more.
+    bounds: Option<Concurrency>,
+    /// Permits that there are.
+    in_flight: u32,
+    /// Calls that wait, by their numbers.
+    tickets: BTreeMap<u64, Ticket>,
+    next_number: u64,
+    /// Each permit has one of these numbers.
+    slots_free: Vec<u32>,
+    slots: u32,
+    rate: DrainRate,
+    refused_total: u64,
+}
+
+struct Ticket {
+    place: WaitPlace,
+    listener: Arc<dyn PermitListener>,
+}
+
+impl ToolLimit {
+    /// A limit under which nothing is in flight.
+    pub fn new(bounds: Concurrency) -> Arc<ToolLimit> {
+        Arc::new(ToolLimit {
+            state: Mutex::new(State {
+                bounds: Some(bounds),
+                in_flight: 0,
+                tickets: BTreeMap::new(),
+                next_number: 0,
+                slots_free: Vec::new(),
+                slots: 0,
+                rate: DrainRate::new(0),
+                refused_total: 0,
+            }),
+        })
+    }
+
+    /// A permit for a call that comes at `now`, if it need not wait.
+    pub fn try_enter(self: &Arc<Self>, now: Instant) -> Option<Arc<ToolPermit>> {
+        let slot = {
+            let mut state = self.lock();
+            if !state.tickets.is_empty() {
+                return None;
+            }
+            let slot = state.take_slot()?;
+            state.rate.on_began(slot, now);
+            slot
+        };
+        Some(self.permit(slot))
+    }
+
+    /// Puts a call behind all that wait; its permit comes to `listener`. `None` if as many wait as may.
+    pub fn wait(
+        self: &Arc<Self>,
+        place: WaitPlace,
+        listener: &Arc<dyn PermitListener>,
+    ) -> Option<ToolTicket> {
+        let mut state = self.lock();
+        let queue_max = state.bounds.and_then(|bounds| bounds.queue_max);
+        if queue_max.is_some_and(|max| state.tickets.len() >= max as usize) {
+            return None;
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        let listener = Arc::clone(listener);
+        state.tickets.insert(number, Ticket { place, listener });
+        drop(state);
+        let ticket = ToolTicket {
+            limit: Arc::clone(self),
+            number,
+        };
+        // One may have fallen free since this call was refused it.
+        self.grant_free();
+        Some(ticket)
+    }
+
+    /// Other numbers hold from now on. Calls that have permits keep them.
+    pub fn set(self: &Arc<Self>, bounds: Concurrency) {
+        self.lock().bounds = Some(bounds);
+        self.grant_free();
+    }
+
+    /// The tool is limited no more: all that wait get permits.
+    pub fn lift(self: &Arc<Self>) {
+        self.lock().bounds = None;
+        self.grant_free();
+    }
+
+    /// A call was refused because of this limit. How many wait, and after which time one that comes now may expect a
+    /// permit.
+    pub fn on_refused(&self, now: Instant) -> (usize, Duration) {
+        let mut state = self.lock();
+        state.refused_total += 1;
+        let waiting = state.tickets.len();
+        (waiting, state.rate.retry_after(waiting, now))
+    }
+
+    /// The figures; `None` once the tool is limited no more.
+    pub fn figures(&self) -> Option<ToolLimitFigures> {
+        let state = self.lock();
+        let bounds = state.bounds?;
+        Some(ToolLimitFigures {
+            in_flight: state.in_flight.into(),
+            in_flight_max: bounds.in_flight_max.into(),
+            waiting: state.tickets.len() as u64,
+            refused_total: state.refused_total,
+        })
+    }
+
+    /// Whether any call has a permit, or waits for one.
+    pub fn is_used(&self) -> bool {
+        let state = self.lock();
+        state.in_flight > 0 || !state.tickets.is_empty()
+    }
+
+    /// Sends permits that are free to those who wait, oldest first.
+    fn grant_free(self: &Arc<Self>) {
+        loop {
+            let granted = self.lock().next_granted();
+            match granted {
+                Some(granted) => self.grant(granted),
+                None => return,
+            }
+        }
+    }
+
+    fn grant(self: &Arc<Self>, (ticket, slot): (Ticket, u32)) {
+        let permit = self.permit(slot);
+        let place = ticket.place;
+        ticket.listener.on_permit(Granted { permit, place });
+    }
+
+    fn permit(self: &Arc<Self>, slot: u32) -> Arc<ToolPermit> {
+        Arc::new(ToolPermit {
+            limit: Arc::clone(self),
+            slot,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A place in flight, if there is one.
+    fn take_slot(&mut self) -> Option<u32> {
+        let is_full = |bounds: Concurrency| self.in_flight >= bounds.in_flight_max;
+        if self.bounds.is_some_and(is_full) {
+            return None;
+        }
+        self.in_flight += 1;
+        let slot = self.slots_free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        self.rate.make_room(slot);
+        Some(slot)
+    }
+
+    /// The oldest ticket, and the place in flight that is its call's.
+    fn next_granted(&mut self) -> Option<(Ticket, u32)> {
+        if self.tickets.is_empty() {
+            return None;
+        }
+        let slot = self.take_slot()?;
+        let (_, ticket) = self.tickets.pop_first()?;
+        Some((ticket, slot))
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("bounds", &self.bounds)
+            .field("in_flight", &self.in_flight)
+            .field("waiting", &self.tickets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The place of a call in flight, which is the next one's once this is dropped.
+#[derive(Debug)]
+#[must_use = "the place of a call is free once its permit is dropped"]
+pub struct ToolPermit {
+    limit: Arc<ToolLimit>,
+    slot: u32,
+}
+
+impl ToolPermit {
+    /// Whether it is one of this limit's.
+    pub fn is_of(&self, limit: &Arc<ToolLimit>) -> bool {
+        Arc::ptr_eq(&self.limit, limit)
+    }
+
+    /// Its call has got it now.
+    pub fn on_began(&self, now: Instant) {
+        self.limit.lock().rate.on_began(self.slot, now);
+    }
+
+    /// Its call has ended, which tells how long calls take.
+    pub fn on_ended(&self, now: Instant) {
+        self.limit.lock().rate.on_ended(self.slot, now);
+    }
+}
+
+impl Drop for ToolPermit {
+    fn drop(&mut self) {
+        let granted = {
+            let mut state = self.limit.lock();
+            state.rate.on_given_back(self.slot);
+            state.slots_free.push(self.slot);
+            state.in_flight -= 1;
+            state.next_granted()
+        };
+        if let Some(granted) = granted {
+            self.limit.grant(granted);
+        }
+    }
+}
+
+/// The place of a call that waits, which leaves the line when this is dropped.
+#[derive(Debug)]
+pub struct ToolTicket {
+    limit: Arc<ToolLimit>,
+    number: u64,
+}
+
+impl Drop for ToolTicket {
+    fn drop(&mut self) {
+        // A listener is dropped with its ticket, which is none of the lock's business.
+        let left = self.limit.lock().tickets.remove(&self.number);
+        drop(left);
+    }
+}
+
+#[cfg(test)]
+mod tests;
