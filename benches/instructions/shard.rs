@@ -233,5 +233,7 @@ fn life_cycle(mut sessions: Sessions) -> Sessions {
 
 library_benchmark_group!(
     name = through_a_shard;
-    benchmarks = echo, echo_with_caller, echo_with_header, echo_of_a_child, echo_over_websocket, ten_progress_messages, life_cycle
+    benchmarks =
+        echo, echo_with_caller, echo_with_header, echo_of_a_child, echo_over_websocket, ten_progress_messages,
+        life_cycle
 );

@@ -144,6 +144,11 @@ impl CallLink {
         state.clear();
     }
 
+    /// The whole message that the call serves, if that was kept for what is known of its caller.
+    pub fn message(&self) -> Option<&[u8]> {
+        self.caller.message()
+    }
+
     /// Lets go of what was said of the caller of a call that is over.
     pub fn forget_caller(&mut self) {
         self.caller.clear();

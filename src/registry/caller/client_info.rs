@@ -1,4 +1,4 @@
-//! A client's name and version (MCP, `Implementation`), and the form in which they travel in the id of a legacy session.
+//! A client's name and version (MCP, `Implementation`), and the form in which they travel in the id of a session.
 //!
 //! A legacy client introduces itself once, by `initialize`; its session takes no memory, so what it said travels in the
 //! session's id, behind what is sealed: `~NAME~VERSION`, percent-encoded but for letters, digits, `-`, `.` and `_`. The

@@ -348,6 +348,14 @@ impl CallerFacts {
         }
     }
 
+    /// The whole message, if it was small enough to be copied.
+    pub(in crate::registry) fn message(&self) -> Option<&[u8]> {
+        match self.meta {
+            MetaPlace::InMessage(end) => self.text.get(..end as usize),
+            MetaPlace::Nowhere | MetaPlace::Whole(_) => None,
+        }
+    }
+
     /// What was sent in a header; `None` if it is not among those to be read.
     pub(super) fn header(&self, name: &str) -> Option<SentHeader<&str>> {
         let at = self.reads.as_ref()?.place(name)?;

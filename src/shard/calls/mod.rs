@@ -307,12 +307,19 @@ impl Calls {
         self.pool.put_inbound(handler, body);
     }
 
-    /// Binds a call that is answered with questions to its message, which was kept, and returns its link.
+    /// Binds a call that is answered with questions to its message, which its link has or was kept, and returns its
+    /// link.
     pub(super) fn bind(&mut self, handler: HandlerKey, scratch: &mut Scratch) -> Option<Arc<CallLink>> {
-        let message = self.take_body(handler)?;
         let call = self.at(handler)?;
-        call.ticket.bind(&message, scratch);
         let link = call.link.clone();
+        if let Some(message) = link.as_deref().and_then(CallLink::message) {
+            call.ticket.bind(message, scratch);
+            return link;
+        }
+        let message = self.take_body(handler)?;
+        if let Some(call) = self.at(handler) {
+            call.ticket.bind(&message, scratch);
+        }
         self.put_body(handler, message);
         link
     }

@@ -129,8 +129,8 @@ pub(in crate::shard) enum OutgoingKind {
 #[derive(Debug)]
 pub(in crate::shard) struct Connection<S> {
     pub socket: S,
-    /// Who is at the other end, once a call was to know; `None` inside if that cannot be known. It is on the heap, since
-    /// most idle connections have made no call yet.
+    /// Who is at the other end, once a call was to know; `None` inside if that cannot be known. It is on the heap,
+    /// since most idle connections have made no call yet.
     peer: Option<Box<Option<Peer>>>,
     /// Its place among those of its address, if these are capped; moves with it to another shard.
     pub address: Option<AddressPlace>,

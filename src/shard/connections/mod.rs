@@ -6,6 +6,7 @@
 //! | `connection` | a socket: HTTP, a channel, or a process's pipes |
 //! | `deadlines` | which deadline a connection is under, and what it means that it is over |
 //! | `exchange` | one message of a channel, without a socket |
+//! | `peers` | who is at the other end of each of them |
 //! | `task` | a call that goes on without whoever asked for it |
 //! | `request` | the request in progress, the same for the first two |
 //!
@@ -16,6 +17,7 @@
 mod connection;
 mod deadlines;
 mod exchange;
+mod peers;
 mod request;
 mod task;
 
@@ -24,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use crate::children::MemberKey;
 use crate::pool::{HandlerKey, WaitKey};
-use crate::registry::{Origin, ServerIndex};
-use crate::ring::{ConnectionKey, DataRing, Peer};
+use crate::registry::ServerIndex;
+use crate::ring::{ConnectionKey, DataRing};
 use crate::session::live::Stream;
 use crate::slab::Slab;
 
@@ -51,11 +53,6 @@ enum Entry<S> {
     Closing(Option<AddressPlace>),
     /// A pipe of a child, whose socket the child has.
     Pipe(Pipe),
-}
-
-/// A client as the log names it.
-fn peer_name(peer: Option<Peer>) -> String {
-    peer.map_or_else(|| "stdio".to_owned(), |peer| peer.to_string())
 }
 
 /// The child that a pipe leads to.
@@ -261,27 +258,6 @@ impl<S> Table<S> {
             let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
             *waited_micros = waited_micros.saturating_add(micros);
         }
-    }
-
-    /// The peer of an entry: its address, its process, or the name of what has neither.
-    pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
-        let key = match self.exchange(key).map(|exchange| &exchange.parent) {
-            Some(Parent::Here(channel)) => *channel,
-            Some(Parent::Elsewhere(home)) => return Some(peer_name(home.origin.peer)),
-            None => key,
-        };
-        let connection = self.connection(key)?;
-        Some(peer_name(connection.peer(ring)))
-    }
-
-    /// What the calls of a message are told of its client, beside what the message says.
-    pub(super) fn origin(&mut self, message: ConnectionKey) -> Option<Arc<Origin>> {
-        let channel = match &self.exchange(message)?.parent {
-            Parent::Elsewhere(home) => return Some(Arc::clone(&home.origin)),
-            Parent::Here(channel) => *channel,
-        };
-        let channel = self.channel(channel)?;
-        Some(Arc::clone(&channel.origin))
     }
 
     /// Whether somebody is there whom an answer reaches.

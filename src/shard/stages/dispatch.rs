@@ -214,8 +214,11 @@ impl<R: ShardRing> Shard<R> {
                 self.writer.put_buffer(out);
                 if let Some(handler) = self.lease(key, service, ticket, routed, None) {
                     if let Some(link) = self.calls.keep_link(link, &started) {
+                        let has_message = link.message().is_some();
                         self.bind_link(handler, link);
-                        self.keep_repeatable(handler, work);
+                        if !has_message {
+                            self.keep_repeatable(handler, work);
+                        }
                     }
                     if let Some(terms) = terms
                         && !self.begin_task(key, handler, terms)
@@ -240,8 +243,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Keeps the message of a call that may be answered with questions: what is bound to it is made only if it asks.
-    /// A message that is larger than a handler's buffer is not kept, and bound at once.
+    /// Keeps the message of a call that may be answered with questions, and whose link does not have it: what is bound
+    /// to it is made only if it asks. A message that is larger than a handler's buffer is not kept, and bound at once.
     fn keep_repeatable(&mut self, handler: HandlerKey, work: &Work<'_>) {
         let Some(message) = work.repeatable() else {
             return;
