@@ -114,7 +114,7 @@ fn the_package_is_named_as_it_is_published() {
     assert!(new(&within, &["greeter"]).status.success());
     let manifest = fs::read_to_string(within.join("greeter/Cargo.toml")).unwrap();
     let dependency = format!("weir-mcp = {{ version = \"{}\",", env!("CARGO_PKG_VERSION"));
-    assert_eq!(manifest.matches(&dependency).count(), 1, "{manifest}");
+    assert_eq!(manifest.matches(&dependency).count(), 2, "{manifest}");
     let minimum = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
     assert!(manifest.contains(&minimum), "{manifest}");
 }

@@ -83,7 +83,7 @@ pub(super) fn run(given: &ArgMatches) -> ExitCode {
     for line in [
         &format!("{name} is there. Next:"),
         &format!("  cd {name}"),
-        "  cargo test                  # calls the tool",
+        "  cargo test                  # calls the tool, without a network",
         "  cargo run                   # serves on http://127.0.0.1:8080/mcp",
     ] {
         print_line(line);
@@ -132,12 +132,15 @@ impl Words {
                 )
             }
         };
-        let dependency = format!("weir-mcp = {{ {source}, default-features = false, features = [\"cli\"] }}");
+        let dependency = |feature: &str| {
+            format!("weir-mcp = {{ {source}, default-features = false, features = [\"{feature}\"] }}")
+        };
         Self(vec![
             ("name", name.to_owned()),
             ("crate", name.replace('-', "_")),
             ("rust", RUST.to_owned()),
-            ("weir", dependency),
+            ("weir", dependency("cli")),
+            ("weir_testing", dependency("testing")),
             ("docker_weir", docker_weir),
             ("docker_context", docker_context),
         ])
