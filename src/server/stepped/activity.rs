@@ -1,8 +1,8 @@
 //! Which calls on the threads of tokio are awake, and which are asleep by the test's clock.
 //!
 //! A call is asleep once a poll has left it pending and nobody holds the waker that it was polled with: then it waits
-//! for nothing but the end of a sleep, or for its client's answer, both of which hold another one. Each poll has a waker
-//! of its own, for what an earlier poll has waited for may keep that one's for long.
+//! for nothing but the end of a sleep, or for its client's answer, both of which hold another one. Each poll has a
+//! waker of its own, for what an earlier poll has waited for may keep that one's for long.
 #![allow(
     clippy::disallowed_types,
     reason = "a call is woken by any thread while another polls it"
