@@ -37,8 +37,8 @@ fn folder(name: &str) -> PathBuf {
 fn cargo(package: &Path, arguments: &[&str]) -> Output {
     // The versions that this crate was built with are those that are there.
     fs::copy(Path::new(CLONE).join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
-    // `target/debug/weir`
-    let target = Path::new(WEIR).ancestors().nth(2).unwrap();
+    // From `target/debug/weir`.
+    let target = Path::new(WEIR).parent().and_then(Path::parent).unwrap();
     Command::new(env!("CARGO"))
         .args(arguments)
         .args(["--offline", "--features", "weir-mcp/default,weir-mcp/internals"])
