@@ -10,9 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::output::Structured;
 use super::streamed::{AnswerSource, StreamedBytes, StreamedText};
 use crate::jsonrpc::write_json;
 use crate::registry::app;
+use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::ResourceContents;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::meta::{Meta, MetaKeyError};
@@ -223,51 +225,80 @@ impl ReadOutput {
 #[diagnostic::on_unimplemented(
     message = "a function that reads a resource cannot return `{Self}`",
     label = "not a resource's contents",
-    note = "return a `String`, a `Vec<u8>`, or a `ReadOutput` with a MIME type of its own"
+    note = "return a `String`, a `Vec<u8>`, a `Structured` value as JSON, or a `ReadOutput` with a MIME type of its own"
 )]
 pub trait IntoContents {
     /// The contents.
-    fn into_contents(self) -> ReadOutput;
+    ///
+    /// # Errors
+    /// The value cannot be written as contents.
+    fn into_contents(self) -> Result<ReadOutput, ToolError>;
 }
 
 impl IntoContents for ReadOutput {
-    fn into_contents(self) -> ReadOutput {
-        self
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(self)
     }
 }
 
 impl IntoContents for String {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::text(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::text(self))
     }
 }
 
 impl IntoContents for &'static str {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::text(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::text(self))
     }
 }
 
 impl IntoContents for Vec<u8> {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::blob(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::blob(self))
     }
 }
 
 impl IntoContents for StreamedText {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::streamed_text(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::streamed_text(self))
     }
 }
 
 impl IntoContents for StreamedBytes {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::streamed_bytes(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::streamed_bytes(self))
     }
 }
 
 impl IntoContents for Vec<ResourceContents> {
-    fn into_contents(self) -> ReadOutput {
-        ReadOutput::parts(self)
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        Ok(ReadOutput::parts(self))
+    }
+}
+
+/// The value as JSON text, of the MIME type `application/json`.
+impl<T: Serialize> IntoContents for Structured<T> {
+    fn into_contents(self) -> Result<ReadOutput, ToolError> {
+        serde_json::to_string(&self.0)
+            .map(|text| ReadOutput::text(text).mime_type("application/json"))
+            .map_err(|error| ToolError::internal(format_args!("the contents are not JSON: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_structured_value_is_read_as_json() {
+        let contents = Structured(json!({"id": 7})).into_contents().expect("it is JSON");
+        let mut out = Vec::new();
+        contents.write_contents("tracker://issue/7", None, true, &mut out);
+        let written: Value = serde_json::from_slice(&out).expect("it is JSON");
+        let expected = json!([{"uri": "tracker://issue/7", "mimeType": "application/json", "text": r#"{"id":7}"#}]);
+        assert_eq!(written, expected);
     }
 }

@@ -170,7 +170,7 @@ impl<T: IntoContents> Kind<T> for ReadKind {
     const TAKES_TEXTS: bool = true;
 
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
-        let contents = value.into_contents();
+        let contents = value.into_contents()?;
         contents.check().map_err(ToolError::internal)?;
         Ok(Output::Read(contents))
     }
