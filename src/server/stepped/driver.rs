@@ -21,6 +21,7 @@ use crate::workers::Submitter;
 
 use super::activity::Activity;
 use super::goals::Goals;
+use super::log;
 use crate::server::running::CurrentWatchers;
 
 /// How often a call that runs elsewhere is looked at.
@@ -81,6 +82,7 @@ impl Driver {
     /// The thread's life; says when clients can connect.
     pub(super) fn run(self, ready: &SyncSender<()>) {
         let _over = Over(Arc::clone(&self.goals));
+        let _log = log::show();
         self.clock.enter();
         note_panics_here();
         let mut running = self.make();

@@ -16,10 +16,12 @@
 //! | `goals` | what the threads of a test wait for |
 //! | `driver` | the thread that steps and moves the clock |
 //! | `activity` | which calls on tokio's threads are asleep |
+//! | `log` | what is logged, on stderr |
 
 mod activity;
 mod driver;
 mod goals;
+mod log;
 
 use std::sync::Arc;
 use std::sync::mpsc;
