@@ -90,6 +90,20 @@ fn the_documents_name_options_that_exist() {
 }
 
 #[test]
+fn the_cookbook_names_every_recipe() {
+    let entries = fs::read_dir(root().join("examples/cookbook/src")).unwrap();
+    let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let recipes: BTreeSet<String> = files.filter(|file| file != "lib.rs").collect();
+    let page = read("src/guide/cookbook.md");
+    let words = page.split('`').skip(1).step_by(2);
+    let named: BTreeSet<String> = words
+        .filter(|word| word.ends_with(".rs"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, recipes);
+}
+
+#[test]
 fn flags_are_found_where_code_begins() {
     let found = flags("`--a-b` and `--c 1`, `x --not`, --neither");
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["--a-b", "--c"]);

@@ -8,6 +8,7 @@
 //! | [`messages`] | What does the server do with odd, wrong or oversized messages? |
 //! | [`children`] | What do clients see of MCP servers that are other programs? |
 //! | [`tools`] | How do I write tools, resources and prompts, and how do they talk to the client? |
+//! | [`cookbook`] | What does a server for a database, an HTTP API, files, tasks look like? |
 //! | [`testing`] | How do I test them, without a network and without waiting? |
 //! | [`tasks`] | How do I run work that takes longer than a client waits? |
 //! | [`embedding`] | How do I run the server inside my own program? |
@@ -31,6 +32,7 @@ macro_rules! page {
         #[doc = "[messages]: crate::guide::messages"]
         #[doc = "[children]: crate::guide::children"]
         #[doc = "[tools]: crate::guide::tools"]
+        #[doc = "[cookbook]: crate::guide::cookbook"]
         #[doc = "[testing]: crate::guide::testing"]
         #[doc = "[tasks]: crate::guide::tasks"]
         #[doc = "[embedding]: crate::guide::embedding"]
@@ -57,6 +59,7 @@ page!(transports, "transports.md");
 page!(messages, "messages.md");
 page!(children, "children.md");
 page!(tools, "tools.md");
+page!(cookbook, "cookbook.md");
 #[cfg(feature = "testing")]
 page!(testing, "testing.md");
 page!(tasks, "tasks.md");
