@@ -227,7 +227,7 @@ pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError};
 pub use time::sleep;
 pub use units::ShardId;
 
-/// Time, as tools should see it: [`sleep`](time::sleep) and [`timeout`](time::timeout) work in `.run` and in
+/// Time, as tools should see it: [`sleep`] and [`timeout`](time::timeout) work in `.run` and in
 /// `.run_tokio`, and tests step through them.
 pub mod time {
     pub use crate::ring::{Elapsed, Sleep, sleep, timeout};
