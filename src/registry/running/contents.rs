@@ -298,7 +298,8 @@ mod tests {
         let mut out = Vec::new();
         contents.write_contents("tracker://issue/7", None, true, &mut out);
         let written: Value = serde_json::from_slice(&out).expect("it is JSON");
-        let expected = json!([{"uri": "tracker://issue/7", "mimeType": "application/json", "text": r#"{"id":7}"#}]);
+        let expected =
+            json!([{"uri": "tracker://issue/7", "mimeType": "application/json", "text": r#"{"id":7}"#}]);
         assert_eq!(written, expected);
     }
 }

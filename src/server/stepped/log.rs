@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn a_thread_shows_warnings_until_it_is_done() {
         let guard = show();
-        assert!(guard.is_some(), "another test has set a subscriber for all threads");
+        assert!(
+            guard.is_some(),
+            "another test has set a subscriber for all threads"
+        );
         assert!(tracing::enabled!(Level::WARN));
         assert!(!tracing::enabled!(Level::INFO));
         assert!(show().is_none(), "this thread has a subscriber");
