@@ -9,7 +9,8 @@ use rusqlite::{Connection, Params, Row, ToSql};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir::{
-    BlockingContext, CallContext, CompletionRequest, ContentBlock, Elicit, Prompt, PromptArgument, Property, Registry,
+    BlockingContext, CallContext, CompletionRequest, ContentBlock, Elicit, ForClient, Prompt, PromptArgument, Property,
+    Registry,
 };
 use weir::{
     RegistryBuilder, RegistryError, ResourceTemplate, Server, Structured, TaskSupport, Tool, ToolError, Toolset,
@@ -19,7 +20,10 @@ const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS issues (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL,
     label TEXT NOT NULL DEFAULT '', assignee TEXT NOT NULL DEFAULT '', is_open INTEGER NOT NULL DEFAULT TRUE)";
 
-struct Tracker(Mutex<Connection>, reqwest::Client);
+struct Tracker {
+    database: Mutex<Connection>,
+    http: reqwest::Client,
+}
 
 #[derive(Serialize, JsonSchema)]
 struct Issue {
@@ -65,7 +69,7 @@ struct Source {
 impl Tracker {
     fn new(database: Connection) -> rusqlite::Result<Self> {
         database.execute_batch(TABLE)?;
-        Ok(Self(Mutex::new(database), reqwest::Client::new()))
+        Ok(Self { database: Mutex::new(database), http: reqwest::Client::new() })
     }
 
     fn select(&self, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Issue>> {
@@ -73,7 +77,7 @@ impl Tracker {
             let (id, title, body) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(Issue { id, title, body, label: row.get(3)?, assignee: row.get(4)?, is_open: row.get(5)? })
         };
-        let database = self.0.lock().unwrap();
+        let database = self.database.lock().unwrap();
         database.prepare_cached(&format!("SELECT * FROM issues WHERE {condition}"))?.query_map(values, issue)?.collect()
     }
 
@@ -91,39 +95,51 @@ impl Tracker {
     }
 
     fn open(&self, _: &BlockingContext, draft: Draft) -> Result<String, ToolError> {
-        let database = self.0.lock().unwrap();
+        let database = self.database.lock().unwrap();
         database.execute("INSERT INTO issues (title, body) VALUES (?, ?)", [draft.title, draft.body])?;
         Ok(format!("Issue {} is open.", database.last_insert_rowid()))
     }
 
-    fn set(&self, ctx: &BlockingContext, id: i64, column: &str, value: &dyn ToSql) -> Result<String, ToolError> {
-        let changed =
-            self.0.lock().unwrap().execute(&format!("UPDATE issues SET {column} = ?2 WHERE id = ?1"), (id, value))?;
+    /// The column is one of ours; what an agent says is bound as a value.
+    fn set(&self, ctx: &BlockingContext, id: i64, column: &str, value: &dyn ToSql) -> Result<&'static str, ToolError> {
+        self.change(ctx, id, &format!("UPDATE issues SET {column} = ?2 WHERE id = ?1"), (id, value))?;
+        Ok("Done.")
+    }
+
+    fn change(&self, ctx: &BlockingContext, id: i64, sql: &str, values: impl Params) -> Result<(), ToolError> {
+        if self.database.lock().unwrap().execute(sql, values)? == 0 {
+            return Err(ToolError::not_found(format!("there is no issue {id}")));
+        }
         ctx.resource_updated(&format!("tracker://issue/{id}"));
-        (changed == 1).then(|| "Done.".into()).ok_or_else(|| ToolError::not_found(format!("there is no issue {id}")))
+        Ok(())
     }
 
     fn delete(&self, ctx: &BlockingContext, Id { id }: Id) -> Result<&'static str, ToolError> {
         let form = Elicit::form(format!("Delete issue {id}?")).property("sure", Property::boolean());
-        if ctx.ask("sure", form)?.accepted().is_none_or(|answer| answer["sure"] != true) {
-            return Ok("Nothing was deleted.");
+        match ctx.ask("sure", form)?.accepted() {
+            Some(answer) if answer["sure"] == true => self.change(ctx, id, "DELETE FROM issues WHERE id = ?", [id])?,
+            _ => return Ok("Nothing was deleted."),
         }
-        self.0.lock().unwrap().execute("DELETE FROM issues WHERE id = ?", [id])?;
         Ok("The issue is gone.")
     }
 
     async fn import(&self, _: CallContext, source: Source) -> Result<String, ToolError> {
-        let response = self.1.get(&source.url).send().await?.error_for_status()?;
-        self.open(&BlockingContext::default(), response.json().await?)
+        let response = self.http.get(&source.url).send().await.for_client()?;
+        let draft: Draft = response.error_for_status().for_client()?.json().await.for_client()?;
+        // SQLite blocks, and this is a thread of tokio's.
+        tokio::task::block_in_place(|| self.open(&BlockingContext::default(), draft))
     }
 
     fn export(&self, ctx: &BlockingContext) -> Result<String, ToolError> {
-        let issues = self.select("TRUE", [])?;
-        let pages = issues.iter().zip(1..).map(|(issue, count)| {
-            ctx.progress((count, issues.len() as u32));
-            format!("# {}: {}\n\n{}\n", issue.id, issue.title, issue.body)
-        });
-        Ok(pages.collect())
+        let (issues, mut text) = (self.select("TRUE", [])?, String::new());
+        for (index, issue) in issues.iter().enumerate() {
+            if ctx.is_cancelled() {
+                return Err(ToolError::Cancelled);
+            }
+            text += &format!("# {}: {}\n\n{}\n", issue.id, issue.title, issue.body);
+            ctx.progress((index + 1, issues.len()));
+        }
+        Ok(text)
     }
 
     fn ids(&self, _: &BlockingContext, typed: CompletionRequest) -> Result<Vec<String>, ToolError> {
@@ -140,7 +156,7 @@ impl Toolset for Tracker {
     fn register(&self, registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
         let tool = |name: &str, description: &str| Tool::new(name).description(description);
         for (name, column) in [("assign", "assignee"), ("label", "label"), ("rewrite", "body")] {
-            registry.add(tool(name, "Sets this of an issue.").run_blocking(
+            registry.add(tool(name, &format!("Sets the {column} of an issue.")).run_blocking(
                 move |this: &Self, ctx: &BlockingContext, args: Text| this.set(ctx, args.id, column, &args.text),
             ))?;
         }
