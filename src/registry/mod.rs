@@ -204,6 +204,7 @@ pub use running::blocking_context::{BlockingContext, PendingAnswer};
 pub use running::blocking_function::BlockingFunction;
 pub use running::call::CallFuture;
 pub use running::cancellation::Cancellation;
+pub use running::collect_budget::CollectBudget;
 pub use running::completion::{COMPLETION_VALUES_MAX, Completion, CompletionRequest, IntoCompletion};
 pub use running::contents::{IntoContents, ReadOutput};
 pub use running::context::CallContext;

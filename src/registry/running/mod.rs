@@ -11,6 +11,7 @@ mod blocking_handler;
 pub(super) mod call;
 mod call_guard;
 pub(super) mod cancellation;
+pub(super) mod collect_budget;
 pub(super) mod completion;
 pub(super) mod contents;
 pub(super) mod context;

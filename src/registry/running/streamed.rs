@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::collect_budget::CollectBudget;
 use crate::jsonrpc::write_string_part;
+use crate::registry::panics::{catch, log_caught_panic};
 
 /// Bytes of a source that are held while they are not written yet.
 const RAW_BYTES: usize = 16 << 10;
@@ -95,14 +97,14 @@ impl StreamedBytes {
 #[derive(Clone)]
 pub(super) struct Place {
     encoding: Encoding,
-    reader: Arc<Mutex<Option<Box<dyn Read + Send>>>>,
+    reader: Arc<Mutex<Option<Source>>>,
 }
 
 impl Place {
     fn new(encoding: Encoding, reader: impl Read + Send + 'static) -> Self {
         Self {
             encoding,
-            reader: Arc::new(Mutex::new(Some(Box::new(reader)))),
+            reader: Arc::new(Mutex::new(Some(Source(Some(Box::new(reader)))))),
         }
     }
 
@@ -131,6 +133,24 @@ impl fmt::Debug for Place {
     }
 }
 
+/// An author's source. Dropping it is the author's code, too, and must not end the shard on which that may happen.
+struct Source(Option<Box<dyn Read + Send>>);
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.as_mut().map_or(Ok(0), |reader| reader.read(into))
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let reader = self.0.take();
+        if catch(|| drop(reader)).is_err() {
+            log_caught_panic("the source of a result, as it was dropped");
+        }
+    }
+}
+
 /// What the bytes of a source become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -141,7 +161,7 @@ enum Encoding {
 /// The source of a result, as it is sent.
 pub struct AnswerSource {
     encoding: Encoding,
-    reader: Box<dyn Read + Send>,
+    reader: Source,
     /// Where it is read into.
     raw: Vec<u8>,
     /// What of that was read and not written.
@@ -190,11 +210,31 @@ impl AnswerSource {
     /// All of it, as it was read.
     ///
     /// # Errors
-    /// It cannot be read, is longer than `bytes_max`, or its text is not UTF-8.
-    pub fn read_all(mut self, bytes_max: usize) -> io::Result<Collected> {
+    /// It cannot be read, or its text is not UTF-8; [`ErrorKind::OutOfMemory`] if others hold too much of the budget.
+    pub fn read_all(mut self, bytes_max: usize, budget: &CollectBudget) -> io::Result<Collected> {
         let mut all = self.raw[self.unwritten.clone()].to_vec();
-        let limit = (bytes_max - all.len().min(bytes_max)) as u64;
-        self.reader.by_ref().take(limit + 1).read_to_end(&mut all)?;
+        let mut share = budget.share();
+        loop {
+            if all.len() > bytes_max {
+                return Ok(Collected::TooLong);
+            }
+            if all.len() == all.capacity() {
+                // One byte more tells a source that is too long.
+                let grown = (2 * all.len()).max(RAW_BYTES).min(bytes_max.saturating_add(1));
+                if !budget.can_hold(grown) {
+                    return Ok(Collected::TooLong);
+                }
+                if !share.grow_to(grown) {
+                    return Err(ErrorKind::OutOfMemory.into());
+                }
+                all.reserve_exact(grown - all.len());
+            }
+            let room = all.capacity() - all.len();
+            let read = self.reader.by_ref().take(room as u64).read_to_end(&mut all)?;
+            if read < room {
+                break;
+            }
+        }
         if all.len() > bytes_max {
             return Ok(Collected::TooLong);
         }
@@ -303,6 +343,48 @@ impl<I: Iterator<Item = io::Result<String>>> Read for PieceReader<I> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn sources_that_are_read_as_a_whole_share_a_budget() {
+        let budget = CollectBudget::new(3 * RAW_BYTES);
+        let all = |bytes: usize, bytes_max: usize| {
+            let source = StreamedBytes::from_reader(io::repeat(7).take(bytes as u64));
+            source.0.take().unwrap().read_all(bytes_max, &budget)
+        };
+        let bytes = RAW_BYTES + 1;
+        assert_eq!(all(bytes, bytes).unwrap(), Collected::Bytes(vec![7; bytes]));
+        assert_eq!(all(bytes, bytes - 1).unwrap(), Collected::TooLong);
+        assert_eq!(all(0, 0).unwrap(), Collected::Bytes(Vec::new()));
+        assert_eq!(all(2 * RAW_BYTES + 1, usize::MAX).unwrap(), Collected::TooLong);
+        let mut other = budget.share();
+        assert!(other.grow_to(2 * RAW_BYTES));
+        let error = all(bytes, usize::MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        drop(other);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_source_that_panics_as_it_is_dropped_ends_nothing_else() {
+        struct Falling;
+        impl Read for Falling {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Ok(0)
+            }
+        }
+        impl Drop for Falling {
+            fn drop(&mut self) {
+                panic!("a source that is dropped badly");
+            }
+        }
+        let source = StreamedText::from_reader(Falling).0;
+        drop(source.take());
+        drop(StreamedText::from_reader(Falling));
+    }
+
+    fn budget() -> CollectBudget {
+        CollectBudget::new(1 << 20)
+    }
+
     /// Gives at most so many bytes at a time.
     struct Slowly(io::Cursor<Vec<u8>>, usize);
 
@@ -376,7 +458,10 @@ mod tests {
             let place = StreamedText::from_reader(bytes).0;
             assert_eq!(written(&place, 100).unwrap_err().kind(), ErrorKind::InvalidData);
             let source = StreamedText::from_reader(bytes).0.take().unwrap();
-            assert_eq!(source.read_all(100).unwrap_err().kind(), ErrorKind::InvalidData);
+            assert_eq!(
+                source.read_all(100, &budget()).unwrap_err().kind(),
+                ErrorKind::InvalidData
+            );
         }
     }
 
@@ -384,11 +469,14 @@ mod tests {
     fn a_whole_source_is_bounded() {
         let source = |text: &'static str| StreamedText::from_reader(text.as_bytes()).0.take().unwrap();
         assert_eq!(
-            source("abc").read_all(3).unwrap(),
+            source("abc").read_all(3, &budget()).unwrap(),
             Collected::Text("abc".to_owned())
         );
-        assert_eq!(source("abc").read_all(2).unwrap(), Collected::TooLong);
+        assert_eq!(source("abc").read_all(2, &budget()).unwrap(), Collected::TooLong);
         let bytes = StreamedBytes::from_reader(&b"\xff"[..]).0.take().unwrap();
-        assert_eq!(bytes.read_all(3).unwrap(), Collected::Bytes(vec![0xff]));
+        assert_eq!(
+            bytes.read_all(3, &budget()).unwrap(),
+            Collected::Bytes(vec![0xff])
+        );
     }
 }

@@ -3,8 +3,9 @@
 //! A client that takes JSON over HTTP/1.1 is sent chunks as they are read. Events, messages of channels, batches, tasks
 //! and HTTP/1.0 have their answers as a whole: a worker reads the source then, as far as there is memory.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mcp::OverloadReason;
@@ -37,9 +38,10 @@ impl<R: ShardRing> Shard<R> {
         let bytes_max = self.writer.heap().left() / 3;
         let mut output = output.clone();
         let inbox = self.inbox.clone();
+        let budget = Arc::clone(self.writer.collecting());
         let job = Job::new(
             Cancellation::new(),
-            move |_| collected(source.read_all(bytes_max), &mut output).map(|()| output),
+            move |_| collected(source.read_all(bytes_max, &budget), &mut output).map(|()| output),
             move |ended| {
                 let outcome = match ended {
                     workers::Outcome::Done(outcome) => outcome,
@@ -202,8 +204,12 @@ impl<R: ShardRing> Shard<R> {
 
 /// Puts what was read into the place of its source.
 fn collected(read: io::Result<Collected>, output: &mut Output) -> Result<(), ToolError> {
-    let read =
-        read.map_err(|error| ToolError::internal(format_args!("the source of the result failed: {error}")))?;
+    let read = read.map_err(|error| match error.kind() {
+        ErrorKind::OutOfMemory => {
+            ToolError::unavailable("other large results take all memory; try again later")
+        }
+        _ => ToolError::internal(format_args!("the source of the result failed: {error}")),
+    })?;
     if output.put_collected(read) {
         Ok(())
     } else {

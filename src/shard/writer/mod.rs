@@ -17,11 +17,13 @@ mod sourced;
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::mcp::UnixSeconds;
 use crate::metrics::ShardMetrics;
 use crate::pool::{HeapBudget, OutOfMemory};
+use crate::registry::CollectBudget;
 use crate::ring::{ConnectionKey, DataRing, SendMode};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{Head, Origins, Response, ResponseContext};
@@ -79,6 +81,8 @@ pub(super) struct Writer {
     buffer_bytes: usize,
     /// Heap bytes of large bodies and outboxes.
     heap: HeapBudget,
+    /// Of results that cannot leave while they are read.
+    collecting: Arc<CollectBudget>,
     date: DateCache,
     origins: Origins,
     /// What large answers have left to send.
@@ -97,6 +101,8 @@ impl Writer {
         Writer {
             buffers: BufferPool::new(buffers as usize, buffer_bytes, heap.clone()),
             buffer_bytes,
+            // A result is there as it was read, and once more in its answer.
+            collecting: Arc::new(CollectBudget::new(heap.left() / 3)),
             heap,
             date: DateCache::new(unix_now.0),
             origins: Origins::default(),
@@ -198,6 +204,11 @@ impl Writer {
             self.heap.charge(bytes)?;
         }
         Ok(bytes)
+    }
+
+    /// What results hold that are read as a whole.
+    pub(super) fn collecting(&self) -> &Arc<CollectBudget> {
+        &self.collecting
     }
 
     /// What outboxes are charged to.
