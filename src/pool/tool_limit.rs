@@ -82,6 +82,14 @@ struct State {
     refused_total: u64,
 }
 
+/// A call in flight.
+struct InFlight {
+    /// One of the permits' numbers.
+    slot: u32,
+    /// Whether nothing bounded it.
+    is_lifted: bool,
+}
+
 struct Ticket {
     place: WaitPlace,
     listener: Arc<dyn PermitListener>,
@@ -106,16 +114,16 @@ impl ToolLimit {
 
     /// A permit for a call that comes at `now`, if it need not wait.
     pub fn try_enter(self: &Arc<Self>, now: Instant) -> Option<Arc<ToolPermit>> {
-        let slot = {
+        let place = {
             let mut state = self.lock();
             if !state.tickets.is_empty() {
                 return None;
             }
-            let slot = state.take_slot()?;
-            state.rate.on_began(slot, now);
-            slot
+            let place = state.take_place()?;
+            state.rate.on_began(place.slot, now);
+            place
         };
-        Some(self.permit(slot))
+        Some(self.permit(place))
     }
 
     /// Puts a call behind all that wait; its permit comes to `listener`. `None` if as many wait as may.
@@ -193,16 +201,17 @@ impl ToolLimit {
         }
     }
 
-    fn grant(self: &Arc<Self>, (ticket, slot): (Ticket, u32)) {
-        let permit = self.permit(slot);
+    fn grant(self: &Arc<Self>, (ticket, place): (Ticket, InFlight)) {
+        let permit = self.permit(place);
         let place = ticket.place;
         ticket.listener.on_permit(Granted { permit, place });
     }
 
-    fn permit(self: &Arc<Self>, slot: u32) -> Arc<ToolPermit> {
+    fn permit(self: &Arc<Self>, InFlight { slot, is_lifted }: InFlight) -> Arc<ToolPermit> {
         Arc::new(ToolPermit {
             limit: Arc::clone(self),
             slot,
+            is_lifted,
         })
     }
 
@@ -214,7 +223,7 @@ impl ToolLimit {
 
 impl State {
     /// A place in flight, if there is one.
-    fn take_slot(&mut self) -> Option<u32> {
+    fn take_place(&mut self) -> Option<InFlight> {
         let is_full = |bounds: Concurrency| self.in_flight >= bounds.in_flight_max;
         if self.bounds.is_some_and(is_full) {
             return None;
@@ -225,17 +234,20 @@ impl State {
             self.slots - 1
         });
         self.rate.make_room(slot);
-        Some(slot)
+        Some(InFlight {
+            slot,
+            is_lifted: self.bounds.is_none(),
+        })
     }
 
     /// The oldest ticket, and the place in flight that is its call's.
-    fn next_granted(&mut self) -> Option<(Ticket, u32)> {
+    fn next_granted(&mut self) -> Option<(Ticket, InFlight)> {
         if self.tickets.is_empty() {
             return None;
         }
-        let slot = self.take_slot()?;
+        let place = self.take_place()?;
         let (_, ticket) = self.tickets.pop_first()?;
-        Some((ticket, slot))
+        Some((ticket, place))
     }
 }
 
@@ -255,12 +267,15 @@ impl std::fmt::Debug for State {
 pub struct ToolPermit {
     limit: Arc<ToolLimit>,
     slot: u32,
+    /// Whether it was given because the tool was limited no more.
+    is_lifted: bool,
 }
 
 impl ToolPermit {
     /// Whether it is one of this limit's.
     pub fn is_of(&self, limit: &Arc<ToolLimit>) -> bool {
-        Arc::ptr_eq(&self.limit, limit)
+        // One that was given while the limit was lifted is worth nothing once there are bounds again.
+        Arc::ptr_eq(&self.limit, limit) && !(self.is_lifted && limit.lock().bounds.is_some())
     }
 
     /// Its call has got it now.

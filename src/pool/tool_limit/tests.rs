@@ -303,3 +303,30 @@ fn threads_never_have_more_permits_than_there_are_and_lose_none() {
     // Permits that came to a thread's inbox after its last look have been dropped with that.
     assert!(!limit.is_used());
 }
+
+#[test]
+fn what_a_lifted_limit_let_through_does_not_hold_once_there_are_bounds_again() {
+    let limit = ToolLimit::new(bounds(1, None));
+    let inbox = Arc::<Inbox>::default();
+    let running = limit.try_enter(Instant::now()).unwrap();
+    let tickets: Vec<_> = (0..3)
+        .map(|number| limit.wait(place(number), &listener(&inbox)).unwrap())
+        .collect();
+    limit.lift();
+    let lifted: Vec<_> = std::iter::from_fn(|| inbox.take()).collect();
+    assert_eq!(lifted.len(), 3);
+    assert!(
+        lifted.iter().all(|granted| granted.permit.is_of(&limit)),
+        "nothing bounds them"
+    );
+    limit.set(bounds(1, None));
+    assert!(
+        lifted.iter().all(|granted| !granted.permit.is_of(&limit)),
+        "they wait again"
+    );
+    assert!(running.is_of(&limit), "it runs, and counts");
+    drop((lifted, tickets, running));
+    let next = limit.try_enter(Instant::now()).unwrap();
+    assert!(next.is_of(&limit));
+    assert!(limit.try_enter(Instant::now()).is_none());
+}
