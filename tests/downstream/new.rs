@@ -39,8 +39,11 @@ fn a_new_program_builds_and_passes_its_test() {
         !errors.contains("greeter-one` (lib) generated"),
         "it has warnings: {errors}"
     );
+    // The program is formatted as rustfmt does it by itself, whichever folder this test's own lies in.
     let formatted = Command::new("rustfmt")
         .args([
+            "--config-path",
+            "/dev/null",
             "--edition",
             "2024",
             "--check",
