@@ -302,13 +302,14 @@ def measure_fronts(runs, order, folder):
 
 
 def measure_native(runs, order, folder):
-    works = [native_work(1), native_work(64), HALF_WORK]
+    works = [native_work(1), native_work(64)]
     fronts = {
         "in-process": lambda: Front("weir", weir, []),
         "weir": lambda: Front("weir", lambda port, child: weir(port, child, "max=1"), NATIVE),
         "tower-mcp": lambda: Front("tower-mcp", FRONTS["tower-mcp"], NATIVE),
     }
-    for name in [name for name in order if runs.wants(name, *works)]:
+    wanted = lambda name: runs.wants(name, *works, *([] if name == "tower-mcp" else [HALF_WORK]))
+    for name in [name for name in order if wanted(name)]:
         with fronts[name]() as front:
             for clients in (1, 64):
                 runs.measure(native_work(clients), name, lambda: closed(front, folder, clients))
