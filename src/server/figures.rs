@@ -8,34 +8,52 @@ use super::children::ChildrenStatus;
 use super::shards::ShardHandle;
 use crate::metrics::{
     ProcessFigures, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures, TombstoneFigures,
-    ToolLabels,
 };
-use crate::shard::{Service, ShardEvent};
+use crate::session::Store;
+use crate::shard::{Common, Service, ShardEvent};
 use crate::workers::Submitter;
+
+/// What all services of a server have in common, whatever is edited. They have no part in keeping what an edit removed.
+#[derive(Clone)]
+pub(super) struct Lasting {
+    pub(super) common: Arc<Common>,
+    /// By the views' numbers.
+    pub(super) stores: Vec<Arc<Store>>,
+}
+
+impl Lasting {
+    /// That of the services of all views, the main one first.
+    pub(super) fn of(main: &Service, others: &[Arc<Service>]) -> Lasting {
+        let others = others.iter().map(|service| &service.store);
+        Lasting {
+            common: Arc::clone(&main.common),
+            stores: std::iter::once(&main.store).chain(others).cloned().collect(),
+        }
+    }
+}
 
 pub(super) fn exposition(
     metrics: &[Arc<ShardMetrics>],
     connections_max: u32,
-    (labels, services): (&ToolLabels, &[Arc<Service>]),
+    lasting: &Lasting,
     workers: &Submitter,
     children: Option<&ChildrenStatus>,
 ) -> String {
     let children = children.map(ChildrenStatus::figures).unwrap_or_default();
-    let tool_limits = services.first().map(|service| service.tool_limits());
-    let stores = || services.iter().map(|service| &service.store);
+    let stores = || lasting.stores.iter();
     let ended = stores().map(|store| store.tombstones());
     let evicted = stores().map(|store| store.live().stats().evicted);
     let tasks = stores().map(|store| store.tasks().figures());
     Scrape {
         version: env!("CARGO_PKG_VERSION"),
-        tools: labels,
+        tools: &lasting.common.labels,
         shards: metrics,
         connections_max,
         workers: Some(workers.figures()),
         ended: ended.fold(TombstoneFigures::default(), Add::add),
         evicted: evicted.fold(TombstoneFigures::default(), Add::add),
         tasks: tasks.fold(TaskFigures::default(), Add::add),
-        tool_limits: &tool_limits.unwrap_or_default(),
+        tool_limits: &lasting.common.tool_limits.figures(),
         children: &children,
         process: ProcessFigures::read(),
     }

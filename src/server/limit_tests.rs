@@ -140,7 +140,7 @@ fn call_until(server: &Server, number: usize, is_over: &AtomicBool) -> u32 {
 }
 
 fn figures(server: &Server) -> Vec<(String, u64, u64)> {
-    let limits = server.main_service().tool_limits();
+    let limits = server.lasting().common.tool_limits.figures();
     let figures = limits
         .into_iter()
         .map(|(name, figures)| (name, figures.in_flight, figures.waiting));
@@ -242,7 +242,7 @@ fn options_say_more_than_authors_and_name_only_tools_that_there_are() {
             .start(registry.clone())
     };
     let server = start("on_shard").unwrap();
-    let limits = server.main_service().tool_limits();
+    let limits = server.lasting().common.tool_limits.figures();
     assert_eq!(limits[0].1.in_flight_max, 7);
     drop(server);
     let refused = start("on_shrad").unwrap_err().to_string();

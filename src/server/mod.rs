@@ -43,6 +43,8 @@ mod builder;
 mod caller_tests;
 mod cause;
 mod children;
+#[cfg(test)]
+mod discarding_tests;
 mod failure;
 mod figures;
 #[cfg(test)]

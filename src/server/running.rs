@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::accounts::user_ids;
 use super::cause::Cause;
 use super::children::{ChildWatch, Children, ChildrenStatus, Launched, OwnUri, Watching};
-use super::figures::{ask_for_histograms, exposition, shard_report};
+use super::figures::{Lasting, ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::listening::{Listening, Url};
 use super::program::Program;
@@ -23,7 +23,7 @@ use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::{ListenAddress, Settings};
 use crate::mcp::{ChildOwner, Options, Protocol, server_watching};
-use crate::metrics::{Report, ShardReport, ToolLabels};
+use crate::metrics::{Report, ShardReport};
 use crate::registry::{ForeignKind, Registry, ServerHandle, ToolError, Updates, Watch, WatchList};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, Spread, UnixPeers};
@@ -55,9 +55,7 @@ pub struct Server {
     path: String,
     connections_max: u32,
     workers: Workers,
-    /// As they were at the start, by the views' numbers.
-    services: Vec<Arc<Service>>,
-    labels: Arc<ToolLabels>,
+    lasting: Lasting,
     view: Arc<AdminView>,
     admin: Option<AdminHandle>,
     watchdog: Watchdog,
@@ -119,9 +117,9 @@ impl Server {
         };
         let protocol = Protocol::new(registry, &program.identity, options);
         let services = service::make(settings, protocol, program.spawner(settings))?;
-        let (main, all) = (Arc::clone(&services.main), services.all());
-        let served = Served::new(Arc::clone(&main), services.others);
-        let services = all;
+        let lasting = Lasting::of(&services.main, &services.others);
+        let common = &lasting.common;
+        let served = Served::new(services.main, services.others);
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(Arc::<Link>::clone(&link));
         go_on()?;
@@ -135,7 +133,7 @@ impl Server {
         let shared = SharedParts {
             served: Arc::clone(&served),
             server: handle.clone(),
-            labels: Arc::clone(&main.labels),
+            labels: Arc::clone(&common.labels),
             spread: Spread::new(settings.shards.len()),
             unix_peers: unix_peers(settings)?,
             connection_cap: ConnectionCap::new(
@@ -160,12 +158,12 @@ impl Server {
             &started.shards,
             children.as_ref().map(|children| Arc::clone(children.status())),
             settings.connections.limit(),
-            (Arc::clone(&main.labels), services.clone()),
+            lasting.clone(),
             workers.submitter(),
             Arc::clone(&served),
         );
         let source: Arc<dyn HealthSource> = Arc::<AdminView>::clone(&view);
-        let is_first = main.health.set(Arc::downgrade(&source)).is_ok();
+        let is_first = common.health.set(Arc::downgrade(&source)).is_ok();
         debug_assert!(is_first, "a service is made for each start");
         let start_admin = |listener| {
             Admin::start(
@@ -177,8 +175,8 @@ impl Server {
         };
         let admin = admin_listener.map(start_admin).transpose().map_err(refused)?;
         let watchdog = Watchdog::start(&started.shards);
-        let broadcasters = services.iter().enumerate().map(|(view, service)| {
-            let live = Arc::clone(service.store.live());
+        let broadcasters = lasting.stores.iter().enumerate().map(|(view, store)| {
+            let live = Arc::clone(store.live());
             let served = Arc::clone(&served);
             let watchers = CurrentWatchers::new(served, view, watching.as_ref());
             Broadcaster::start(live, handle.clone(), watchers)
@@ -202,8 +200,7 @@ impl Server {
             children,
             connections_max: settings.connections.limit(),
             workers,
-            labels: Arc::clone(&main.labels),
-            services,
+            lasting,
             view,
             admin,
             watchdog,
@@ -244,10 +241,10 @@ impl Server {
         urls.collect()
     }
 
-    /// What all clients are served, as it was at the start.
+    /// What lasts while the registry is edited.
     #[cfg(test)]
-    pub(super) fn main_service(&self) -> &Service {
-        &self.services[0]
+    pub(super) fn lasting(&self) -> &Lasting {
+        &self.lasting
     }
 
     /// A handle for other threads: it changes the registry, and announces that a resource has changed.
@@ -270,7 +267,7 @@ impl Server {
         exposition(
             &metrics,
             self.connections_max,
-            (&self.labels, &self.services),
+            &self.lasting,
             &self.workers.submitter(),
             self.children.as_ref().map(|children| &**children.status()),
         )
@@ -352,9 +349,7 @@ impl Server {
             drop(std::mem::take(&mut self.shards));
             report
         };
-        if let Some(service) = self.services.first() {
-            service.spawner.shut_down(WORKERS_PATIENCE);
-        }
+        self.lasting.common.spawner.shut_down(WORKERS_PATIENCE);
         // The shards have ended their children, or were cut off: whoever is left is killed.
         drop(self.children.take());
         let ended = self.workers.shutdown(WORKERS_PATIENCE);
@@ -372,7 +367,7 @@ impl Server {
     }
 
     fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
-        let labels = Arc::clone(&self.labels);
+        let labels = Arc::clone(&self.lasting.common.labels);
         let children = self.children.as_ref().map(|children| children.status().figures());
         Report::new(
             labels,
@@ -469,15 +464,14 @@ fn admin_view(
     shards: &Shards,
     children: Option<Arc<ChildrenStatus>>,
     connections_max: u32,
-    (labels, services): (Arc<ToolLabels>, Vec<Arc<Service>>),
+    lasting: Lasting,
     workers: Submitter,
     served: Arc<Served>,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
     let shown = children.clone();
     let view = AdminView::new(health, move || {
-        let served = (&*labels, &*services);
-        exposition(&metrics, connections_max, served, &workers, shown.as_deref())
+        exposition(&metrics, connections_max, &lasting, &workers, shown.as_deref())
     });
     let not_ready = move || {
         let service = served.main();

@@ -31,14 +31,6 @@ pub(super) struct Services {
     pub(super) others: Vec<Arc<Service>>,
 }
 
-impl Services {
-    /// All of them, by the views' numbers.
-    pub(super) fn all(&self) -> Vec<Arc<Service>> {
-        let all = std::iter::once(&self.main).chain(&self.others);
-        all.cloned().collect()
-    }
-}
-
 /// The services of all views with these `settings`. The main one is that of `protocol`; those of single servers are
 /// filled when those say what they have.
 pub(super) fn make(

@@ -300,6 +300,7 @@ fn start_one(
                 is_expected: Cell::new(false),
             };
             note_panics_here();
+            setup.workers.drop_for_this_thread();
             let ended = run(setup, cpu, &ready, &watch);
             watch.is_expected.set(ended.is_ok());
             drop((watch, wake_on_drop));

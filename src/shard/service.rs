@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, ToolOverrides};
 use crate::mcp::{ClientKey, Principal, Protocol, RequestContext};
-use crate::metrics::{self, ToolLabels, ToolLimitFigures, ToolRow};
+use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::pool::{Concurrency, ToolLimit, ToolLimits};
 use crate::registry::{Operation, Registry, ShardRegistry, Spawner, ToolInfo};
 use crate::session::{ShardStore, Store};
@@ -116,11 +116,6 @@ impl Service {
             return None;
         }
         self.tool_limits.get(operation.tool()?.as_usize())?.as_ref()
-    }
-
-    /// The figures of each limited tool, with its name.
-    pub fn tool_limits(&self) -> Vec<(String, ToolLimitFigures)> {
-        self.common.tool_limits.figures()
     }
 
     /// Tools of this process that have no limit in this service, or are gone, have none any more: who waits for one
@@ -230,19 +225,26 @@ impl Served {
 
     /// From now on shards decode for `service` what comes for this view. Nothing happens if there is no such view.
     pub fn replace(&self, view: ViewId, service: Arc<Service>) {
-        if let Some(current) = self.views().get_mut(usize::from(view.0)) {
-            current.common = service;
-            self.replacements.fetch_add(1, Ordering::Release);
-        }
+        self.change(view, |current| std::mem::replace(&mut current.common, service));
     }
 
     /// From now on these clients are served these services in a view, and all others what is everybody's. Nothing
     /// happens if there is no such view.
     pub fn replace_own(&self, view: ViewId, own: OwnServices) {
-        if let Some(current) = self.views().get_mut(usize::from(view.0)) {
-            current.own = Arc::new(own);
+        let own = Arc::new(own);
+        self.change(view, |current| std::mem::replace(&mut current.own, own));
+    }
+
+    /// Replaces something of a view's. What that was is dropped when the lock is free again: it may be the last of what
+    /// authors' functions own, and shards wait for the lock.
+    fn change<T>(&self, view: ViewId, replace: impl FnOnce(&mut ViewServices) -> T) {
+        let mut views = self.views();
+        let replaced = views.get_mut(usize::from(view.0)).map(replace);
+        if replaced.is_some() {
             self.replacements.fetch_add(1, Ordering::Release);
         }
+        drop(views);
+        drop(replaced);
     }
 
     /// The services, if one of them is newer than those known as the `seen`th.

@@ -28,7 +28,7 @@ use thiserror::Error;
 
 pub use crate::config::WorkerSettings;
 use crate::metrics::WorkerFigures;
-use crate::registry::note_panics_here;
+use crate::registry::{Cancellation, discard_by, note_panics_here};
 use crate::units::CpuId;
 
 pub use job::{Job, Outcome, Refused};
@@ -202,6 +202,16 @@ impl Submitter {
     /// Fails when the pool is stopping; the job comes back.
     pub fn submit_step(&self, job: Job) -> Result<JobHandle, Refused> {
         Shared::submit_step(&self.shared, job)
+    }
+
+    /// From now on whatever of an author's would be dropped by this thread, which serves others, is dropped by a worker.
+    /// When those have stopped, nobody is served any more, and it is dropped where it is.
+    pub fn drop_for_this_thread(&self) {
+        let workers = self.clone();
+        discard_by(move |discarded| {
+            let job = Job::new(Cancellation::new(), move |_| drop(discarded), |_| ());
+            drop(workers.submit_step(job));
+        });
     }
 
     /// The gauges and totals of this moment.

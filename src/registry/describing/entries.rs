@@ -14,6 +14,7 @@ use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::info::tool_info::ToolInfo;
 use crate::registry::mount::Mount;
+use crate::registry::owned::Owned;
 use crate::registry::running::handler::Handler;
 use crate::registry::running::states::States;
 use crate::registry::schemas::schema::{InputSchema, OutputSchema};
@@ -57,7 +58,7 @@ pub(crate) struct ListChanged {
 /// A reason why a running server may not be ready.
 pub(in crate::registry) struct NotReady {
     pub(in crate::registry) reason: String,
-    pub(super) is_so: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(super) is_so: Owned<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 /// One tool, its schemas compiled.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::watch::{ListUpdates, ListWatcher, WatchList};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::caller::headers::HeaderNames;
+use crate::registry::owned::Owned;
 use crate::registry::running::async_function::AsyncFunction;
 use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::outcome::ListKind;
@@ -43,7 +44,7 @@ impl ResourceLister {
     where
         F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
     {
-        self.watch = Some(Arc::new(ListWatcher(function)));
+        self.watch = Some(Arc::new(ListWatcher(Owned::new(function))));
         self
     }
 

@@ -8,6 +8,7 @@ use super::foreign::{ForeignFault, ForeignKind, ForeignServer};
 use super::foreign_entries::ForeignEntries;
 use super::merged::MergedNames;
 use crate::registry::mount::Mount;
+use crate::registry::owned::Owned;
 
 /// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
 pub struct RegistryBuilder {
@@ -82,7 +83,7 @@ impl RegistryBuilder {
     ) -> &mut Self {
         self.inner.not_ready.push(Arc::new(NotReady {
             reason: reason.into(),
-            is_so: Box::new(is_so),
+            is_so: Owned::new(Box::new(is_so)),
         }));
         self
     }

@@ -14,6 +14,7 @@ use crate::registry::content::ContentAnnotations;
 use crate::registry::icon::Icon;
 use crate::registry::info::caching::Caching;
 use crate::registry::info::resource_info::{Address, ResourceInfo};
+use crate::registry::owned::Owned;
 use crate::registry::running::async_function::AsyncFunction;
 use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
@@ -118,7 +119,7 @@ impl ResourceTemplateBuilder {
     where
         F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
     {
-        self.watch = Some(Arc::new(Watcher(function)));
+        self.watch = Some(Arc::new(Watcher(Owned::new(function))));
         self
     }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::mount::Mount;
+use crate::registry::owned::Owned;
 use crate::registry::running::guard::guard;
 
 /// Announces that one resource has changed. It is cheap to clone, and may be used on any thread.
@@ -95,11 +96,11 @@ pub trait WatchList: Send + Sync {
 }
 
 /// A function as a [`WatchList`].
-pub(super) struct ListWatcher<F>(pub(in crate::registry) F);
+pub(super) struct ListWatcher<F: Send + 'static>(pub(super) Owned<F>);
 
 impl<F> WatchList for ListWatcher<F>
 where
-    F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync,
+    F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
 {
     fn watch(&self, updates: ListUpdates) -> Result<Box<dyn Send>, ToolError> {
         guard(|| (self.0)(updates)).and_then(|watch| watch)
@@ -116,11 +117,11 @@ pub trait Watch: Send + Sync {
 }
 
 /// A function as a [`Watch`].
-pub(super) struct Watcher<F>(pub(in crate::registry) F);
+pub(super) struct Watcher<F: Send + 'static>(pub(super) Owned<F>);
 
 impl<F> Watch for Watcher<F>
 where
-    F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync,
+    F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
 {
     fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
         guard(|| (self.0)(uri, updates)).and_then(|watch| watch)

@@ -13,6 +13,7 @@ use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::Kind;
 use super::output::NoArguments;
 use super::states::Unbound;
+use crate::registry::owned::Owned;
 
 /// An asynchronous function whose futures live on a shard. They need not be `Send`, and must not block.
 ///
@@ -87,15 +88,15 @@ where
                 let bound = Rc::new(bound);
                 let call = move |context: CallContext, arguments: A| {
                     let bound = Rc::clone(&bound);
-                    async move { (bound.function)(&bound.state, context, arguments).await }
+                    async move {
+                        let (state, function) = &***bound;
+                        function(state, context, arguments).await
+                    }
                 };
                 on_shard::<K, A, _, _>(call, here.output)
             };
             Arc::new(Borrowing {
-                bound: Arc::new(Bound {
-                    state,
-                    function: self,
-                }),
+                bound: Arc::new(Owned::new((state, self))),
                 on_shard,
             })
         })
@@ -118,23 +119,19 @@ where
     }
 }
 
-/// A function and the value that it borrows.
-struct Bound<S, H> {
-    state: Arc<S>,
-    function: H,
-}
+/// The value that a function borrows, and the function.
+type Bound<S, H> = Owned<(Arc<S>, H)>;
 
 /// They become a handler on each shard by `on_shard`, which alone knows the type of the function's futures.
-struct Borrowing<S, H, M> {
-    bound: Arc<Bound<S, H>>,
+struct Borrowing<B, M> {
+    bound: Arc<B>,
     on_shard: M,
 }
 
-impl<S, H, M> Handler for Borrowing<S, H, M>
+impl<B, M> Handler for Borrowing<B, M>
 where
-    S: Send + Sync + 'static,
-    H: Send + Sync + 'static,
-    M: Fn(Arc<Bound<S, H>>, OnShard<'_>) -> Rc<dyn ShardHandler> + Send + Sync + 'static,
+    B: Send + Sync + 'static,
+    M: Fn(Arc<B>, OnShard<'_>) -> Rc<dyn ShardHandler> + Send + Sync + 'static,
 {
     fn for_shard(self: Arc<Self>, here: OnShard<'_>) -> Rc<dyn ShardHandler> {
         (self.on_shard)(Arc::clone(&self.bound), here)

@@ -25,6 +25,7 @@ use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, Outcome, typed};
 use super::started::Started;
 use crate::registry::asking::tool_error::ToolError;
+use crate::registry::owned::Owned;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
 use crate::registry::schemas::tape::TapeNode;
@@ -34,15 +35,15 @@ use crate::registry::schemas::tape::TapeNode;
 pub(in crate::registry) const SLOTS_FREE_MAX: usize = 256;
 
 /// An asynchronous function of kind `K`.
-pub(super) struct AsyncHandler<K, A, F, H> {
-    function: H,
+pub(super) struct AsyncHandler<K, A, F, H: Send + 'static> {
+    function: Owned<H>,
     types: PhantomData<fn(A) -> (K, F)>,
 }
 
-impl<K, A, F, H> AsyncHandler<K, A, F, H> {
+impl<K, A, F, H: Send> AsyncHandler<K, A, F, H> {
     pub(super) fn new(function: H) -> Self {
         Self {
-            function,
+            function: Owned::new(function),
             types: PhantomData,
         }
     }

@@ -14,20 +14,21 @@ use super::function_result::FunctionResult;
 use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, typed};
 use super::started::Started;
+use crate::registry::owned::Owned;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
 use crate::registry::schemas::tape::TapeNode;
 
 /// A blocking function of kind `K`.
-pub(super) struct BlockingHandler<K, A, R, H> {
-    function: Arc<H>,
+pub(super) struct BlockingHandler<K, A, R, H: Send + 'static> {
+    function: Arc<Owned<H>>,
     types: PhantomData<fn(A) -> (K, R)>,
 }
 
-impl<K, A, R, H> BlockingHandler<K, A, R, H> {
+impl<K, A, R, H: Send> BlockingHandler<K, A, R, H> {
     pub(super) fn new(function: H) -> Self {
         Self {
-            function: Arc::new(function),
+            function: Arc::new(Owned::new(function)),
             types: PhantomData,
         }
     }
@@ -48,7 +49,7 @@ where
     }
 }
 
-struct BlockingShardHandler<K, A, R, H> {
+struct BlockingShardHandler<K, A, R, H: Send + 'static> {
     shared: Arc<BlockingHandler<K, A, R, H>>,
     output: Option<Arc<OutputSchema>>,
 }

@@ -15,20 +15,21 @@ use super::outcome::{Kind, typed};
 use super::spawned_call::SpawnedSlot;
 use super::spawner::Spawner;
 use super::started::Started;
+use crate::registry::owned::Owned;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
 use crate::registry::schemas::tape::TapeNode;
 
 /// An asynchronous function of kind `K` that runs elsewhere.
-pub(super) struct SpawnedHandler<K, A, F, H> {
-    function: Arc<H>,
+pub(super) struct SpawnedHandler<K, A, F, H: Send + 'static> {
+    function: Arc<Owned<H>>,
     types: PhantomData<fn(A) -> (K, F)>,
 }
 
-impl<K, A, F, H> SpawnedHandler<K, A, F, H> {
+impl<K, A, F, H: Send> SpawnedHandler<K, A, F, H> {
     pub(super) fn new(function: H) -> Self {
         Self {
-            function: Arc::new(function),
+            function: Arc::new(Owned::new(function)),
             types: PhantomData,
         }
     }
@@ -50,7 +51,7 @@ where
     }
 }
 
-struct SpawnedShardHandler<K, A, F, H> {
+struct SpawnedShardHandler<K, A, F, H: Send + 'static> {
     shared: Arc<SpawnedHandler<K, A, F, H>>,
     output: Option<Arc<OutputSchema>>,
     spawner: Arc<dyn Spawner>,

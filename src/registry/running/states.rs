@@ -5,20 +5,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::handler::Handler;
+use crate::registry::owned::Owned;
 
 /// One value of each type.
 #[derive(Clone, Default)]
-pub(in crate::registry) struct States(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
+pub(in crate::registry) struct States(HashMap<TypeId, Arc<Owned<Arc<dyn Any + Send + Sync>>>>);
 
 impl States {
     /// Adds a value, in place of another one of its type.
     pub(in crate::registry) fn insert<S: Send + Sync + 'static>(&mut self, state: Arc<S>) {
-        self.0.insert(TypeId::of::<S>(), state);
+        self.0.insert(TypeId::of::<S>(), Arc::new(Owned::new(state)));
     }
 
     fn find<S: Send + Sync + 'static>(&self) -> Option<Arc<S>> {
         let state = self.0.get(&TypeId::of::<S>())?;
-        Arc::clone(state).downcast().ok()
+        Arc::clone(&***state).downcast().ok()
     }
 }
 

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::collect_budget::CollectBudget;
 use crate::jsonrpc::write_string_part;
-use crate::registry::panics::{catch, log_caught_panic};
+use crate::registry::owned::Owned;
 
 /// Bytes of a source that are held while they are not written yet.
 const RAW_BYTES: usize = 16 << 10;
@@ -32,7 +32,7 @@ const ROOM_MIN: usize = 8;
 /// A long text that is read while it is sent: the result of a tool, or the contents of a resource.
 ///
 /// The source is read on a worker thread, so it may block; make it in a function that may block, too, if opening it
-/// does. A source that fails, or that is not UTF-8, ends an answer that has begun in its middle: the connection is then
+/// does. It is dropped there, too. A source that fails, or that is not UTF-8, ends an answer that has begun in its middle: the connection is then
 /// cut off, so that the client does not take it for whole.
 ///
 /// ```
@@ -104,7 +104,7 @@ impl Place {
     fn new(encoding: Encoding, reader: impl Read + Send + 'static) -> Self {
         Self {
             encoding,
-            reader: Arc::new(Mutex::new(Some(Source(Some(Box::new(reader)))))),
+            reader: Arc::new(Mutex::new(Some(Owned::new(Box::new(reader))))),
         }
     }
 
@@ -133,23 +133,8 @@ impl fmt::Debug for Place {
     }
 }
 
-/// An author's source. Dropping it is the author's code, too, and must not end the shard on which that may happen.
-struct Source(Option<Box<dyn Read + Send>>);
-
-impl Read for Source {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.as_mut().map_or(Ok(0), |reader| reader.read(into))
-    }
-}
-
-impl Drop for Source {
-    fn drop(&mut self) {
-        let reader = self.0.take();
-        if catch(|| drop(reader)).is_err() {
-            log_caught_panic("the source of a result, as it was dropped");
-        }
-    }
-}
+/// An author's source.
+type Source = Owned<Box<dyn Read + Send>>;
 
 /// What the bytes of a source become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

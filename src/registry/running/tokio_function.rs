@@ -11,6 +11,7 @@ use super::outcome::Kind;
 use super::output::NoArguments;
 use super::spawned_handler::SpawnedHandler;
 use super::states::Unbound;
+use crate::registry::owned::Owned;
 
 /// An asynchronous function whose futures run on a tokio runtime, and are `Send`. Its forms are those of an
 /// [`AsyncFunction`](crate::AsyncFunction), but a closure with state must not capture anything: what it would capture
@@ -74,7 +75,7 @@ where
         A: DeserializeOwned + Send + 'static,
     {
         Unbound::borrowing(move |state: Arc<S>| {
-            let bound = Arc::new((state, self));
+            let bound = Arc::new(Owned::new((state, self)));
             let function = move |context: CallContext, arguments: A| {
                 let bound = Arc::clone(&bound);
                 async move { (bound.1)(&bound.0, context, arguments).await }
@@ -95,7 +96,7 @@ where
         K: Kind<R::Value>,
     {
         Unbound::borrowing(move |state: Arc<S>| {
-            let bound = Arc::new((state, self));
+            let bound = Arc::new(Owned::new((state, self)));
             let function = move |context: CallContext, NoArguments {}| {
                 let bound = Arc::clone(&bound);
                 async move { (bound.1)(&bound.0, context).await }

@@ -85,6 +85,7 @@ impl Driver {
         let _log = log::show();
         self.clock.enter();
         note_panics_here();
+        self.workers.drop_for_this_thread();
         let mut running = self.make();
         let _ = ready.send(());
         if let Err(error) = running.run() {

@@ -32,7 +32,7 @@ fn asking(rig: &mut Rig, shard: usize, tool: &str, secret: &str) -> Client {
 }
 
 fn figures(rig: &Rig, tool: &str) -> ToolLimitFigures {
-    let limits = rig.shard.service.main().tool_limits();
+    let limits = rig.shard.service.main().common.tool_limits.figures();
     let found = limits.into_iter().find(|(name, _)| name == tool);
     found.unwrap_or_else(|| panic!("{tool} has no limit")).1
 }
