@@ -6,7 +6,7 @@
 //! | `queue` | work that waits for a handler |
 //! | `credit` | permits to use handlers; stealing shares them between shards |
 //! | `handover` | permits on their way to another shard's older waiter |
-//! | `word` | the memory in which shards share them |
+//! | `word`, `lock` | the memory in which shards share them |
 //! | `assembly` | requests that arrive in pieces or wait |
 //! | `heap`, `reserve` | heap bytes for what does not fit, and large buffers that are used again |
 //! | `tool_limit`, `tool_limits` | calls of one tool in flight, over all shards |
@@ -22,6 +22,7 @@ mod fifo;
 mod handlers;
 mod handover;
 mod heap;
+mod lock;
 mod queue;
 mod reserve;
 mod tool_limit;
@@ -35,6 +36,7 @@ pub(crate) use handlers::touch;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
 pub use handover::Handover;
 pub use heap::{HeapBudget, OutOfMemory};
+pub use lock::{Lock, LockTypes, StdLocks};
 pub use queue::{WaitKey, WaitQueue};
 pub use tool_limit::{Concurrency, Granted, PermitListener, ToolLimit, ToolPermit, ToolTicket, WaitPlace};
 pub use tool_limits::ToolLimits;

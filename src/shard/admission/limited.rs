@@ -5,7 +5,8 @@
 //! of the queue, so that a slow tool does not have the calls of others refused.
 //!
 //! Invariant: a permit of a tool is with exactly one of these: the request that is being decoded, one that waits for a
-//! handler, one that is about to move or moves, a call. It is dropped with whichever has it.
+//! handler, one that is about to move or moves, a call. It is dropped with whichever has it. A shard does not end while
+//! one is on its way to it, whose request has left: nobody would ever pass it on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ impl<S> Admission<S> {
         let wait = self.queue.push_aside(waiter).map_err(|_| OverloadReason::Tool)?;
         let place = WaitPlace { wait, connection };
         let ticket = limit.wait(place, self.tool_permits.listener());
+        let ticket = ticket.map(|ticket| self.tool_permits.await_permit(ticket));
         match (ticket, self.queue.get_mut(wait)) {
             (Some(ticket), Some(waiter)) => {
                 waiter.limited = Limited::Waits(Box::new(ticket));
@@ -62,6 +64,7 @@ impl<S> Admission<S> {
     /// permit is the next one's.
     pub(in crate::shard) fn pass_limit(&mut self, granted: Granted, now: Instant) -> Option<Duration> {
         let Granted { permit, place } = granted;
+        self.tool_permits.on_permit();
         let waiter = self.queue.get_mut(place.wait)?;
         let Limited::Waits(_) = waiter.limited else {
             return None;

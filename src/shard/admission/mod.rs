@@ -463,9 +463,9 @@ impl<S> Admission<S> {
     }
 
     /// Gives no permit to other shards any more; whether none of this shard's is out, so that nothing is on its way
-    /// here for which one was taken.
+    /// here for which one was taken, and no permit of a tool.
     pub(super) fn retire(&self, handlers: u32) -> bool {
-        self.peers.retire(handlers)
+        self.peers.retire(handlers) && self.tool_permits.awaits_none()
     }
 
     /// Panics unless nobody waits and all `handlers` permits are free.

@@ -1,8 +1,10 @@
 //! Permits of limited tools that are with no call, and no request that waits.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::pool::{PermitListener, ToolPermit};
+use crate::pool::{PermitListener, ToolPermit, ToolTicket};
 use crate::ring::ConnectionKey;
 
 /// The permits of one shard.
@@ -13,6 +15,24 @@ pub(super) struct ToolPermits {
     in_hand: Option<Arc<ToolPermit>>,
     /// Those of requests that are about to move to other shards.
     moving: Vec<(ConnectionKey, Arc<ToolPermit>)>,
+    /// Permits that will come: one for each ticket that has not left the line in time.
+    awaited: Rc<Cell<u32>>,
+}
+
+/// The place of a request in the line of its tool.
+#[derive(Debug)]
+pub(in crate::shard) struct Awaited {
+    ticket: ToolTicket,
+    awaited: Rc<Cell<u32>>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        // If it has left too late, its permit is on its way, and is counted until it comes.
+        if self.ticket.leave() {
+            self.awaited.set(self.awaited.get() - 1);
+        }
+    }
 }
 
 impl ToolPermits {
@@ -21,6 +41,7 @@ impl ToolPermits {
             listener,
             in_hand: None,
             moving: Vec::new(),
+            awaited: Rc::default(),
         }
     }
 
@@ -51,8 +72,27 @@ impl ToolPermits {
         Some(self.moving.swap_remove(at).1)
     }
 
+    /// A request waits that has this ticket.
+    pub(super) fn await_permit(&self, ticket: ToolTicket) -> Awaited {
+        self.awaited.set(self.awaited.get() + 1);
+        Awaited {
+            ticket,
+            awaited: Rc::clone(&self.awaited),
+        }
+    }
+
+    /// A permit has come.
+    pub(super) fn on_permit(&self) {
+        self.awaited.set(self.awaited.get() - 1);
+    }
+
+    /// Whether no permit is on its way here.
+    pub(super) fn awaits_none(&self) -> bool {
+        self.awaited.get() == 0
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.in_hand.is_none() && self.moving.is_empty()
+        self.in_hand.is_none() && self.moving.is_empty() && self.awaits_none()
     }
 }

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{OverloadReason, SessionToken};
-use crate::pool::{ToolPermit, ToolTicket};
+use crate::pool::ToolPermit;
 use crate::ring::ConnectionKey;
+
+use super::tool_permits::Awaited;
 
 /// An entry of the wait queue.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(in crate::shard) enum Limited {
     No,
     /// A place behind other calls of the tool: it is not in line for a handler.
     #[allow(dead_code, reason = "the ticket leaves the line when it is dropped")]
-    Waits(Box<ToolTicket>),
+    Waits(Box<Awaited>),
     /// A permit.
     Passed(Arc<ToolPermit>),
 }

@@ -10,11 +10,13 @@
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
 //! | `inbox` | events of every producer, and wake-ups |
 //! | `places` | the connection cap |
+//! | `limits` | places of a tool's calls: never more than there may be, none lost |
 //! | `rooms` | room at children and calls that wait elsewhere |
 //! | `model_shard` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 
 mod inbox;
+mod limits;
 mod load;
 mod model_shard;
 mod permits;
@@ -29,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use loom::sync::atomic::AtomicU32;
 
 use super::sync::{Queue, SyncTypes};
-use crate::pool::Word;
+use crate::pool::{Lock, LockTypes, Word};
 
 /// The checker's words and queues.
 #[derive(Debug)]
@@ -78,6 +80,30 @@ impl Word for ModelledWord {
     fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32> {
         self.0
             .compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst)
+    }
+}
+
+impl LockTypes for LoomSync {
+    type Lock<T: Send> = ModelledLock<T>;
+}
+
+/// A lock of which every use is one step, ordered by a word.
+struct ModelledLock<T> {
+    step: ModelledWord,
+    value: Mutex<T>,
+}
+
+impl<T: Send> Lock<T> for ModelledLock<T> {
+    fn new(value: T) -> Self {
+        ModelledLock {
+            step: ModelledWord::new(0),
+            value: Mutex::new(value),
+        }
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        self.step.fetch_add(1);
+        change(&mut self.value.lock().unwrap())
     }
 }
 
