@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -181,7 +181,9 @@ impl<S: Read + Write> Client<S> {
 
     /// The answer to a request of 2026-07-28.
     fn ask_modern(&mut self, method: &str, params: Value) -> Value {
-        let name = params.get("name").or(params.get("uri"));
+        let name = ["name", "uri", "taskId"]
+            .into_iter()
+            .find_map(|member| params.get(member));
         let name = name
             .and_then(Value::as_str)
             .map(|name| format!("Mcp-Name: {name}\r\n"));
@@ -520,6 +522,41 @@ fn a_task_knows_who_asked_for_it() {
     assert_eq!(said["peer"], client.address());
     let session = self::said(&client.ask("tools/call", &call("who")))["session"].clone();
     assert_eq!(said["session"], session);
+}
+
+#[test]
+fn a_task_of_a_client_without_sessions_knows_who_asked_for_it() {
+    let server = start();
+    let mut client = Client::new(&server).with("X-Tenant: acme\r\n");
+    let able = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let able =
+        json!({"io.modelcontextprotocol/clientCapabilities": able, "traceparent": TRACEPARENT, "own": 7});
+    let mut params = call("task");
+    params["_meta"] = able.clone();
+    let task = client.ask_modern("tools/call", params);
+    let id = task["result"]["taskId"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{task}"))
+        .to_owned();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ended = loop {
+        let task = client.ask_modern("tasks/get", json!({"taskId": id, "_meta": able}));
+        if task["result"]["status"] != "working" {
+            break task;
+        }
+        // Its function may still have the client's connection when that is gone; meanwhile others use it.
+        client.ask_modern("tools/call", call("unnamed"));
+        assert!(Instant::now() < deadline, "{task}");
+    };
+    let said = said(&ended["result"]);
+    assert_eq!(
+        (&said["client"], &said["tenant"], &said["revision"]),
+        (&json!("probe \"x\" 1.0"), &json!("acme"), &json!(MODERN))
+    );
+    assert_eq!(said["peer"], client.address());
+    assert_eq!(said["meta"]["own"], 7);
+    assert_eq!(said["trace"], TRACEPARENT[3..35]);
+    assert!(said["session"].is_null(), "{said:?}");
 }
 
 #[test]
