@@ -204,8 +204,8 @@ impl Submitter {
         Shared::submit_step(&self.shared, job)
     }
 
-    /// From now on whatever of an author's would be dropped by this thread, which serves others, is dropped by a worker.
-    /// When those have stopped, nobody is served any more, and it is dropped where it is.
+    /// From now on whatever of an author's would be dropped by this thread, which serves others, is dropped by a
+    /// worker. When those have stopped, nobody is served any more, and it is dropped where it is.
     pub fn drop_for_this_thread(&self) {
         let workers = self.clone();
         discard_by(move |discarded| {

@@ -32,8 +32,8 @@ const ROOM_MIN: usize = 8;
 /// A long text that is read while it is sent: the result of a tool, or the contents of a resource.
 ///
 /// The source is read on a worker thread, so it may block; make it in a function that may block, too, if opening it
-/// does. It is dropped there, too. A source that fails, or that is not UTF-8, ends an answer that has begun in its middle: the connection is then
-/// cut off, so that the client does not take it for whole.
+/// does. It is dropped there, too. A source that fails, or that is not UTF-8, ends an answer that has begun in its
+/// middle: the connection is then cut off, so that the client does not take it for whole.
 ///
 /// ```
 /// use weir::{BlockingContext, CallContext, NoArguments, Registry, StreamedText, Tool};
