@@ -5,6 +5,8 @@ mod time;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -294,6 +296,57 @@ fn a_call_that_is_cancelled_is_dropped() {
         );
         assert_eq!(drops.load(Ordering::SeqCst), 2);
     }
+}
+
+/// A server whose blocking tool `stubborn` is given up soon, and then does this.
+fn stubborn(rest: impl Fn() + Send + Sync + 'static) -> Client {
+    let mut registry = Registry::builder();
+    let tool = Tool::new("stubborn").timeout(Duration::from_millis(50));
+    let tool = tool.run_blocking(move |call: &BlockingContext, _: NoArguments| {
+        while !call.is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        rest();
+        Ok("too late")
+    });
+    registry.add(tool).unwrap();
+    let mut client = Client::new(registry.build());
+    let answer = client.call("stubborn", json!({}));
+    assert!(
+        answer.is_error() && answer.text().contains("timed out"),
+        "{answer}"
+    );
+    client
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_clock_does_not_run_ahead_of_a_blocking_function_that_was_given_up() {
+    let (ended, end) = mpsc::channel();
+    let began = now();
+    let mut client = stubborn(move || {
+        // It cleans up, which takes a while by the real clock.
+        thread::sleep(Duration::from_millis(100));
+        let _ = ended.send(now());
+    });
+    client.advance(HOUR);
+    let end = end.try_recv().expect("it has ended before the hour went by");
+    assert!(end - began < HOUR / 2, "{:?}", end - began);
+    assert!(client.elapsed() >= HOUR);
+}
+
+#[test]
+fn a_function_that_never_ends_holds_the_clock_up_for_a_moment_only() {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let mut client = stubborn(move || {
+        let _ = held.lock().unwrap().recv();
+    });
+    // It would take as long by the real clock.
+    client.advance(HOUR);
+    assert!(client.elapsed() >= HOUR);
+    drop(hold);
 }
 
 #[test]

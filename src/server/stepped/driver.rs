@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{self, VirtualClock};
 use crate::config::{RingOptions, ShardSizes};
-use crate::metrics::ShardMetrics;
+use crate::metrics::{ShardMetrics, WorkerFigures};
 use crate::registry::{ServerHandle, note_panics_here};
 use crate::ring::simulated::SimulatedNetwork;
 use crate::ring::{DataRing, RingWaker};
@@ -26,6 +26,9 @@ use crate::server::running::CurrentWatchers;
 
 /// How often a call that runs elsewhere is looked at.
 const LOOK: Duration = Duration::from_millis(1);
+/// How long the clock does not run ahead of blocking functions that were given up, by the real clock. What they still do
+/// is seen in a test then; those that do not end are left behind.
+const GIVEN_UP_PATIENCE: Duration = Duration::from_secs(1);
 /// What an overdue deadline moves the clock by: a tick of the shard's timers.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -76,6 +79,29 @@ struct Running {
     workers: Submitter,
     /// Real time for which the clock has not moved, because nothing was due so soon.
     owed: Duration,
+    given_up: GivenUp,
+}
+
+/// Blocking functions that run on though their calls were given up.
+#[derive(Default)]
+struct GivenUp {
+    /// How many there have ever been.
+    total: u64,
+    /// How long was waited since the last one was given up.
+    waited: Duration,
+}
+
+impl GivenUp {
+    /// How many of those that still run are waited for no longer.
+    fn left_behind(&mut self, figures: &WorkerFigures) -> u64 {
+        if std::mem::replace(&mut self.total, figures.abandoned_total) != figures.abandoned_total {
+            self.waited = Duration::ZERO;
+        }
+        if self.waited < GIVEN_UP_PATIENCE {
+            return 0;
+        }
+        figures.abandoned
+    }
 }
 
 impl Driver {
@@ -128,6 +154,7 @@ impl Driver {
             activity: self.activity,
             workers: self.workers,
             owed: Duration::ZERO,
+            given_up: GivenUp::default(),
         }
     }
 }
@@ -159,7 +186,9 @@ impl Running {
         if self.is_busy_elsewhere() {
             let began = real_now();
             goals.wait(state, Some(LOOK));
-            self.owed += began.elapsed();
+            let waited = began.elapsed();
+            self.owed += waited;
+            self.given_up.waited += waited;
             if let Some(end) = end.filter(|end| *end <= now + self.owed) {
                 self.owed = Duration::ZERO;
                 self.move_to(if end > now { end } else { now + TICK });
@@ -176,11 +205,12 @@ impl Running {
     }
 
     /// Whether a call runs on another thread that is not asleep by the clock, or waits for another thread.
-    fn is_busy_elsewhere(&self) -> bool {
+    fn is_busy_elsewhere(&mut self) -> bool {
         let figures = self.workers.figures();
+        let left_behind = self.given_up.left_behind(&figures);
         let sleeping = self.clock.sleeping_threads() as u64;
         self.activity.awake() > 0
-            || figures.busy + figures.queued > sleeping + figures.abandoned
+            || figures.busy + figures.queued > sleeping + left_behind
             || self.stepper.awaits_others()
     }
 
