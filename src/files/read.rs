@@ -23,6 +23,8 @@ use super::root::Root;
 const SNIFF_BYTES: usize = 8 << 10;
 /// The size of one read; between two of them the call can be cancelled.
 const CHUNK_BYTES: usize = 64 << 10;
+/// As much memory is taken before the first read, if the file is so long; more comes as it is needed.
+const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
 
 /// Arguments of `read_file`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -114,12 +116,14 @@ pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<Fil
         path: &args.path,
         file,
         size_bytes: metadata.len(),
+        whole: None,
         encoding: Encoding::of(b""),
         cancel,
     };
     let front = reading.read_at_most(0, SNIFF_BYTES)?;
     reading.encoding = Encoding::of(&front);
     reading.refuse_binary(&front)?;
+    reading.whole = (front.len() < SNIFF_BYTES).then_some(front);
     let start_byte = match args.start_byte {
         Some(byte) => reading.character_at(byte)?,
         None => reading.byte_of_line(args.offset.unwrap_or(1))?,
@@ -148,6 +152,7 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
         path,
         file,
         size_bytes: metadata.len(),
+        whole: None,
         encoding: Encoding::of(b""),
         cancel,
     };
@@ -170,6 +175,8 @@ struct Reading<'a> {
     path: &'a str,
     file: File,
     size_bytes: u64,
+    /// All bytes of a small file, once they are known.
+    whole: Option<Vec<u8>>,
     encoding: Encoding,
     cancel: Cancel<'a>,
 }
@@ -333,13 +340,27 @@ impl Reading<'_> {
 
     /// Up to `bytes_max` bytes from `at`; fewer only at the end of the file.
     fn read_at_most(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
-        let mut bytes = Vec::new();
+        if let Some(whole) = &self.whole {
+            let rest = usize::try_from(at).ok().and_then(|at| whole.get(at..));
+            let rest = rest.unwrap_or_default();
+            return Ok(rest[..rest.len().min(bytes_max)].to_vec());
+        }
+        // One byte more than the file should have shows that it ends there.
+        let expected = usize::try_from(self.size_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+        let expected = bytes_max.min(expected.saturating_add(1));
+        let mut bytes = Vec::with_capacity(expected.min(READ_AHEAD_BYTES_MAX));
         while bytes.len() < bytes_max {
             if (self.cancel)() {
                 return Err(FileError::Cancelled);
             }
             let filled = bytes.len();
-            bytes.resize(bytes_max.min(filled + CHUNK_BYTES), 0);
+            // A file that has grown, or whose size is not told, is read on by chunks.
+            let wanted = match expected.saturating_sub(filled) {
+                0 => bytes_max - filled,
+                left => left,
+            };
+            let wanted = wanted.min(CHUNK_BYTES);
+            bytes.resize(filled + wanted, 0);
             let read = match self
                 .file
                 .read_at(&mut bytes[filled..], at.saturating_add(filled as u64))
@@ -357,7 +378,8 @@ impl Reading<'_> {
                 Err(error) => return Err(FileError::from_io(self.path, error)),
             };
             bytes.truncate(filled + read);
-            if read == 0 {
+            let is_at_end = read < wanted && at.saturating_add(bytes.len() as u64) == self.size_bytes;
+            if read == 0 || is_at_end {
                 break;
             }
         }

@@ -207,3 +207,35 @@ fn cancelled_between_chunks() {
     ));
     assert_eq!(asked.get(), 6);
 }
+
+#[test]
+fn a_piece_is_what_stands_in_the_file_whatever_its_size() {
+    let tree = Tree::new();
+    let root = tree.root();
+    let bytes_max = root.limits().read_bytes_max;
+    let sizes = [8 << 10, bytes_max, 64 << 10, 256 << 10].map(|size| [size - 1, size, size + 1]);
+    for size in sizes.into_iter().flatten() {
+        let text: String = (0..)
+            .map(|at| char::from(b'a' + (at % 26) as u8))
+            .take(size)
+            .collect();
+        tree.file("f", &text);
+        for start in [0, 1, 4095, size - 1, size] {
+            let end = size.min(start + bytes_max);
+            let piece = read_from(&root, "f", start as u64).unwrap();
+            assert!(piece.text == text[start..end], "{start} of {size}");
+            assert_eq!(piece.truncated, end < size, "{start} of {size}");
+            assert_eq!(piece.size_bytes, size as u64);
+        }
+    }
+}
+
+/// The kernel tells no size of the files that it makes up.
+#[test]
+fn a_file_may_have_more_than_its_size_says() {
+    let root = Root::open("/proc/self").unwrap();
+    let status = read(&root, "status").unwrap();
+    assert!(status.text.starts_with("Name:"), "{status:?}");
+    assert!(status.text.ends_with('\n') && !status.truncated, "{status:?}");
+    assert_eq!(status.size_bytes, status.text.len() as u64);
+}
