@@ -3,18 +3,18 @@
 
     scripts/access_log.py [--rounds N] [--seconds S] [--no-build]
 
-Starts a server for each run, its log in a file, and drives it with the example `load` over 64 connections. Prints for each
+Starts a server for each run, its log in a file, and drives it with `weir bench` over 64 connections. Prints for each
 mode requests a second and CPU time per request of the whole process, the thread that writes the log included: medians,
 and the median of the ratios to `off` round by round. Environment: SERVER_CPU=0 LOAD_CPU=1.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import tempfile
 
+import bench
 import echo_request as echo
 import servers
 
@@ -25,13 +25,8 @@ CPU, RATE = "server_cpu_micros_per_request", "requests_per_second"
 def run(target, mode, seconds, body):
     cpu, load_cpu = int(os.environ.get("SERVER_CPU", 0)), os.environ.get("LOAD_CPU", "1")
     with servers.weir(f"{target}/weir", cpu, "--access-log", mode) as server:
-        command = [
-            f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--pid", str(server.pid),
-            "--connections", "64", "--cpu", load_cpu, "--seconds", str(seconds), "--body", body, "--label", mode,
-        ]  # fmt: skip
-        for name, value in echo.headers("modern").items():
-            command += ["--header", f"{name}: {value}"]
-        report = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        options = ["--pid", server.pid, "--cpus", load_cpu, "--duration", bench.time(seconds), "--label", mode]
+        report = bench.run(bench.command(f"{target}/weir", server.address, body, echo.headers("modern"), *options))
     if report["errors"]:
         raise SystemExit(f"{mode}: {report['errors']} errors")
     return report
@@ -45,7 +40,7 @@ def main():
     arguments = parser.parse_args()
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     if not arguments.no_build:
-        subprocess.run(["cargo", "build", "--quiet", "--profile", "dist", "--bin", "weir", "--example", "load"], check=True)
+        subprocess.run(["cargo", "build", "--quiet", "--profile", "dist", "--bin", "weir"], check=True)
     target = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "dist")
     runs = {mode: [] for mode in MODES}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as body:

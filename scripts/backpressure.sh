@@ -17,7 +17,7 @@
 #   --quick             short runs: shows that everything works, judges nothing
 #   --no-build          measure what was built before
 #
-# Environment: SERVER_CPU=0 LOAD_CPU=1, WEIR and LOAD (binaries; default: the `dist` build's). About nine minutes.
+# Environment: SERVER_CPU=0 LOAD_CPU=1, WEIR (the binary; default: the `dist` build's). About nine minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,9 +41,9 @@ target=${CARGO_TARGET_DIR:-target}/dist
 export ONLY=$only SECONDS_EACH=$seconds OVERLOAD_SECONDS=$overload_seconds ROUNDS=$rounds PAIRS=$pairs
 export SAMPLES=$samples JSON=$json JUDGE=$judge
 export SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
-export WEIR=${WEIR:-$target/weir} LOAD=${LOAD:-$target/examples/load}
+export WEIR=${WEIR:-$target/weir}
 
-if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir --example load >&2; fi
+if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir >&2; fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts
 exec python3 -m backpressure

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 
+import bench
 import echo_request as echo
 import servers
 
@@ -69,13 +70,11 @@ def measure(binary, body, folder):
     """CPU microseconds of each group for one echo."""
     with servers.weir(binary, server_cpu) as server:
         echo.check(server.address, "modern")
-        command = [
-            f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--pid", str(server.pid),
-            "--connections", environment["CLIENTS"], "--cpu", str(load_cpu), "--seconds", str(seconds),
-            "--warm-up", str(WARM_UP_SECONDS), "--body", body,
+        options = [
+            "--pid", server.pid, "--clients", environment["CLIENTS"], "--cpus", load_cpu,
+            "--duration", bench.time(seconds), "--warm-up", bench.time(WARM_UP_SECONDS),
         ]  # fmt: skip
-        for name, value in echo.headers("modern").items():
-            command += ["--header", f"{name}: {value}"]
+        command = bench.command(f"{target}/weir", server.address, body, echo.headers("modern"), *options)
         load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         file = f"{folder}/perf.data"
         record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_PER_SECOND), "-g", "-p", str(server.pid)]

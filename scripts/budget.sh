@@ -28,7 +28,7 @@ export ROUNDS=$rounds SECONDS_EACH=$seconds CLIENTS=$clients BEFORE=$before
 export SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1} TARGET=${CARGO_TARGET_DIR:-target}/dist
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --profile dist --bin weir --example load >&2
+    cargo build --quiet --profile dist --bin weir >&2
 fi
 export PYTHONDONTWRITEBYTECODE=1
 exec python3 scripts/budget.py

@@ -3,12 +3,12 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench
 import echo_request as echo
 import servers
 
@@ -92,26 +92,21 @@ def start(name, work):
 
 def load(work, server, folder):
     """One run of the load generator."""
-    command = [
-        f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--pid", str(server.pid),
-        "--cpu", str(load_cpu), "--connections", str(work.clients),
-    ]  # fmt: skip
+    options = ["--pid", server.pid, "--cpus", load_cpu, "--clients", work.clients]
+    body, headers = None, {}
     if work.is_life_cycle:
-        command.append("--life-cycle")
+        options.append("--life-cycle")
     else:
-        body = f"{folder}/body.json"
+        body, headers = f"{folder}/body.json", echo.headers(work.era, work.tool)
         Path(body).write_text(echo.call(work.era, work.tool, work.call_arguments()), encoding="utf-8")
-        command += ["--body", body]
-        for name, value in echo.headers(work.era, work.tool).items():
-            command += ["--header", f"{name}: {value}"]
     if work.rate:
-        command += ["--connections-max", str(work.clients)]
+        options += ["--clients-max", work.clients]
         for length in (warm_up, seconds):
-            command += ["--phase", f"{work.rate}:{length}"]
+            options += ["--phase", f"{work.rate}:{length}"]
     else:
-        command += ["--seconds", str(seconds), "--warm-up", str(warm_up)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=2 * (seconds + warm_up) + 60)
-    return json.loads(done.stdout)
+        options += ["--duration", bench.time(seconds), "--warm-up", bench.time(warm_up)]
+    command = bench.command(f"{target}/weir", server.address, body, headers, *options)
+    return bench.run(command, timeout=2 * (seconds + warm_up) + 60)
 
 
 def figures(work, run):

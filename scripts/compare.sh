@@ -40,7 +40,7 @@ export SERVERS=${SERVERS:-"weir canned epoll hyper rmcp"}
 export TARGET=${CARGO_TARGET_DIR:-target}/dist
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --profile dist --bin weir --example canned --example load >&2
+    cargo build --quiet --profile dist --bin weir --example canned >&2
 fi
 BUILD=$build . scripts/peers.sh
 ulimit -n "$(ulimit -Hn)"

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bench
 import echo_request as echo
 import servers
 
@@ -170,21 +171,18 @@ def load(front, folder, *arguments, tool="echo", params=None):
     text = echo.call("legacy", tool, params or {"message": echo.MESSAGE})
     front.ids += IDS_PER_RUN
     body.write_text(text.replace('"id":1,', f'"id":{front.ids},'), encoding="utf-8")
-    command = [f"{target}/examples/load", "--address", front.address, "--path", echo.PATH, "--body", str(body)]
-    for name, value in front.session.headers.items():
-        command += ["--header", f"{name}: {value}"]
-    done = subprocess.run([*command, *map(str, arguments)], stdout=subprocess.PIPE, check=True, timeout=300)
-    return json.loads(done.stdout)
+    command = bench.command(f"{target}/weir", front.address, str(body), front.session.headers, *arguments)
+    return bench.run(command, timeout=300)
 
 
 def closed(front, folder, clients):
     """The figures of a closed loop: CPU time is read around it, since several processes have it."""
     front.session.echo()
-    loop = ["--unique-ids", "--connections", clients, "--warm-up", 0]
-    load(front, folder, *loop, "--seconds", warm_up)
+    loop = ["--clients", clients, "--warm-up", "0s"]
+    load(front, folder, *loop, "--duration", bench.time(warm_up))
     own, children = front.tree()
     before = cpu_seconds(own), cpu_seconds(children)
-    run = load(front, folder, *loop, "--seconds", seconds)
+    run = load(front, folder, *loop, "--duration", bench.time(seconds))
     micros = [(cpu_seconds(pids) - was) * 1e6 / max(run["requests"], 1) for pids, was in zip((own, children), before)]
     return {
         "per_second": run["requests_per_second"],
@@ -229,7 +227,7 @@ def new_clients(front):
 
 def open_loop(front, folder, rate, clients, tool="echo", params=None):
     phases = [part for length in (warm_up, seconds) for part in ("--phase", f"{rate}:{length}")]
-    limits = ["--connections", clients, "--connections-max", clients]
+    limits = ["--clients", clients, "--clients-max", clients]
     phase = load(front, folder, *limits, *phases, tool=tool, params=params)["phases"][-1]
     good = phase["good_micros"] or {"p50": float("inf"), "p99": float("inf")}
     wrong = sum(count for outcome, count in phase["outcomes"].items() if outcome != "ok")

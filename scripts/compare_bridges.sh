@@ -46,7 +46,7 @@ install_python() {
 }
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --profile dist --bin weir --example load --example pipes --example echo_child >&2
+    cargo build --quiet --profile dist --bin weir --example pipes --example echo_child >&2
     mkdir -p "$BRIDGES"
     # Scripts of packages are not run: no bridge needs them.
     npm --prefix "$BRIDGES" install --ignore-scripts --no-audit --no-fund --loglevel=error \

@@ -3,10 +3,10 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 
+import bench
 import echo_request as echo
 import servers
 
@@ -52,17 +52,13 @@ class Load:
             file.write(echo.body("modern"))
 
     def run(self, server, *arguments):
-        command = [
-            f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--pid", str(server.pid),
-            "--cpu", str(load_cpu), "--body", self.body, *map(str, arguments),
-        ]  # fmt: skip
-        for name, value in echo.headers("modern").items():
-            command += ["--header", f"{name}: {value}"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=2 * (seconds + OPEN_WARM_UP * warm_up) + 120)
-        return json.loads(done.stdout)
+        options = ["--pid", server.pid, "--cpus", load_cpu, *arguments]
+        command = bench.command(f"{target}/weir", server.address, self.body, echo.headers("modern"), *options)
+        return bench.run(command, timeout=2 * (seconds + OPEN_WARM_UP * warm_up) + 120)
 
     def closed(self, server, clients):
-        run = self.run(server, "--connections", clients, "--seconds", seconds, "--warm-up", warm_up)
+        lengths = ["--duration", bench.time(seconds), "--warm-up", bench.time(warm_up)]
+        run = self.run(server, "--clients", clients, *lengths)
         return {
             "per_second": run["requests_per_second"],
             "p50": run["p50_micros"],
@@ -73,7 +69,7 @@ class Load:
 
     def open(self, server, connections, rate):
         run = self.run(
-            server, "--connections", connections, "--connections-max", connections, "--window-millis", 1000,
+            server, "--clients", connections, "--clients-max", connections, "--window", "1s",
             "--phase", f"{rate}:{OPEN_WARM_UP * warm_up}", "--phase", f"{rate}:{seconds}",
         )  # fmt: skip
         phase = run["phases"][1]

@@ -1,6 +1,6 @@
 """Connections that make a request and then stay, one at a time and blocking.
 
-For what must be held open or ordered exactly; the load itself is the example `load`.
+For what must be held open or ordered exactly; the load itself is `weir bench`.
 """
 
 import socket

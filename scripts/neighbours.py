@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import bench
 import echo_request as echo
 import servers
 
@@ -47,10 +48,7 @@ class Load:
     def command(self, server, tool, arguments, *options):
         body = f"{self.folder}/{tool}.json"
         Path(body).write_text(echo.call("modern", tool, arguments), encoding="utf-8")
-        command = [f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--body", body]
-        for name, value in echo.headers("modern", tool).items():
-            command += ["--header", f"{name}: {value}"]
-        return command + [str(option) for option in options]
+        return bench.command(f"{target}/weir", server.address, body, echo.headers("modern", tool), *options)
 
     def run(self, *arguments, prepare=None):
         done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, check=True, preexec_fn=prepare)
@@ -71,7 +69,7 @@ class Load:
 def echoes(load, server):
     """P99 of the echoes in microseconds."""
     run = load.run(
-        server, "echo", {"message": echo.MESSAGE}, "--cpu", load_cpu, "--connections", CONNECTIONS,
+        server, "echo", {"message": echo.MESSAGE}, "--cpus", load_cpu, "--clients", CONNECTIONS,
         "--phase", f"{ECHOES_PER_SECOND}:{warm_up}", "--phase", f"{ECHOES_PER_SECOND}:{seconds}", prepare=go_first,
     )  # fmt: skip
     phase = run["phases"][1]
@@ -84,15 +82,15 @@ def echoes(load, server):
 def sleepers(load, server):
     length = 3 * (warm_up + seconds) + 10
     return load.beside(
-        server, "sleep", {"ms": SLEEP_MILLIS}, "--cpu", load_cpu, "--connections", SLEEPERS,
+        server, "sleep", {"ms": SLEEP_MILLIS}, "--cpus", load_cpu, "--clients", SLEEPERS,
         "--phase", f"{SLEEPS_PER_SECOND}:{length}",
     )  # fmt: skip
 
 
 def searchers(load, server):
     return load.beside(
-        server, "search", {"pattern": "needle"}, "--cpu", load_cpu, "--connections", SEARCHERS,
-        "--seconds", 3 * (warm_up + seconds) + 10,
+        server, "search", {"pattern": "needle"}, "--cpus", load_cpu, "--clients", SEARCHERS,
+        "--duration", bench.time(3 * (warm_up + seconds) + 10),
     )  # fmt: skip
 
 
@@ -180,8 +178,8 @@ def on_two_cpus(load, runs):
         for name, one in (("epoll", by_hand), ("weir", weir)):
             with one as server:
                 run = load.run(
-                    server, "echo", {"message": echo.MESSAGE}, "--pid", server.pid, "--connections", CONNECTIONS,
-                    "--seconds", seconds, "--warm-up", warm_up,
+                    server, "echo", {"message": echo.MESSAGE}, "--pid", server.pid, "--clients", CONNECTIONS,
+                    "--duration", bench.time(seconds), "--warm-up", bench.time(warm_up),
                 )  # fmt: skip
             if run["errors"]:
                 sys.exit(f"{run['errors']} echoes were wrong or lost")

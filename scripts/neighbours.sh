@@ -34,7 +34,7 @@ export WARM_UP=${WARM_UP:-0.5} SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-
 export TARGET=${CARGO_TARGET_DIR:-target}/dist
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --profile dist --bin weir --example load >&2
+    cargo build --quiet --profile dist --bin weir >&2
 fi
 BUILD=$build . scripts/peers.sh
 ulimit -n "$(ulimit -Hn)"

@@ -19,13 +19,15 @@ target=${CARGO_TARGET_DIR:-target}/dist/examples
 results=$(mktemp)
 pids=()
 
+millis() { awk -v seconds="$1" 'BEGIN { printf "%dms", seconds * 1000 }'; }
+
 stop() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     rm -f "$results" "$results".*
 }
 trap stop EXIT
 
-cargo build --quiet --profile dist --example canned --example epoll --example load
+cargo build --quiet --profile dist --bin weir --example canned --example epoll
 ulimit -n "$(ulimit -Hn)"
 
 # Starts a server and leaves its pid and address in `pid` and `address`.
@@ -39,19 +41,22 @@ start() {
     done
 }
 
+cat >"$results.body" <<'BODY'
+{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hello"}}}
+BODY
 start canned; canned_pid=$pid canned_address=$address
 start epoll; epoll_pid=$pid epoll_address=$address
 
 measure() { # server, pid, address, connections, further arguments
-    "$target/load" --label "$1" --pid "$2" --address "$3" --connections "$4" --cpu "$load_cpu" \
-        --seconds "$seconds" --warm-up "$warm_up" "${@:5}" >>"$results"
+    "$target/../weir" bench "http://$3/mcp" --json --body "$results.body" --label "$1" --pid "$2" --clients "$4" \
+        --cpus "$load_cpu" --duration "$(millis "$seconds")" --warm-up "$(millis "$warm_up")" "${@:5}" >>"$results"
 }
 
 for round in $(seq "$rounds"); do
     for count in $connections churn; do
         further=()
         number=$count
-        if [ "$count" = churn ]; then further=(--churn) number=64; fi
+        if [ "$count" = churn ]; then further=(--requests-per-connection 1) number=64; fi
         # Who goes first changes, so that a drifting machine favours neither.
         order="canned epoll"
         if [ $((round % 2)) = 0 ]; then order="epoll canned"; fi
@@ -68,7 +73,7 @@ import json, statistics, sys
 rows = {}
 for line in open(sys.argv[1]):
     row = json.loads(line)
-    rows.setdefault((row["churn"], row["connections"]), {}).setdefault(row["label"], []).append(row)
+    rows.setdefault((row["requests_per_connection"] is not None, row["connections"]), {}).setdefault(row["label"], []).append(row)
 
 names = ["requests_per_second", "server_cpu_micros_per_request", "p50_micros", "p99_micros", "max_micros"]
 median = lambda runs, name: statistics.median(run[name] for run in runs)

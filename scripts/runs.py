@@ -1,6 +1,5 @@
 """The measuring part of runs.sh: runs the rounds, prints medians as Markdown, judges the marks."""
 
-import json
 import os
 import statistics
 import subprocess
@@ -9,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bench
 import echo_request as echo
 import memory
 import servers
@@ -33,17 +33,15 @@ def server(pool_size):
 def load(folder, address, tool, arguments, *options):
     body = f"{folder}/{tool}.json"
     Path(body).write_text(echo.call("modern", tool, arguments), encoding="utf-8")
-    command = [f"{target}/examples/load", "--address", address, "--path", echo.PATH, "--body", body]
-    for name, value in echo.headers("modern", tool).items():
-        command += ["--header", f"{name}: {value}"]
-    return command + ["--cpu", str(load_cpu), "--warm-up", warm_up, *map(str, options)]
+    options = ["--cpus", load_cpu, "--warm-up", bench.time(float(warm_up)), *options]
+    return bench.command(f"{target}/weir", address, body, echo.headers("modern", tool), *options)
 
 
 def echo_cpu(folder, running, tool):
     """CPU time of one call in microseconds."""
-    options = ["--pid", running.pid, "--connections", CONNECTIONS, "--seconds", seconds]
+    options = ["--pid", running.pid, "--clients", CONNECTIONS, "--duration", bench.time(float(seconds))]
     command = load(folder, running.address, tool, {"message": echo.MESSAGE}, *options)
-    run = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    run = bench.run(command)
     if run["errors"]:
         sys.exit(f"{run['errors']} calls of {tool} were wrong or lost")
     return run["server_cpu_micros_per_request"]
@@ -58,7 +56,7 @@ def sleepers(folder, tool):
     with server(SLEEPERS + 16) as running:
         echo.check(running.address, "modern", tool, {"ms": 1}, "slept")
         before, threads_before = memory.settled(running.pid), threads(running.pid)
-        options = ["--connections", SLEEPERS, "--seconds", 1_000]
+        options = ["--clients", SLEEPERS, "--duration", "1000s"]
         command = load(folder, running.address, tool, {"ms": SLEEP_MILLIS}, *options)
         calls = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:

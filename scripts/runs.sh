@@ -31,7 +31,7 @@ export WARM_UP=${WARM_UP:-0.5} SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-
 export TARGET=${CARGO_TARGET_DIR:-target}/dist
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --profile dist --example runs --example load >&2
+    cargo build --quiet --profile dist --bin weir --example runs >&2
 fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1

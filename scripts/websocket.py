@@ -4,11 +4,11 @@ import json
 import os
 import select
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
+import bench
 import echo_request as echo
 import keep_alive
 import memory
@@ -162,18 +162,13 @@ def measure_memory(server):
 
 
 def run_load(server, transport, body_file):
-    command = [
-        f"{target}/examples/load", "--address", server.address, "--path", echo.PATH, "--pid", str(server.pid),
-        "--connections", str(LOAD_CONNECTIONS), "--cpu", str(load_cpu), "--seconds", str(seconds),
-        "--warm-up", str(WARM_UP_SECONDS), "--body", body_file, "--label", transport,
+    options = [
+        "--pid", server.pid, "--clients", LOAD_CONNECTIONS, "--cpus", load_cpu, "--duration", bench.time(seconds),
+        "--warm-up", bench.time(WARM_UP_SECONDS), "--label", transport,
     ]  # fmt: skip
-    if transport == "websocket":
-        command.append("--websocket")
-    else:
-        for name, value in echo.headers("modern").items():
-            command += ["--header", f"{name}: {value}"]
-    limit = 2 * (seconds + WARM_UP_SECONDS) + 30
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=limit).stdout)
+    scheme, headers = ("ws", {}) if transport == "websocket" else ("http", echo.headers("modern"))
+    command = bench.command(f"{target}/weir", server.address, body_file, headers, *options, scheme=scheme)
+    return bench.run(command, timeout=2 * (seconds + WARM_UP_SECONDS) + 30)
 
 
 def measure_cpu(server):

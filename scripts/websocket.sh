@@ -2,7 +2,7 @@
 # Measures what idle WebSockets cost weir in user memory, and what an echo over WebSocket costs beside one over HTTP.
 #
 # Opens WebSockets that make one echo each and then stay and answer pings; reads the server's proportional set size
-# (PSS) at several counts, and once more after every one was pinged several times. Then runs the example `load` against
+# (PSS) at several counts, and once more after every one was pinged several times. Then runs `weir bench` against
 # the same server, over WebSocket and over HTTP by turns, and compares the CPU time per echo round by round. Loopback
 # only; the port is the system's choice.
 #
@@ -35,7 +35,7 @@ done
 export TOTAL=$connections PING_SECONDS=$ping_seconds ROUNDS=$rounds SECONDS_EACH=$seconds FORMAT=$format
 export TARGET=${CARGO_TARGET_DIR:-target}/dist SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
 
-if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir --example load >&2; fi
+if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir >&2; fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1
 exec python3 scripts/websocket.py

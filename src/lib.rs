@@ -131,7 +131,7 @@
 //!
 //! | level | modules | knows |
 //! |---|---|---|
-//! | 8 | `main`, `cli` | the command line |
+//! | 8 | `main`, `cli`, `load` | the command line; the load generator behind `weir bench` |
 //! | 7 | this file, `testing`, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
 //! | 6 | `shard` | the executor |
 //! | 5 | `transport` | one connection's conversation |
@@ -146,7 +146,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` | the `weir` command, its configuration file and its log: the module `cli` |
+//! | `cli` | the `weir` command, its configuration file, its log and its load generator: the module `cli` |
 //! | `files` | the toolset that serves a directory's files, read-only: the module `files` |
 //! | `tokio` | tools that run on a tokio runtime: [`ToolBuilder::run_tokio`] |
 //! | `testing` | tests of tools without a network: the module `testing` |
@@ -182,6 +182,8 @@ pub mod files;
 pub mod guide;
 mod jsonrpc;
 mod launcher;
+#[cfg(feature = "cli")]
+mod load;
 mod mcp;
 mod metrics;
 mod pool;

@@ -4,6 +4,7 @@ In one queue for all handlers N clients of a closed loop wait their turn: each c
 answer. Served shard by shard, clients of a shard with many take several times as long as those of one with few.
 """
 
+import bench
 from backpressure import scene
 from backpressure.figures import Figure
 
@@ -18,7 +19,7 @@ def measure(options):
     flags = ["--shards", SHARDS, "--pool-size", POOL, "--queue-depth", CLIENTS, "--steal-reserve", 0]
     with scene.weir(scene.both_cpus, *flags) as server:
         ports = scene.source_ports(server, [CLIENTS, 0, 0, 0])[0]
-        placed = [*scene.placed(ports), "--seconds", options.seconds, "--warm-up", WARM_UP_SECONDS]
+        placed = [*scene.placed(ports), "--duration", bench.time(options.seconds), "--warm-up", bench.time(WARM_UP_SECONDS)]
         report = scene.load(server, "sleep", {"ms": SERVICE_MILLIS}, *placed, seconds=options.seconds)
         steals = scene.steals(scene.scrape(server))
         open_by_shard = scene.by_shard(server, scene.OPEN)

@@ -6,6 +6,7 @@ no accident of one process's memory decides; which comes first changes.
 
 import statistics
 
+import bench
 import echo_request as echo
 from backpressure import scene
 from backpressure.figures import Figure
@@ -19,7 +20,7 @@ RATIO_MAX = 1.05
 def run(steal, seconds):
     with scene.weir([scene.server_cpu], "--shards", scene.SHARDS, "--steal", steal) as server:
         ports = scene.interleaved(scene.source_ports(server, [CONNECTIONS // scene.SHARDS] * scene.SHARDS))
-        options = [*scene.placed(ports), "--seconds", seconds, "--warm-up", WARM_UP_SECONDS, "--pid", server.pid]
+        options = [*scene.placed(ports), "--duration", bench.time(seconds), "--warm-up", bench.time(WARM_UP_SECONDS), "--pid", server.pid]
         report = scene.load(server, "echo", {"message": echo.MESSAGE}, *options, seconds=seconds, cpu=scene.load_cpu)
         report["steals"] = scene.steals(scene.scrape(server))
     return report

@@ -6,6 +6,7 @@ which comes first changes, so that drift favours neither.
 
 import statistics
 
+import bench
 import echo_request as echo
 import keep_alive
 from backpressure import scene
@@ -18,7 +19,7 @@ RATIO_MAX = 1.2
 
 
 def run(server, seconds):
-    options = ["--connections", BUSY, "--seconds", seconds, "--warm-up", WARM_UP_SECONDS]
+    options = ["--clients", BUSY, "--duration", bench.time(seconds), "--warm-up", bench.time(WARM_UP_SECONDS)]
     return scene.load(server, "echo", {"message": echo.MESSAGE}, *options, seconds=seconds, cpu=scene.load_cpu)
 
 

@@ -12,6 +12,7 @@ the worst window before.
 
 import dataclasses
 
+import bench
 from backpressure import scene
 from backpressure.figures import Figure
 
@@ -66,9 +67,9 @@ def run(setting, options):
         ports = scene.interleaved(scene.source_ports(server, [CONNECTIONS_PER_SHARD] * scene.SHARDS))
         # Every handler is busy and, where there is a queue, another call waits for it.
         busy = scene.SHARDS * (POOL + min(POOL, setting.queue_depth))
-        closed = [*scene.placed(ports[:busy]), "--seconds", PEAK_SECONDS]
+        closed = [*scene.placed(ports[:busy]), "--duration", bench.time(PEAK_SECONDS)]
         peak = scene.load(server, "sleep", {"ms": SERVICE_MILLIS}, *closed, seconds=PEAK_SECONDS)
-        schedule = [*scene.placed(ports), "--window-millis", WINDOW_MILLIS]
+        schedule = [*scene.placed(ports), "--window", f"{WINDOW_MILLIS}ms"]
         for share, seconds in phases.values():
             schedule += ["--phase", f"{share * CAPACITY}:{seconds}"]
         length = sum(seconds for _, seconds in phases.values())

@@ -7,13 +7,12 @@ own counters say which shard took it, and the ports wanted are used again by who
 
 import contextlib
 import http.client
-import json
 import os
 import re
-import subprocess
 import tempfile
 import time
 
+import bench
 import echo_request as echo
 import keep_alive
 import servers
@@ -90,19 +89,15 @@ def load(server, tool, arguments, *options, seconds, cpu=None):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
         body.write(echo.call("modern", tool, arguments))
         body.flush()
-        command = [environment["LOAD"], "--address", server.address, "--path", echo.PATH, "--body", body.name]
-        for name, value in echo.headers("modern", tool).items():
-            command += ["--header", f"{name}: {value}"]
         if cpu is not None:
-            command += ["--cpu", str(cpu)]
-        command += map(str, options)
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=seconds + LOAD_SECONDS_SPARE)
-    return json.loads(done.stdout)
+            options += ("--cpus", cpu)
+        command = bench.command(environment["WEIR"], server.address, body.name, echo.headers("modern", tool), *options)
+        return bench.run(command, timeout=seconds + LOAD_SECONDS_SPARE)
 
 
 def placed(ports):
     """Options for connections from these ports."""
-    return ["--connections", len(ports), "--source-ports", ",".join(map(str, ports))]
+    return ["--clients", len(ports), "--source-ports", ",".join(map(str, ports))]
 
 
 def interleaved(per_shard):

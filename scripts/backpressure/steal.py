@@ -5,6 +5,7 @@ closed loop N connections share H handlers, each call takes S, so a cycle is N /
 (N / H - 1) * S. The client's wait is its latency less S: what the server and the sockets add counts as wait.
 """
 
+import bench
 from backpressure import scene
 from backpressure.figures import Figure
 
@@ -21,7 +22,7 @@ def run(steal, seconds):
     with scene.weir(scene.both_cpus, *flags) as server:
         ports = scene.source_ports(server, [CONNECTIONS, 0])[0]
         before, accepted = scene.scrape(server), scene.by_shard(server, scene.ACCEPTED)
-        options = [*scene.placed(ports), "--seconds", seconds, "--warm-up", WARM_UP_SECONDS]
+        options = [*scene.placed(ports), "--duration", bench.time(seconds), "--warm-up", bench.time(WARM_UP_SECONDS)]
         report = scene.load(server, "sleep", {"ms": SERVICE_MILLIS}, *options, seconds=seconds)
         after = scene.scrape(server)
         taken = [now - then for now, then in zip(scene.by_shard(server, scene.ACCEPTED), accepted)]

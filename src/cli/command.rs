@@ -5,7 +5,7 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
-use super::new;
+use super::{bench, new};
 use crate::config::{
     CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
 };
@@ -56,6 +56,7 @@ pub(super) fn command() -> Command {
                 .arg(words()),
         )
         .subcommand(new::command())
+        .subcommand(bench::command())
         .subcommand(probe())
         .subcommand(
             Command::new("size")

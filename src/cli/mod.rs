@@ -1,12 +1,14 @@
-//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir probe`, `weir size`, `weir new`.
+//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir probe`, `weir size`, `weir bench`,
+//! `weir new`.
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
 //! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `probe`, `size`,
-//! `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run
+//! `bench`, `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run
 //! here, and 2 if it was used wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 mod allocator;
+mod bench;
 mod command;
 mod given;
 mod log_queue;
@@ -50,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("check", given)) => show::check(given),
         Some((command::PROBE, given)) => probe::run(given),
         Some((new::NEW, given)) => new::run(given),
+        Some((bench::BENCH, given)) => bench::run(given),
         _ => ExitCode::from(EXIT_USAGE),
     }
 }

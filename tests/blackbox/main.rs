@@ -15,6 +15,7 @@ mod harness;
 
 mod admin;
 mod ask;
+mod bench;
 mod bridge;
 mod browsers;
 mod calls;

@@ -32,42 +32,46 @@ impl FromStr for Phase {
 
 /// How arrivals are spread within a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Spread {
+pub(crate) enum Arrivals {
     /// As many independent clients do: exponential gaps.
     Poisson,
     /// Equal gaps.
-    Even,
+    Constant,
 }
 
 /// Offsets from the start at which requests are due.
 pub(crate) struct Schedule {
     phases: std::vec::IntoIter<Phase>,
-    spread: Spread,
+    arrivals: Arrivals,
     random: fastrand::Rng,
-    /// The phase under way and where it ends.
+    /// The phase under way and where it begins.
     phase: Option<(Phase, Duration)>,
-    at: Duration,
+    /// Requests of the phase, and where in it the last was due, in seconds.
+    count: u64,
+    offset: f64,
 }
 
 impl Schedule {
-    pub(crate) fn new(phases: Vec<Phase>, spread: Spread, seed: u64) -> Self {
+    pub(crate) fn new(phases: Vec<Phase>, arrivals: Arrivals, seed: u64) -> Self {
         let mut phases = phases.into_iter();
-        let phase = phases.next().map(|phase| (phase, phase.length));
+        let phase = phases.next().map(|phase| (phase, Duration::ZERO));
         Schedule {
             phases,
-            spread,
+            arrivals,
             random: fastrand::Rng::with_seed(seed),
             phase,
-            at: Duration::ZERO,
+            count: 0,
+            offset: 0.0,
         }
     }
 
-    fn gap(&mut self, rate: f64) -> Duration {
-        let mean = Duration::from_secs_f64(1.0 / rate);
-        match self.spread {
-            Spread::Even => mean,
+    /// Where in its phase the next request is due. Constant gaps are counted and not added up, so that they stay exact.
+    fn next_offset(&mut self, rate: f64) -> f64 {
+        self.count += 1;
+        match self.arrivals {
+            Arrivals::Constant => self.count as f64 / rate,
             // 1 - [0, 1) is never 0.
-            Spread::Poisson => mean.mul_f64(-(1.0 - self.random.f64()).ln()),
+            Arrivals::Poisson => self.offset - (1.0 - self.random.f64()).ln() / rate,
         }
     }
 }
@@ -77,16 +81,16 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Duration> {
         loop {
-            let (phase, end) = self.phase?;
-            let at = self.at + self.gap(phase.rate);
-            if at < end {
-                self.at = at;
-                return Some(at);
+            let (phase, begin) = self.phase?;
+            self.offset = self.next_offset(phase.rate);
+            match Duration::try_from_secs_f64(self.offset) {
+                Ok(offset) if offset < phase.length => return Some(begin + offset),
+                _ => {}
             }
             // A gap that reaches past the end is drawn anew at the next phase's rate; the exponential
             // distribution has no memory, so the process stays Poisson.
-            self.at = end;
-            self.phase = self.phases.next().map(|phase| (phase, end + phase.length));
+            (self.count, self.offset) = (0, 0.0);
+            self.phase = self.phases.next().map(|next| (next, begin + phase.length));
         }
     }
 }
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn even_arrivals_are_evenly_spaced_in_each_phase() {
-        let due: Vec<u128> = Schedule::new(phases(&["10:1", "100:0.1", "10:0.35"]), Spread::Even, 0)
+        let due: Vec<u128> = Schedule::new(phases(&["10:1", "100:0.1", "10:0.35"]), Arrivals::Constant, 0)
             .map(|at| at.as_millis())
             .collect();
         let expected: Vec<u128> = (1..10)
@@ -126,7 +130,8 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_have_the_rate_and_the_spread_of_their_phase() {
-        let due: Vec<Duration> = Schedule::new(phases(&["1000:20", "4000:20"]), Spread::Poisson, 7).collect();
+        let due: Vec<Duration> =
+            Schedule::new(phases(&["1000:20", "4000:20"]), Arrivals::Poisson, 7).collect();
         assert!(due.is_sorted());
         let change = Duration::from_secs(20);
         assert!(due.iter().all(|at| *at < change * 2));
@@ -148,16 +153,55 @@ mod tests {
         );
     }
 
+    /// The same in whole numbers, step by step: nanoseconds in which a thousandth of a request is due.
+    fn slow_reference(phases: &[Phase]) -> Vec<f64> {
+        let (mut due, mut begin) = (Vec::new(), 0);
+        for phase in phases {
+            let per_kilosecond = (phase.rate * 1e3) as u128;
+            let mut number: u128 = 1;
+            while number * 1_000_000_000_000 < phase.length.as_nanos() * per_kilosecond {
+                due.push((begin + number * 1_000_000_000_000 / per_kilosecond) as f64 / 1e9);
+                number += 1;
+            }
+            begin += phase.length.as_nanos();
+        }
+        due
+    }
+
+    #[test]
+    fn constant_arrivals_are_those_of_a_slow_reference() {
+        for texts in [
+            &["1000:2"][..],
+            &["7:3", "13:1", "0.5:10"],
+            &["100000:0.01", "3:1"],
+            &["0.1:1"],
+        ] {
+            let phases = phases(texts);
+            let expected = slow_reference(&phases);
+            let due: Vec<f64> = Schedule::new(phases, Arrivals::Constant, 0)
+                .map(|at| at.as_secs_f64())
+                .collect();
+            assert_eq!(due.len(), expected.len(), "{texts:?}");
+            // They are rounded to nanoseconds in one way and the other.
+            assert!(
+                due.iter()
+                    .zip(&expected)
+                    .all(|(own, twin)| (own - twin).abs() < 3e-9),
+                "{texts:?}"
+            );
+        }
+    }
+
     #[test]
     fn a_seed_decides_everything() {
         let due =
-            |seed| -> Vec<Duration> { Schedule::new(phases(&["100:1"]), Spread::Poisson, seed).collect() };
+            |seed| -> Vec<Duration> { Schedule::new(phases(&["100:1"]), Arrivals::Poisson, seed).collect() };
         assert_eq!(due(1), due(1));
         assert_ne!(due(1), due(2));
     }
 
     #[test]
     fn nothing_is_due_without_phases() {
-        assert_eq!(Schedule::new(Vec::new(), Spread::Even, 0).next(), None);
+        assert_eq!(Schedule::new(Vec::new(), Arrivals::Constant, 0).next(), None);
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::response::{Outcome, Refusal};
-use crate::schedule::Phase;
+use crate::load::peer::{Outcome, Refusal};
+use crate::load::schedule::Phase;
 
 /// A request and its outcome; offsets from the start.
 pub(crate) struct Record {
@@ -27,7 +27,7 @@ impl Record {
 }
 
 /// `{"phases": […], "windows": […]}`, latencies in microseconds.
-pub(crate) fn report(records: &[Record], phases: &[Phase], window_millis: u64) -> Value {
+pub(crate) fn report(records: &[Record], phases: &[Phase], window: Duration) -> Value {
     let mut begin = Duration::ZERO;
     let mut reports = Vec::new();
     for phase in phases {
@@ -35,7 +35,7 @@ pub(crate) fn report(records: &[Record], phases: &[Phase], window_millis: u64) -
         reports.push(phase_report(records, phase, begin, end));
         begin = end;
     }
-    json!({"phases": reports, "windows": windows(records, Duration::from_millis(window_millis))})
+    json!({"phases": reports, "windows": windows(records, window)})
 }
 
 fn phase_report(records: &[Record], phase: &Phase, begin: Duration, end: Duration) -> Value {
@@ -145,7 +145,7 @@ mod tests {
             record(1_050, 1_050, 2_100, Outcome::Ok),
             record(1_060, 1_060, 2_500, Outcome::Unanswered),
         ];
-        let report = report(&records, &phases, 500);
+        let report = report(&records, &phases, millis(500));
         let (first, second) = (&report["phases"][0], &report["phases"][1]);
         assert_eq!(first["offered"], 3);
         assert_eq!(first["outcomes"], json!({"ok": 2, "refused_handlers": 1}));

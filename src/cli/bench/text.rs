@@ -1,0 +1,311 @@
+//! What `weir bench` says, before and after.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::arguments::Planned;
+use crate::load::{Measurement, Outcome, Pace, Plan};
+use crate::units::display_duration;
+
+/// The percentiles that are shown.
+const QUANTILES: [(&str, f64); 5] = [
+    ("P50", 0.5),
+    ("P90", 0.9),
+    ("P99", 0.99),
+    ("P99.9", 0.999),
+    ("max", 1.0),
+];
+
+/// What will be measured.
+pub(super) fn before(planned: &Planned) -> Vec<String> {
+    let Planned { plan, place, .. } = planned;
+    let calls = plan.work.calls();
+    let weights: f64 = calls.iter().map(|call| call.weight).sum();
+    let named: Vec<String> = calls
+        .iter()
+        .map(|call| {
+            if calls.len() > 1 {
+                format!("{} {:.0} %", call.tool, 100.0 * call.weight / weights)
+            } else {
+                call.tool.clone()
+            }
+        })
+        .collect();
+    let what = match &planned.server {
+        Some(server) => format!(
+            "{server} at {place}, MCP {}: {}{}",
+            plan.speaker.dialect.revision.as_str(),
+            if plan.is_life_cycle() {
+                "sessions with one call of "
+            } else {
+                "calls of "
+            },
+            named.join(", ")
+        ),
+        None => format!("{place}: the given body"),
+    };
+    vec![what, how(plan)]
+}
+
+fn how(plan: &Plan) -> String {
+    let counted = plan.measured();
+    let length = display_duration(counted.end - counted.start);
+    let warm_up = if plan.warm_up.is_zero() {
+        String::new()
+    } else {
+        format!(" after {} of warm-up", display_duration(plan.warm_up))
+    };
+    match &plan.pace {
+        Pace::Closed { think, .. } if think.is_zero() => {
+            format!("closed loop: {} clients for {length}{warm_up}", plan.clients)
+        }
+        Pace::Closed { think, .. } => format!(
+            "closed loop: {} clients that wait {} between calls, for {length}{warm_up}",
+            plan.clients,
+            display_duration(*think)
+        ),
+        Pace::Open(open) => {
+            let rates: Vec<String> = open
+                .phases
+                .iter()
+                .skip(usize::from(!plan.warm_up.is_zero()))
+                .map(|phase| format!("{}/s for {} s", phase.rate, phase.length.as_secs_f64()))
+                .collect();
+            format!("open loop: {}{warm_up}", rates.join(", then "))
+        }
+    }
+}
+
+/// What was measured.
+pub(super) fn after(planned: &Planned, measurement: &Measurement) -> Vec<String> {
+    let plan = &planned.plan;
+    let Measurement { tally, elapsed, .. } = measurement;
+    let seconds = elapsed.as_secs_f64();
+    let answered = tally.answered();
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "{:.1} requests/s: {answered} good answers in {seconds:.2} s",
+            answered as f64 / seconds
+        ),
+        String::new(),
+    ];
+    let names = plan.work.names();
+    let several = tally.kinds();
+    let mut rows = vec![("latency".to_owned(), tally.latencies())];
+    rows.extend(
+        several
+            .iter()
+            .zip(&names)
+            .map(|(kind, name)| (format!("  {name}"), kind)),
+    );
+    lines.extend(table(&rows, !several.is_empty()));
+    if let Some(open) = plan.open()
+        && open.phases.len() > 1 + usize::from(!plan.warm_up.is_zero())
+    {
+        lines.extend(phases(&measurement.report(&open.phases, open.window)));
+    }
+    lines.extend(refusals(measurement));
+    lines.extend(errors(measurement));
+    lines.extend(generator(plan, measurement));
+    lines
+}
+
+/// Latencies, one row each.
+fn table(rows: &[(String, &Histogram<u64>)], has_counts: bool) -> Vec<String> {
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut head = format!("{:width$}", "");
+    for (name, _) in QUANTILES {
+        head.push_str(&format!(" {name:>10}"));
+    }
+    if has_counts {
+        head.push_str("      count");
+    }
+    let mut lines = vec![head];
+    for (name, histogram) in rows {
+        let mut line = format!("{name:width$}");
+        for (_, quantile) in QUANTILES {
+            let value = if histogram.is_empty() {
+                "-".to_owned()
+            } else {
+                millis(Duration::from_nanos(histogram.value_at_quantile(quantile)))
+            };
+            line.push_str(&format!(" {value:>10}"));
+        }
+        if has_counts {
+            line.push_str(&format!(" {:>10}", histogram.len()));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Each step of an open loop.
+fn phases(report: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let micros = |value: &serde_json::Value| {
+        value.as_f64().map_or("-".to_owned(), |micros| {
+            millis(Duration::from_secs_f64(micros / 1e6))
+        })
+    };
+    let mut lines = vec![
+        String::new(),
+        "    rate/s     good/s        P50        P99        max".to_owned(),
+    ];
+    for phase in report["phases"].as_array().into_iter().flatten() {
+        let good = &phase["good_micros"];
+        lines.push(format!(
+            "{:>10.1} {:>10.1} {:>10} {:>10} {:>10}",
+            phase["rate"].as_f64().unwrap_or(0.0),
+            phase["goodput_per_second"].as_f64().unwrap_or(0.0),
+            micros(&good["p50"]),
+            micros(&good["p99"]),
+            micros(&good["max"]),
+        ));
+    }
+    lines
+}
+
+fn refusals(measurement: &Measurement) -> Vec<String> {
+    let is_refusal = |(outcome, _): &(&Outcome, &u64)| matches!(outcome, Outcome::Refused(_));
+    let refused: Vec<_> = measurement.tally.others().iter().filter(is_refusal).collect();
+    if refused.is_empty() {
+        return Vec::new();
+    }
+    let count: u64 = refused.iter().map(|(_, count)| **count).sum();
+    let all = count + measurement.tally.answered();
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "refused: {count}, {:.2} % of {all}",
+            100.0 * count as f64 / all as f64
+        ),
+    ];
+    lines.extend(
+        refused
+            .iter()
+            .map(|(outcome, count)| format!("{count:>10}  {}", outcome.meaning())),
+    );
+    let said: Vec<String> = measurement
+        .tally
+        .retry_after()
+        .iter()
+        .map(|(seconds, count)| format!("{seconds} s ({count})"))
+        .collect();
+    if !said.is_empty() {
+        lines.push(format!("            Retry-After: {}", said.join(", ")));
+    }
+    lines
+}
+
+fn errors(measurement: &Measurement) -> Vec<String> {
+    let is_error = |(outcome, _): &(&Outcome, &u64)| !matches!(outcome, Outcome::Refused(_));
+    let errors: Vec<_> = measurement.tally.others().iter().filter(is_error).collect();
+    let count: u64 = errors.iter().map(|(_, count)| **count).sum();
+    let mut lines = vec![String::new(), format!("errors: {count}")];
+    lines.extend(
+        errors
+            .iter()
+            .map(|(outcome, count)| format!("{count:>10}  {}", outcome.meaning())),
+    );
+    let unanswered = measurement.tally.unanswered();
+    if unanswered > 0 {
+        lines.push(format!(
+            "{unanswered:>10}  still without an answer at the end, counted as latencies"
+        ));
+    }
+    lines
+}
+
+fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
+    let own = &measurement.own;
+    let requests = measurement.tally.lateness().len().max(1) as f64;
+    let mut line = format!(
+        "the generator: {:.0} % of a CPU, {:.1} µs per request",
+        100.0 * own.busy,
+        own.cpu.as_secs_f64() * 1e6 / requests
+    );
+    if plan.open().is_some() {
+        line.push_str(&format!(
+            "; 99 % went out within {} of when they were due",
+            millis(measurement.lateness())
+        ));
+    }
+    let mut lines = vec![String::new(), line];
+    if let Some(cpu) = measurement.server_cpu {
+        let micros = cpu.as_secs_f64() * 1e6 / requests;
+        lines.push(format!("the server: {micros:.1} µs of CPU time per request"));
+    }
+    if measurement.counts.reconnects > 0 {
+        lines.push(format!(
+            "connections made again: {}",
+            measurement.counts.reconnects
+        ));
+    }
+    if measurement.counts.held > 0 {
+        lines.push(format!(
+            "{} requests were due when all {} connections waited for answers; --clients-max allows more",
+            measurement.counts.held, measurement.clients
+        ));
+    }
+    if let Some(why) = measurement.saturation(plan.open().is_some()) {
+        lines.push(format!(
+            "THE GENERATOR WAS SATURATED: {why}. The figures may be its own; give it more --threads, CPUs of its own \
+             (--cpus), or a smaller --rate"
+        ));
+    }
+    lines
+}
+
+/// Three digits of it.
+pub(super) fn millis(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1e3;
+    match millis {
+        0.0..10.0 => format!("{millis:.2} ms"),
+        10.0..100.0 => format!("{millis:.1} ms"),
+        100.0..10_000.0 => format!("{millis:.0} ms"),
+        _ => format!("{:.1} s", millis / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        for (micros, text) in [
+            (0, "0.00 ms"),
+            (9_994, "9.99 ms"),
+            (12_345, "12.3 ms"),
+            (123_456, "123 ms"),
+            (12_345_678, "12.3 s"),
+        ] {
+            assert_eq!(millis(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each() {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 600_000_000_000, 3).unwrap();
+        histogram.record(2_000_000).unwrap();
+        let empty = Histogram::<u64>::new_with_bounds(1, 600_000_000_000, 3).unwrap();
+        let rows = [("latency".to_owned(), &histogram), ("  none".to_owned(), &empty)];
+        let lines = table(&rows, true);
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines[1].starts_with("latency    2.00 ms") && lines[1].ends_with(" 1"),
+            "{}",
+            lines[1]
+        );
+        assert!(
+            lines[2].contains(" - ") && lines[2].ends_with(" 0"),
+            "{}",
+            lines[2]
+        );
+    }
+}

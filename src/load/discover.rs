@@ -1,0 +1,231 @@
+//! What a server speaks, and which tools it has: asked once, before a run.
+//!
+//! The newest revision comes first: a modern server answers `server/discover`. Whatever does not is taken for a legacy
+//! one, and gets `initialize`.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::peer::{
+    Address, Asked, Connection, Endpoint, Judge, Outcome, Poll, Progress, Source, header_value,
+};
+use super::script::{Dialect, Speaker};
+use crate::mcp::{Era, Revision};
+
+/// A server that has to start needs some time for its first answers.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+const BUFFER_BYTES: usize = 64 << 10;
+/// Pages of a list that are read.
+const PAGES_MAX: usize = 64;
+
+/// What was found out.
+#[derive(Clone, Debug)]
+pub(crate) struct Discovered {
+    pub(crate) speaker: Speaker,
+    /// Name and version, as far as it says.
+    pub(crate) server: String,
+    /// The names of its tools.
+    pub(crate) tools: Vec<String>,
+}
+
+/// Asks a server for what it speaks, or whether it speaks `wanted`, and for its tools.
+///
+/// # Errors
+/// Says that there is no server, or none that speaks MCP in this revision.
+pub(crate) fn discover(endpoint: &Endpoint, wanted: Option<Revision>) -> Result<Discovered, String> {
+    if let Address::Internet(address) = &endpoint.address {
+        TcpStream::connect_timeout(address, CONNECT_PATIENCE)
+            .map_err(|error| format!("there is no server: {error}"))?;
+    }
+    let mut reasons = Vec::new();
+    for revision in [Revision::V2026_07_28, Revision::NEWEST_LEGACY] {
+        let revision = match wanted {
+            Some(wanted) if wanted.era() == revision.era() => wanted,
+            Some(_) => continue,
+            None => revision,
+        };
+        let mut talk =
+            Talk::open(endpoint, revision).map_err(|error| format!("there is no server: {error}"))?;
+        match talk.begin(wanted.is_some()) {
+            Ok(server) => {
+                let tools = talk.tools()?;
+                talk.end();
+                let speaker = talk.speaker;
+                return Ok(Discovered {
+                    speaker,
+                    server,
+                    tools,
+                });
+            }
+            Err(reason) => reasons.push(format!("{}: {reason}", revision.as_str())),
+        }
+    }
+    Err(format!(
+        "the server speaks no MCP that is known here; {}",
+        reasons.join("; ")
+    ))
+}
+
+/// One connection on which questions are asked one by one.
+struct Talk {
+    speaker: Speaker,
+    connection: Connection,
+    poll: Poll,
+    session: Option<String>,
+    next_id: u64,
+}
+
+impl Talk {
+    fn open(endpoint: &Endpoint, revision: Revision) -> io::Result<Talk> {
+        let connection = Connection::open(endpoint, Source::Any)?;
+        let poll = Poll::new()?;
+        poll.watch(connection.socket(), 0)?;
+        Ok(Talk {
+            speaker: Speaker {
+                endpoint: endpoint.clone(),
+                dialect: Dialect { revision },
+            },
+            connection,
+            poll,
+            session: None,
+            next_id: 1,
+        })
+    }
+
+    /// Begins in the revision; the server's name and version.
+    fn begin(&mut self, is_wanted: bool) -> Result<String, String> {
+        let revision = self.speaker.dialect.revision;
+        if revision.era() == Era::Modern {
+            let params = self.speaker.params("");
+            let result = self.ask("server/discover", &params)?;
+            let supported = result["supportedVersions"].as_array().into_iter().flatten();
+            if !supported.into_iter().any(|version| version == revision.as_str()) {
+                return Err("not among the revisions that it supports".to_owned());
+            }
+            return Ok(named(&result["_meta"]["io.modelcontextprotocol/serverInfo"]));
+        }
+        let params = self.speaker.initialize_params();
+        let result = self.ask("initialize", &params)?;
+        self.session = header_value(self.connection.answer(), "mcp-session-id");
+        let spoken = result["protocolVersion"].as_str().unwrap_or_default();
+        let spoken = Revision::parse(spoken.as_bytes())
+            .filter(|spoken| spoken.era() == Era::Legacy)
+            .ok_or_else(|| format!("it answers with the unknown revision {spoken:?}"))?;
+        if is_wanted && spoken != revision {
+            return Err(format!("it speaks {} instead", spoken.as_str()));
+        }
+        self.speaker.dialect.revision = spoken;
+        let server = named(&result["serverInfo"]);
+        let mut notification = Vec::new();
+        self.speaker
+            .initialized(self.session.as_deref(), &mut notification);
+        if self.speaker.endpoint.framing.is_stream() {
+            // Nothing answers it, so it goes out with the next question.
+            return self.send_before(notification).map(|()| server);
+        }
+        match self.exchange(&notification, None) {
+            Ok(Outcome::Status(200..=204)) => Ok(server),
+            Ok(outcome) => Err(format!("notifications/initialized is answered with {outcome}")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a message that nothing answers.
+    fn send_before(&mut self, message: Vec<u8>) -> Result<(), String> {
+        // A ping carries it, because a connection has one request at a time.
+        let mut both = message;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.speaker.request(("ping", None), id, "{}", None, &mut both);
+        self.exchange(&both, Some(id)).map(|_| ())
+    }
+
+    fn tools(&mut self) -> Result<Vec<String>, String> {
+        let (mut names, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..PAGES_MAX {
+            let members = cursor
+                .map(|cursor| format!(r#""cursor":{},"#, Value::from(cursor)))
+                .unwrap_or_default();
+            let params = self.speaker.params(&members);
+            let result = self.ask("tools/list", &params)?;
+            let tools = result["tools"].as_array().into_iter().flatten();
+            names.extend(tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)));
+            cursor = result["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    /// Ends the session; it does not matter whether that works.
+    fn end(&mut self) {
+        if self.session.is_some() {
+            let mut request = Vec::new();
+            self.speaker.delete(self.session.as_deref(), &mut request);
+            let _ = self.exchange(&request, None);
+        }
+    }
+
+    fn ask(&mut self, method: &str, params: &str) -> Result<Value, String> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut request = Vec::new();
+        self.speaker
+            .request((method, None), id, params, self.session.as_deref(), &mut request);
+        let outcome = self.exchange(&request, Some(id))?;
+        let message = self.connection.message().and_then(|(_, message)| message);
+        match message {
+            Some(mut message) if outcome == Outcome::Ok => Ok(message["result"].take()),
+            Some(message) if message["error"]["message"].is_string() => Err(format!(
+                "{method} is answered with {}: {}",
+                message["error"]["code"],
+                message["error"]["message"].as_str().unwrap_or_default()
+            )),
+            _ => Err(format!("{method} is answered with {outcome}")),
+        }
+    }
+
+    /// Sends a request, and waits for what comes back.
+    fn exchange(&mut self, request: &[u8], id: Option<u64>) -> Result<Outcome, String> {
+        let asked = Asked {
+            id,
+            ..Asked::default()
+        };
+        let mut judge = Judge::default();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let end = Instant::now() + PATIENCE;
+        let mut progress = self.connection.ask(request);
+        loop {
+            match progress {
+                Progress::Waiting => {}
+                Progress::Answered { outcome, .. } => return Ok(outcome),
+                Progress::Broken(Outcome::Status(status)) => {
+                    return Err(format!("it does not open a WebSocket: status {status}"));
+                }
+                Progress::Broken(outcome) => return Err(format!("no answer came: {}", outcome.meaning())),
+            }
+            if Instant::now() > end {
+                return Err(format!("no answer came in {} s", PATIENCE.as_secs()));
+            }
+            self.poll.wait(POLL).map_err(|error| error.to_string())?;
+            progress = self.connection.progress(request, &mut buffer, &mut judge, &asked);
+        }
+    }
+}
+
+/// A name and a version.
+fn named(info: &Value) -> String {
+    let text = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
+    let (name, version) = (text("name"), text("version"));
+    match (name.as_str(), version.as_str()) {
+        ("", _) => "a server without a name".to_owned(),
+        (name, "") => name.to_owned(),
+        (name, version) => format!("{name} {version}"),
+    }
+}

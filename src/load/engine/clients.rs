@@ -1,0 +1,278 @@
+//! The clients of one thread: their connections, what they say, and where each stands.
+//!
+//! ```text
+//!            connected, and its session open
+//!  Opening ─────────────────────────────────▶ Free ──▶ Busy ──▶ Free
+//!     ▲                                                 │
+//!     └── Away ◀────────────────────────────────────────┘ its connection ended, or had its number of requests
+//! ```
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::load::peer::{Connection, Judge, Outcome, Poll, Progress, Source};
+use crate::load::plan::Plan;
+use crate::load::script::{Advance, Calls, Script};
+
+/// Bytes that are read at one time.
+const RECEIVE_BYTES: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It connects, or opens its session.
+    Opening,
+    Free,
+    Busy,
+    /// Without a connection.
+    Away,
+}
+
+pub(super) struct Client {
+    connection: Option<Connection>,
+    pub(super) script: Script,
+    pub(super) state: State,
+    /// When its request was due and went out.
+    pub(super) due: Instant,
+    pub(super) sent: Instant,
+    /// Requests that its connection may still carry.
+    left: u64,
+    /// Whether this connection had an answer.
+    has_answered: bool,
+}
+
+/// What an event did to a client.
+pub(super) enum Happened {
+    Nothing,
+    /// It can ask now.
+    Free,
+    /// What it asked for has ended; whether its connection is still there.
+    Ended {
+        outcome: Outcome,
+        retry_after: Option<u32>,
+        is_connected: bool,
+    },
+    /// Its session could not be opened, or its connection ended while it was free.
+    Lost(Outcome),
+}
+
+pub(super) struct Clients<'p> {
+    plan: &'p Plan,
+    pub(super) all: Vec<Client>,
+    pub(super) calls: Calls,
+    judge: Judge,
+    poll: Poll,
+    buffer: Vec<u8>,
+    opened: u32,
+    /// The time in which there was nothing to do.
+    pub(super) waited: Duration,
+}
+
+impl<'p> Clients<'p> {
+    pub(super) fn new(plan: &'p Plan, thread: usize) -> io::Result<Self> {
+        let share = (thread, plan.threads.max(1));
+        let work = &plan.work;
+        Ok(Clients {
+            plan,
+            all: Vec::new(),
+            calls: Calls::new(
+                plan.speaker.clone(),
+                work.calls(),
+                plan.seed,
+                share,
+                work.id_first(),
+            ),
+            judge: work.judge(),
+            poll: Poll::new()?,
+            buffer: vec![0; RECEIVE_BYTES],
+            opened: thread as u32,
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// Another client, without a connection.
+    pub(super) fn add(&mut self) -> usize {
+        let now = Instant::now();
+        let client = Client {
+            connection: None,
+            script: Script::new(&self.plan.work, &mut self.calls),
+            state: State::Away,
+            due: now,
+            sent: now,
+            left: 0,
+            has_answered: false,
+        };
+        self.all.push(client);
+        self.all.len() - 1
+    }
+
+    /// Begins to connect. A client whose session is open, or has none, is free at once if `is_hasty`, and connects with
+    /// its first request.
+    pub(super) fn open(&mut self, index: usize, source: Source, is_hasty: bool) -> io::Result<Happened> {
+        let client = &mut self.all[index];
+        client.state = State::Away;
+        // The old socket is closed first, so that its watch ends.
+        client.connection = None;
+        client.script.restart(&mut self.calls);
+        let mut connection = Connection::open(&self.plan.speaker.endpoint, source)?;
+        self.poll.watch(connection.socket(), index)?;
+        client.left = self.plan.requests_per_connection.unwrap_or(u64::MAX);
+        client.has_answered = false;
+        client.state = State::Opening;
+        if client.script.is_ready() {
+            client.connection = Some(connection);
+            if is_hasty {
+                client.state = State::Free;
+                return Ok(Happened::Free);
+            }
+            return Ok(Happened::Nothing);
+        }
+        client.sent = Instant::now();
+        let asked = connection.ask(client.script.request());
+        client.connection = Some(connection);
+        Ok(match asked {
+            Progress::Broken(outcome) => self.lose(index, outcome),
+            _ => Happened::Nothing,
+        })
+    }
+
+    /// The source of a connection that is made for a certain number of requests.
+    pub(super) fn next_source(&mut self) -> Source {
+        if self.plan.requests_per_connection.is_none() {
+            return Source::Any;
+        }
+        self.opened = self.opened.wrapping_add(self.plan.threads.max(1) as u32);
+        Source::Loopback(self.opened)
+    }
+
+    /// Asks for what counts next.
+    pub(super) fn ask(&mut self, index: usize, due: Instant, now: Instant) -> Happened {
+        let client = &mut self.all[index];
+        client.script.prepare(&mut self.calls);
+        (client.due, client.sent, client.state) = (due, now, State::Busy);
+        match client
+            .connection
+            .as_mut()
+            .map(|connection| connection.ask(client.script.request()))
+        {
+            Some(Progress::Broken(outcome)) => self.end(index, outcome, None, false),
+            Some(_) => Happened::Nothing,
+            None => self.end(index, Outcome::Reset, None, false),
+        }
+    }
+
+    /// Waits until something happens, or not longer than this. Returns how many clients it happened to.
+    pub(super) fn wait(&mut self, patience: Duration) -> io::Result<usize> {
+        if patience.is_zero() {
+            return self.poll.wait(patience);
+        }
+        let begun = Instant::now();
+        let ready = self.poll.wait(patience);
+        self.waited += begun.elapsed();
+        ready
+    }
+
+    /// The client that event `number` of the last wait is about.
+    pub(super) fn index(&self, number: usize) -> usize {
+        self.poll.index(number)
+    }
+
+    /// Goes on after an event.
+    pub(super) fn advance(&mut self, index: usize) -> Happened {
+        let client = &mut self.all[index];
+        let Some(connection) = &mut client.connection else {
+            return Happened::Nothing;
+        };
+        let (request, asked) = (client.script.request(), client.script.asked());
+        match connection.progress(request, &mut self.buffer, &mut self.judge, asked) {
+            Progress::Waiting => {
+                let is_made =
+                    client.state == State::Opening && !connection.is_asking() && connection.is_connected();
+                if is_made && client.script.is_ready() {
+                    client.state = State::Free;
+                    return Happened::Free;
+                }
+                Happened::Nothing
+            }
+            Progress::Answered {
+                outcome,
+                retry_after,
+                is_last,
+            } => {
+                client.has_answered = true;
+                match client.script.advance(outcome, connection, &mut self.calls) {
+                    Advance::More if is_last => self.lose(index, Outcome::Reset),
+                    Advance::More => match connection.ask(client.script.request()) {
+                        Progress::Broken(outcome) => self.lose(index, outcome),
+                        _ => Happened::Nothing,
+                    },
+                    Advance::Ready if is_last => self.lose(index, Outcome::Reset),
+                    Advance::Ready => {
+                        client.state = State::Free;
+                        Happened::Free
+                    }
+                    Advance::Done(outcome) if client.state == State::Opening => self.lose(index, outcome),
+                    Advance::Done(outcome) => self.end(index, outcome, retry_after, !is_last),
+                }
+            }
+            Progress::Broken(outcome) if client.state == State::Busy => self.end(index, outcome, None, false),
+            Progress::Broken(outcome) => self.lose(index, outcome),
+        }
+    }
+
+    /// Gives up a request that has waited for too long.
+    pub(super) fn give_up(&mut self, index: usize) -> Happened {
+        match self.all[index].state {
+            State::Busy => self.end(index, Outcome::TimedOut, None, false),
+            _ => self.lose(index, Outcome::TimedOut),
+        }
+    }
+
+    /// Whether the connection that ended last had an answer before, so that another is worth a try at once.
+    pub(super) fn had_answer(&self, index: usize) -> bool {
+        self.all[index].has_answered
+    }
+
+    fn end(&mut self, index: usize, outcome: Outcome, retry_after: Option<u32>, is_usable: bool) -> Happened {
+        let client = &mut self.all[index];
+        client.left = client.left.saturating_sub(1);
+        let is_connected = is_usable && client.left > 0;
+        client.state = State::Free;
+        if !is_connected {
+            client.state = State::Away;
+            client.connection = None;
+        } else if !client.script.is_ready() {
+            // Its session is gone; the connection is not.
+            client.state = State::Opening;
+        }
+        Happened::Ended {
+            outcome,
+            retry_after,
+            is_connected,
+        }
+    }
+
+    /// Opens a session anew over the connection that is there.
+    pub(super) fn open_session(&mut self, index: usize) -> Happened {
+        let client = &mut self.all[index];
+        client.sent = Instant::now();
+        match client
+            .connection
+            .as_mut()
+            .map(|connection| connection.ask(client.script.request()))
+        {
+            Some(Progress::Broken(outcome)) => self.lose(index, outcome),
+            _ => Happened::Nothing,
+        }
+    }
+
+    fn lose(&mut self, index: usize, outcome: Outcome) -> Happened {
+        let client = &mut self.all[index];
+        client.connection = None;
+        let happened = match client.state {
+            State::Busy => return self.end(index, outcome, None, false),
+            _ => Happened::Lost(outcome),
+        };
+        client.state = State::Away;
+        happened
+    }
+}

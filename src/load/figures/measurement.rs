@@ -1,0 +1,208 @@
+//! All that was seen in a run, of the server and of the generator itself.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::records::{self, Record};
+use super::tally::{Tally, micros};
+use super::timeline::Timeline;
+use crate::load::schedule::Phase;
+
+/// A thread that is this busy, or waits for a CPU, for so much of the time has no time left.
+const BUSY_MAX: f64 = 0.95;
+/// Requests that go out later than this after they were due are the generator's doing.
+const LATENESS_MAX: Duration = Duration::from_millis(1);
+
+/// How the connections fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Requests that were due when all connections were taken.
+    pub(crate) held: u64,
+    /// Connections made anew because one had ended.
+    pub(crate) reconnects: u64,
+    /// Connections that ended while nothing was asked.
+    pub(crate) idle_closes: u64,
+}
+
+/// What the generator used itself: shares of the time of its busiest thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Own {
+    /// On a CPU.
+    pub(crate) busy: f64,
+    /// Ready to run, without a CPU.
+    pub(crate) waited: f64,
+    /// With something to do, whether or not the machine let it.
+    pub(crate) occupied: f64,
+    /// CPU time of all threads.
+    pub(crate) cpu: Duration,
+}
+
+pub(crate) struct Measurement {
+    pub(crate) elapsed: Duration,
+    pub(crate) tally: Tally,
+    pub(crate) timeline: Timeline,
+    /// Of an open loop, each request.
+    pub(crate) records: Vec<Record>,
+    pub(crate) counts: Counts,
+    pub(crate) clients: usize,
+    pub(crate) own: Own,
+    /// The server's CPU time, if its process is known.
+    pub(crate) server_cpu: Option<Duration>,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.held += other.held;
+        self.reconnects += other.reconnects;
+        self.idle_closes += other.idle_closes;
+    }
+}
+
+impl Own {
+    /// Takes another thread's.
+    pub(crate) fn add(&mut self, other: Own) {
+        let cpu = self.cpu + other.cpu;
+        if other.share() > self.share() {
+            *self = other;
+        }
+        self.cpu = cpu;
+    }
+
+    /// The share of its time that it could not have used for more.
+    fn share(&self) -> f64 {
+        self.occupied.max(self.busy + self.waited)
+    }
+
+    /// Why the figures may be the generator's and not the server's; `lateness` is of an open loop, 99 % of whose
+    /// requests went out within it.
+    pub(crate) fn saturation(&self, lateness: Option<Duration>) -> Option<String> {
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        if self.share() >= BUSY_MAX {
+            return Some(format!(
+                "a thread of it had something to do {} of the time; it was on a CPU for {}, and waited for one for {}",
+                percent(self.share()),
+                percent(self.busy),
+                percent(self.waited)
+            ));
+        }
+        let late = lateness.filter(|lateness| *lateness > LATENESS_MAX)?;
+        Some(format!(
+            "1 % of the requests went out more than {:.1} ms after they were due",
+            late.as_secs_f64() * 1e3
+        ))
+    }
+}
+
+impl Measurement {
+    /// How late requests went out, but for 1 % of them.
+    pub(crate) fn lateness(&self) -> Duration {
+        Duration::from_nanos(self.tally.lateness().value_at_quantile(0.99))
+    }
+
+    /// Why the figures may be the generator's; only an open loop has times at which requests are due. When no
+    /// connection was free it was the server that kept requests back.
+    pub(crate) fn saturation(&self, is_open: bool) -> Option<String> {
+        let is_late = is_open && self.counts.held == 0;
+        self.own.saturation(is_late.then(|| self.lateness()))
+    }
+
+    /// The figures, of an open loop with those of its phases and windows.
+    pub(crate) fn report(&self, phases: &[Phase], window: Duration) -> Map<String, Value> {
+        let mut report = self.tally.report(self.elapsed);
+        let is_open = !phases.is_empty();
+        let cpu_micros = |requests: u64| {
+            self.server_cpu
+                .map(|cpu| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64)
+        };
+        if is_open {
+            let Value::Object(mut of_phases) = records::report(&self.records, phases, window) else {
+                unreachable!("made as an object")
+            };
+            let last = phases.len() - 1;
+            let offered = of_phases["phases"][last]["offered"].as_u64().unwrap_or(0);
+            of_phases["phases"][last]["server_cpu_micros_per_request"] = cpu_micros(offered).into();
+            report.append(&mut of_phases);
+        } else {
+            let answered = self.tally.answered();
+            report.insert(
+                "server_cpu_micros_per_request".to_owned(),
+                cpu_micros(answered).into(),
+            );
+        }
+        let lateness = self.tally.lateness();
+        let generator = json!({
+            "busy": self.own.busy,
+            "waited_for_cpu": self.own.waited,
+            "occupied": self.own.occupied,
+            "cpu_micros_per_request":
+                self.own.cpu.as_secs_f64() * 1e6 / self.tally.lateness().len().max(1) as f64,
+            "sent_late_p99_micros": micros(lateness, 0.99),
+            "sent_late_max_micros": lateness.max() as f64 / 1e3,
+            "saturated": self.saturation(is_open),
+        });
+        for (name, value) in [
+            ("connections", json!(self.clients)),
+            ("reconnects", json!(self.counts.reconnects)),
+            ("held", json!(self.counts.held)),
+            ("idle_closes", json!(self.counts.idle_closes)),
+            ("generator", generator),
+            ("timeline", self.timeline_report()),
+        ] {
+            report.insert(name.to_owned(), value);
+        }
+        report
+    }
+
+    fn timeline_report(&self) -> Value {
+        let length = self.timeline.length.as_secs_f64();
+        let intervals = self.timeline.intervals.iter().enumerate();
+        let intervals = intervals.map(|(index, interval)| {
+            json!({
+                "begin_seconds": index as f64 * length,
+                "good": interval.latencies.len(),
+                "refused": interval.refused,
+                "failed": interval.failed,
+                "p50_micros": interval.latencies.value_at_quantile(0.5),
+                "p99_micros": interval.latencies.value_at_quantile(0.99),
+                "max_micros": interval.latencies.max(),
+            })
+        });
+        intervals.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generator_without_time_to_spare_is_saturated() {
+        let own = |busy, waited| Own {
+            busy,
+            waited,
+            occupied: busy,
+            cpu: Duration::ZERO,
+        };
+        let (early, late) = (Duration::from_micros(900), Duration::from_millis(2));
+        assert_eq!(own(0.6, 0.2).saturation(Some(early)), None);
+        assert_eq!(own(0.6, 0.2).saturation(None), None);
+        let busy = own(0.97, 0.0).saturation(None).unwrap();
+        assert!(busy.contains("97 % of the time"), "{busy}");
+        let waited = own(0.6, 0.38).saturation(None).unwrap();
+        assert!(
+            waited.ends_with("on a CPU for 60 %, and waited for one for 38 %"),
+            "{waited}"
+        );
+        let stolen = Own {
+            occupied: 0.99,
+            ..own(0.4, 0.0)
+        };
+        assert!(stolen.saturation(None).unwrap().contains("99 % of the time"));
+        let late = own(0.6, 0.2).saturation(Some(late)).unwrap();
+        assert!(late.contains("2.0 ms"), "{late}");
+        let mut all = own(0.2, 0.1);
+        all.add(own(0.5, 0.0));
+        assert_eq!(all, own(0.5, 0.0));
+    }
+}

@@ -1,0 +1,56 @@
+//! Which connections are ready: epoll, waiting with the clock's own precision.
+//!
+//! Edge-triggered for both directions, so that one registration serves a connection's life; closing the socket
+//! ends it. Knows connections by their index only.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use socket2::Socket;
+
+/// Taken at a time. Few, so that requests go out when they are due, not behind a crowd of answers.
+const EVENTS: usize = 64;
+
+/// A set of sockets and what happened to them last.
+pub(crate) struct Poll {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+}
+
+impl Poll {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Poll {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            events: Vec::with_capacity(EVENTS),
+        })
+    }
+
+    pub(crate) fn watch(&self, socket: &Socket, index: usize) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::add(&self.epoll, socket, EventData::new_u64(index as u64), flags)?;
+        Ok(())
+    }
+
+    /// Waits until something is ready, a signal comes, or `patience` is over; how many are ready.
+    pub(crate) fn wait(&mut self, patience: Duration) -> io::Result<usize> {
+        let timeout = Timespec {
+            tv_sec: patience.as_secs() as i64,
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            Ok(ready) => Ok(ready),
+            Err(rustix::io::Errno::INTR) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Index of the connection that event `number` of the last wait is about.
+    pub(crate) fn index(&self, number: usize) -> usize {
+        self.events[number].data.u64() as usize
+    }
+}

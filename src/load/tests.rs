@@ -1,0 +1,310 @@
+//! Runs against a server that does everything wrong, each thing so often, and is counted as it is.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::mcp::Revision;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sin {
+    None,
+    WrongId,
+    Twice,
+    /// The second answer comes by itself, when nothing is asked.
+    TwiceLater,
+    Half,
+    Hangup,
+    Never,
+    WrongText,
+    ToolError,
+    Error,
+    NotFound,
+    Garbage,
+    NoJson,
+    Refused,
+    RefusedWithoutTime,
+    TooMany,
+}
+
+const SINS: [(Sin, &str); 15] = [
+    (Sin::WrongId, "wrong_id"),
+    (Sin::Twice, "twice"),
+    (Sin::TwiceLater, "twice"),
+    (Sin::Half, "cut"),
+    (Sin::Hangup, "reset"),
+    (Sin::Never, "timed_out"),
+    (Sin::WrongText, "wrong"),
+    (Sin::ToolError, "tool_error"),
+    (Sin::Error, "failed"),
+    (Sin::NotFound, "status_404"),
+    (Sin::Garbage, "malformed"),
+    (Sin::NoJson, "malformed"),
+    (Sin::Refused, "refused_handlers"),
+    (Sin::RefusedWithoutTime, "refused_no_retry_after"),
+    (Sin::TooMany, "refused_too_many"),
+];
+
+/// A server that commits these sins one after the other, with some good answers before each, and is good then.
+struct Sinner {
+    address: std::net::SocketAddr,
+    requests: Arc<AtomicUsize>,
+    open: Arc<(Mutex<bool>, Condvar)>,
+}
+
+/// Good answers before each sin.
+const GOOD: usize = 3;
+
+impl Sinner {
+    fn start(sins: Vec<Sin>) -> Sinner {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sinner = Sinner {
+            address: listener.local_addr().unwrap(),
+            requests: Arc::default(),
+            open: Arc::new((Mutex::new(true), Condvar::new())),
+        };
+        let (requests, open) = (Arc::clone(&sinner.requests), Arc::clone(&sinner.open));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (requests, open, sins) = (Arc::clone(&requests), Arc::clone(&open), sins.clone());
+                thread::spawn(move || serve(&stream.unwrap(), &sins, &requests, &open));
+            }
+        });
+        sinner
+    }
+
+    /// Answers wait while it is closed.
+    fn set_open(&self, is_open: bool) {
+        *self.open.0.lock().unwrap() = is_open;
+        self.open.1.notify_all();
+    }
+}
+
+fn serve(mut stream: &TcpStream, sins: &[Sin], requests: &AtomicUsize, open: &(Mutex<bool>, Condvar)) {
+    let mut reader = BufReader::new(stream);
+    while let Some(body) = request(&mut reader) {
+        drop(open.1.wait_while(open.0.lock().unwrap(), |is_open| !*is_open));
+        let number = requests.fetch_add(1, Ordering::Relaxed);
+        let is_due = number % (GOOD + 1) == GOOD;
+        let sin = sins
+            .get(number / (GOOD + 1))
+            .filter(|_| is_due)
+            .copied()
+            .unwrap_or(Sin::None);
+        let id = serde_json::from_str::<serde_json::Value>(&body).unwrap()["id"]
+            .as_u64()
+            .unwrap();
+        if stream.write_all(answer(sin, id).as_bytes()).is_err() {
+            return;
+        }
+        match sin {
+            Sin::Half | Sin::Hangup => return,
+            Sin::TwiceLater => {
+                // Whether or not the next request is already here, this is the answer to the one before.
+                let _ = stream.write_all(answer(Sin::None, id).as_bytes());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+        if let Some(text) = line.strip_prefix("content-length: ") {
+            length = text.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    String::from_utf8(body).ok()
+}
+
+fn answer(sin: Sin, id: u64) -> String {
+    let with = |status: &str, head: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\n{head}content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let result = |id: u64, text: &str, is_error: bool| {
+        let result = serde_json::json!({"content": [{"type": "text", "text": text}], "isError": is_error});
+        with(
+            "200 OK",
+            "",
+            &serde_json::json!({"id": id, "result": result}).to_string(),
+        )
+    };
+    let good = result(id, "hello", false);
+    let overload = format!(r#"{{"id":{id},"error":{{"code":-31503,"data":{{"reason":"handlers"}}}}}}"#);
+    match sin {
+        Sin::None | Sin::TwiceLater => good,
+        Sin::WrongId => result(id + 50, "hello", false),
+        Sin::Twice => good.clone() + &good,
+        Sin::Half => good[..good.len() - 9].to_owned(),
+        Sin::Hangup | Sin::Never => String::new(),
+        Sin::WrongText => result(id, "hullo", false),
+        Sin::ToolError => result(id, "hello", true),
+        Sin::Error => with(
+            "200 OK",
+            "",
+            &format!(r#"{{"id":{id},"error":{{"code":-32603}}}}"#),
+        ),
+        Sin::NotFound => with("404 Not Found", "", "{}"),
+        Sin::Garbage => "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
+        Sin::NoJson => with("200 OK", "", "<html>"),
+        Sin::Refused => with("503 Service Unavailable", "retry-after: 3\r\n", &overload),
+        Sin::RefusedWithoutTime => with("503 Service Unavailable", "", &overload),
+        Sin::TooMany => with("429 Too Many Requests", "retry-after: 7\r\n", ""),
+    }
+}
+
+fn plan(sinner: &Sinner, clients: usize, pace: Pace) -> Plan {
+    let endpoint = target(&format!("http://{}/mcp", sinner.address), None, Vec::new()).unwrap();
+    let revision = Revision::V2026_07_28;
+    let dialect = Dialect { revision };
+    Plan {
+        speaker: Speaker { endpoint, dialect },
+        work: Work::Calls(vec![Call {
+            tool: "echo".to_owned(),
+            weight: 1.0,
+            arguments: "{}".parse().unwrap(),
+            expectation: Expectation::Text("hello".to_owned()),
+        }]),
+        pace,
+        warm_up: Duration::ZERO,
+        clients,
+        source_ports: Vec::new(),
+        requests_per_connection: None,
+        timeout: Duration::from_secs(2),
+        seed: 1,
+        threads: 1,
+        cpus: Vec::new(),
+        server: None,
+    }
+}
+
+fn closed(millis: u64) -> Pace {
+    Pace::Closed {
+        length: Duration::from_millis(millis),
+        think: Duration::ZERO,
+    }
+}
+
+fn open(rate: f64, millis: u64) -> Pace {
+    Pace::Open(OpenLoop {
+        phases: vec![Phase {
+            rate,
+            length: Duration::from_millis(millis),
+        }],
+        arrivals: Arrivals::Constant,
+        clients_max: 64,
+        patience: Duration::from_secs(20),
+        window: Duration::from_millis(100),
+    })
+}
+
+#[test]
+fn every_sin_is_counted_as_what_it_is() {
+    let sinner = Sinner::start(SINS.iter().map(|(sin, _)| *sin).collect());
+    let mut expected = std::collections::BTreeMap::<&str, u64>::new();
+    SINS.iter()
+        .for_each(|(_, outcome)| *expected.entry(outcome).or_default() += 1);
+    // An open loop of fewer requests than sins and good answers need would not see all of them.
+    let requests = SINS.len() * (GOOD + 1) + 40;
+    let mut plan = plan(&sinner, 1, open(requests as f64, 1_000));
+    if let Pace::Open(open) = &mut plan.pace {
+        open.clients_max = 1;
+    }
+    let measurement = run(&plan, |_, _| {}).unwrap();
+    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(100));
+    let found: std::collections::BTreeMap<&str, u64> = report["others"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, count)| (name.as_str(), count.as_u64().unwrap()))
+        .collect();
+    assert_eq!(found, expected, "{report:?}");
+    assert_eq!(report["refused"], 3);
+    assert_eq!(report["retry_after_seconds"], serde_json::json!({"3": 1, "7": 1}));
+    let good = report["requests"].as_u64().unwrap();
+    let least = report["phases"][0]["offered"].as_u64().unwrap() - SINS.len() as u64;
+    // A second answer that comes for itself spoils the first only when both are read together.
+    assert!((least..=least + 2).contains(&good), "{good} of {least}");
+}
+
+#[test]
+fn a_stall_shows_in_the_latencies_of_an_open_loop() {
+    let sinner = Sinner::start(Vec::new());
+    let mut plan = plan(&sinner, 4, open(400.0, 2_000));
+    plan.timeout = Duration::from_secs(30);
+    let mut is_stalled = false;
+    let measurement = run(&plan, |at, _| {
+        // From 0.2 s on for a second, of two in which requests are due.
+        let stalls = at < Duration::from_millis(1_200);
+        if stalls != is_stalled {
+            is_stalled = stalls;
+            sinner.set_open(!stalls);
+        }
+    })
+    .unwrap();
+    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(100));
+    assert_eq!(report["errors"], 0, "{report:?}");
+    assert_eq!(report["requests"], 799, "constant gaps");
+    // Half of the requests were due while nothing was answered: a quarter waited for more than half a second. A machine
+    // that is busy only makes it worse.
+    assert!(report["p90_micros"].as_f64().unwrap() > 500_000.0, "{report:?}");
+    assert!(report["max_micros"].as_f64().unwrap() > 900_000.0, "{report:?}");
+}
+
+#[test]
+fn a_server_that_dies_and_comes_back_is_counted_and_found_again() {
+    // Every third request of these ends a connection.
+    let sinner = Sinner::start([Sin::Hangup].repeat(10));
+    let mut plan = plan(&sinner, 3, closed(2_000));
+    plan.requests_per_connection = Some(100);
+    plan.threads = 3;
+    let measurement = run(&plan, |_, _| {}).unwrap();
+    let report = measurement.report(&[], Duration::ZERO);
+    assert_eq!(report["others"], serde_json::json!({"reset": 10}));
+    assert_eq!(report["reconnects"], 10);
+    assert!(report["requests"].as_u64().unwrap() > 100, "{report:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sinner = Sinner {
+        address: nobody,
+        requests: Arc::default(),
+        open: Arc::new((Mutex::new(true), Condvar::new())),
+    };
+    let error = run(&plan(&sinner, 2, closed(100)), |_, _| {}).err().unwrap();
+    assert!(!error.to_string().is_empty());
+    let endpoint = target(&format!("http://{nobody}/mcp"), None, Vec::new()).unwrap();
+    let error = discover(&endpoint, None).unwrap_err();
+    assert!(error.contains("there is no server"), "{error}");
+}
+
+#[test]
+fn more_than_the_generator_can_do_is_said() {
+    let sinner = Sinner::start(Vec::new());
+    let mut plan = plan(&sinner, 1, open(2_000_000.0, 200));
+    if let Pace::Open(open) = &mut plan.pace {
+        (open.clients_max, open.patience) = (1, Duration::ZERO);
+    }
+    let measurement = run(&plan, |_, _| {}).unwrap();
+    let own = measurement.own;
+    assert!(measurement.saturation(true).is_some(), "{own:?}");
+    assert!(measurement.counts.held > 0);
+}

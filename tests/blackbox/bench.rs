@@ -1,0 +1,214 @@
+//! `weir bench` against the real server: every transport and revision, what it says, and what it counts.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Process, Server, eventually};
+
+const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+/// Long enough for an answer, on any machine.
+const SHORT: [&str; 4] = ["--duration", "400ms", "--warm-up", "0s"];
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(WEIR).arg("bench").args(arguments).output().unwrap()
+}
+
+/// The figures of a run.
+#[track_caller]
+fn figures(place: &[&str], flags: &[&str]) -> Value {
+    let output = bench(&[place, &SHORT, &["--json"], flags].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{place:?} {flags:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[track_caller]
+fn assert_good(report: &Value) {
+    assert!(report["requests"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["errors"], 0, "{report}");
+}
+
+fn url(server: &Server) -> String {
+    format!("http://{}/mcp", server.address)
+}
+
+#[test]
+fn without_options_it_says_what_the_server_can_do() {
+    let server = Server::start(&[]);
+    let output = bench(&[&[url(&server).as_str()][..], &SHORT].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "MCP 2026-07-28: calls of echo",
+        "closed loop: 64 clients",
+        " requests/s: ",
+        "P99.9",
+        "errors: 0",
+        "the generator: ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(output.stderr.is_empty(), "no terminal, no progress");
+}
+
+#[test]
+fn every_revision_and_transport_is_spoken() {
+    let socket = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
+    let unix = format!("unix:{}", socket.display());
+    let server = Server::start(&["--listen", "127.0.0.1:0", "--listen", &unix]);
+    let url = url(&server);
+    for revision in [
+        "2024-11-05",
+        "2025-03-26",
+        "2025-06-18",
+        "2025-11-25",
+        "2026-07-28",
+    ] {
+        let report = figures(&[&url], &["--clients", "4", "--revision", revision]);
+        assert_good(&report);
+        assert_eq!(report["revision"], revision);
+    }
+    let websocket = format!("ws://{}/mcp", server.address);
+    let stdio = format!("{WEIR} stdio --toolset demo");
+    for revision in ["2025-11-25", "2026-07-28"] {
+        for place in [&[unix.as_str()][..], &[&websocket], &["--stdio", &stdio]] {
+            assert_good(&figures(place, &["--clients", "2", "--revision", revision]));
+        }
+    }
+}
+
+#[test]
+fn life_cycles_churn_mixes_and_open_loops_are_answered() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let cycles = figures(&[&url], &["--clients", "4", "--life-cycle"]);
+    assert_good(&cycles);
+    let requests = server.metrics().sum("weir_requests_total", &[]);
+    assert!(
+        requests > 3.0 * cycles["requests"].as_f64().unwrap(),
+        "{requests} {cycles}"
+    );
+    assert_good(&figures(
+        &[&url],
+        &["--clients", "4", "--requests-per-connection", "1"],
+    ));
+    let mix = [
+        "--clients",
+        "4",
+        "--threads",
+        "2",
+        "--tool",
+        "echo=3",
+        "--args",
+        r#"{"message":"{{counter}} {{random:9}}"}"#,
+        "--tool",
+        "sleep",
+        "--args",
+        r#"{"ms":{{number:1..1}}}"#,
+        "--expect",
+        "slept 1 ms",
+    ];
+    assert_good(&figures(&[&url], &mix));
+    let open = figures(
+        &[&url],
+        &["--rate", "200", "--arrivals", "constant", "--clients", "2"],
+    );
+    assert_good(&open);
+    assert_eq!(open["phases"][0]["offered"], 79, "0.4 seconds, constant gaps");
+    assert_eq!(open["requests"], 79);
+}
+
+#[test]
+fn answers_that_are_not_as_expected_are_counted() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let wrong = figures(&[&url], &["--clients", "2", "--expect", "hullo"]);
+    assert_eq!(wrong["requests"], 0);
+    assert_eq!(wrong["others"], json!({"wrong": wrong["errors"]}));
+    let error = figures(
+        &[&url],
+        &["--clients", "2", "--tool", "echo", "--args", r#"{"no":1}"#],
+    );
+    assert_eq!(error["others"], json!({"tool_error": error["errors"]}));
+    let expected = [
+        "--clients",
+        "2",
+        "--tool",
+        "echo",
+        "--args",
+        r#"{"no":1}"#,
+        "--expect",
+        "error",
+    ];
+    assert_good(&figures(&[&url], &expected));
+}
+
+#[test]
+fn refusals_are_apart_with_their_retry_after() {
+    let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
+    let flags = ["--clients", "4", "--tool", "sleep", "--args", r#"{"ms":20}"#];
+    let report = figures(&[&url(&server)], &flags);
+    let refused = report["refused"].as_u64().unwrap();
+    assert!(refused > 0, "{report}");
+    assert_eq!(report["others"], json!({"refused_handlers": refused}));
+    assert_eq!(report["retry_after_seconds"], json!({"1": refused}));
+}
+
+#[test]
+fn a_second_of_silence_shows_in_an_open_loop() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let run = [
+        "bench",
+        &url,
+        "--json",
+        "--rate",
+        "300",
+        "--duration",
+        "3s",
+        "--warm-up",
+        "0s",
+        "--clients",
+        "4",
+    ];
+    let mut bench = Process::start(&run);
+    eventually("load has begun", || {
+        server.metrics().sum("weir_requests_total", &[]) > 30.0
+    });
+    server.signal(Signal::STOP);
+    // The one wait here: it is the stall that is measured.
+    std::thread::sleep(Duration::from_secs(1));
+    server.signal(Signal::CONT);
+    assert!(bench.wait().success());
+    let report: Value = serde_json::from_str(&bench.stdout()).unwrap();
+    assert_good(&report);
+    let micros = |name: &str| report[name].as_f64().unwrap();
+    // A third of the requests were due in that second, so a tenth of all waited for more than 0.7 of it.
+    assert!(
+        micros("max_micros") > 900_000.0 && micros("p90_micros") > 400_000.0,
+        "{report}"
+    );
+}
+
+#[test]
+fn what_it_cannot_do_is_said() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[&url, "--tool", "ecko"], 1, "it has "),
+        (&["http://127.0.0.1:1/mcp"], 1, "there is no server"),
+        (&["https://127.0.0.1/mcp"], 2, "TLS"),
+        (&[&url, "--args", "[1]"], 2, "no JSON object"),
+        (&[&url, "--revision", "2020-01-01"], 2, "2025-11-25"),
+        (&[], 2, "required"),
+    ];
+    for (arguments, status, word) in cases {
+        let output = bench(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        assert!(said.contains(word), "{arguments:?}: {said}");
+    }
+}
