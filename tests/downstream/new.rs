@@ -110,6 +110,56 @@ fn nothing_is_written_over_and_names_are_checked() {
     assert_eq!(fs::read_dir(within.join("taken")).unwrap().count(), 0);
 }
 
+/// The clone's path goes into a manifest, a Dockerfile and commands for a shell.
+#[test]
+fn a_clone_at_a_path_that_means_something_is_refused() {
+    let within = folder("odd");
+    let names = [
+        "$HOME", "`id`", "a\"b", "a\\b", "a\nb", "a!b", "a\u{1b}b", "${x}", "{{name}}",
+    ];
+    for name in names {
+        fs::create_dir(within.join(name)).unwrap();
+        fs::write(within.join(name).join("Cargo.toml"), "name = \"weir-mcp\"\n").unwrap();
+        let refused = new(&within, &["greeter", "--weir", name]);
+        let errors = text(&refused.stderr);
+        assert!(
+            errors.contains("means something in the files that would name it; move the clone"),
+            "{errors}"
+        );
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert_eq!(refused.status.code(), Some(2), "{name}");
+    }
+    assert!(!within.join("greeter").exists());
+    fs::create_dir(within.join("it's a # clone, größer")).unwrap();
+    fs::write(
+        within.join("it's a # clone, größer/Cargo.toml"),
+        "name = \"weir-mcp\"\n",
+    )
+    .unwrap();
+    let made = new(&within, &["greeter", "--weir", "it's a # clone, größer"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+}
+
+#[test]
+fn a_manifest_that_is_no_regular_file_is_refused() {
+    let within = folder("pipes");
+    fs::create_dir_all(within.join("folder/Cargo.toml")).unwrap();
+    fs::create_dir(within.join("pipe")).unwrap();
+    let pipe = within.join("pipe/Cargo.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in ["folder", "pipe"] {
+        let refused = new(&within, &["greeter", "--weir", path]);
+        let expected =
+            format!("{path} is no clone of Weir: cannot read its Cargo.toml: it is no regular file");
+        assert!(
+            text(&refused.stderr).contains(&expected),
+            "{}",
+            text(&refused.stderr)
+        );
+        assert_eq!(refused.status.code(), Some(2));
+    }
+}
+
 /// Without a clone, the package is the published one of this version.
 #[test]
 fn the_package_is_named_as_it_is_published() {

@@ -91,25 +91,46 @@ pub(super) fn run(given: &ArgMatches) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The absolute path of a clone.
+/// The absolute path of a clone, which the files that name it in double quotes can hold: a manifest, a Dockerfile and
+/// commands for a shell.
 fn clone(path: &str) -> Result<PathBuf, String> {
     let is_weir = |manifest: &str| manifest.lines().any(|line| line == "name = \"weir-mcp\"");
-    let manifest = fs::read_to_string(Path::new(path).join("Cargo.toml"));
-    match (manifest, fs::canonicalize(path)) {
-        (Ok(manifest), Ok(path)) if is_weir(&manifest) => {
-            let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || matches!(c, '"' | '\\'));
-            match path.to_str() {
-                Some(text) if is_plain(text) => Ok(path),
-                _ => Err(format!("{path:?} has characters that do not fit into a manifest")),
-            }
-        }
-        (Ok(_), _) => Err(format!(
-            "{path} is no clone of Weir: its Cargo.toml is of another package"
-        )),
-        (Err(error), _) => Err(format!(
-            "{path} is no clone of Weir: cannot read its Cargo.toml: {error}"
-        )),
+    let (path, manifest) = manifest(Path::new(path))
+        .map_err(|error| format!("{path} is no clone of Weir: cannot read its Cargo.toml: {error}"))?;
+    if !is_weir(&manifest) {
+        return Err(format!(
+            "{} is no clone of Weir: its Cargo.toml is of another package",
+            path.display()
+        ));
     }
+    match path
+        .to_str()
+        .map(|text| text.chars().find(|c| means_something(*c)))
+    {
+        Some(None) => Ok(path),
+        Some(Some(character)) => Err(format!(
+            "{path:?} has a {character:?}, which means something in the files that would name it; move the clone"
+        )),
+        None => Err(format!("{path:?} is not UTF-8, as a manifest is; move the clone")),
+    }
+}
+
+/// The whole path of a folder, and the text of its manifest.
+fn manifest(folder: &Path) -> io::Result<(PathBuf, String)> {
+    let path = folder.join("Cargo.toml");
+    // Whoever opens a pipe waits for its writer.
+    if !fs::metadata(&path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    Ok((fs::canonicalize(folder)?, fs::read_to_string(path)?))
+}
+
+/// Whether a character is no plain one within double quotes, to TOML, Docker or a shell, or to the templates.
+fn means_something(c: char) -> bool {
+    c.is_control() || matches!(c, '"' | '\\' | '$' | '`' | '!' | '{' | '}')
 }
 
 /// Words that stand in double braces, and what they stand for.
