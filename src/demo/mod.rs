@@ -88,7 +88,7 @@ fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryErro
             .read(|_: CallContext, args: Nap| async move {
                 match args.ms {
                     ms @ 0..=NAP_MS_MAX => tools::sleep(ms).await,
-                    _ => Err(ToolError::not_found("not found")),
+                    _ => Err(ToolError::not_found("it takes a minute at most")),
                 }
             }),
     )?;

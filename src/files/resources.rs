@@ -103,7 +103,7 @@ fn of_reading(error: FileError) -> ToolError {
         | FileError::NotFound { .. }
         | FileError::PermissionDenied { .. }
         | FileError::TooManySymlinks { .. }
-        | FileError::NotAFile { .. } => ToolError::not_found("not found"),
+        | FileError::NotAFile { .. } => ToolError::not_found(""),
         other => other.told(),
     }
 }

@@ -166,7 +166,7 @@ impl Refused<'_> {
                 }
                 out.extend_from_slice(b"]}");
             }),
-            Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri),
+            Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri, None),
             Failure::MissingCapability(missing) => write_missing_capability(out, self.id, missing),
             Failure::LiveFull => {
                 write_overload(out, self.id, &LIVE_FULL);
@@ -363,8 +363,18 @@ fn resource_not_found(era: Era) -> i32 {
 }
 
 /// Appends the error for a resource that does not exist, with the URI as the client sent it.
-pub(super) fn write_resource_not_found(out: &mut Vec<u8>, id: Option<Id<'_>>, era: Era, uri: &str) {
-    let message = Failure::UnknownResource(uri).message();
+/// Appends the error, perhaps with what the author of a resource says about it.
+pub(super) fn write_resource_not_found(
+    out: &mut Vec<u8>,
+    id: Option<Id<'_>>,
+    era: Era,
+    uri: &str,
+    text: Option<&str>,
+) {
+    let mut message = Failure::UnknownResource(uri).message();
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        message = format!("{message}: {text}").into();
+    }
     write_error_with_data(out, id, resource_not_found(era), &message, |out| {
         out.extend_from_slice(br#"{"uri":"#);
         write_string(out, uri);

@@ -5,11 +5,13 @@
 //! `_meta` of the resource.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::meta::Meta;
+use super::uri::is_absolute_uri;
 
 /// The name of the extension, which clients declare.
 pub(crate) const APPS_EXTENSION: &str = "io.modelcontextprotocol/ui";
@@ -19,6 +21,9 @@ pub const APP_MIME_TYPE: &str = "text/html;profile=mcp-app";
 
 /// The scheme of an app's URI.
 const APP_SCHEME: &str = "ui://";
+
+/// The schemes of what a page may load, or send requests to.
+const ORIGIN_SCHEMES: [&str; 4] = ["https", "http", "wss", "ws"];
 
 /// The member of `_meta` that says everything about an app.
 const KEY: &str = "ui";
@@ -41,7 +46,8 @@ pub enum ToolVisibility {
 
 /// What an app's page may load and use. Without any of it, the page has what is written in it and nothing else.
 ///
-/// Origins look like `https://api.example.com`, `wss://live.example.com` or `https://*.example.com`.
+/// Origins look like `https://api.example.com`, `wss://live.example.com` or `https://*.example.com:8443`; a page is not
+/// registered with any other.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppSettings {
@@ -159,7 +165,8 @@ impl AppSettings {
         self
     }
 
-    /// An origin of its own for the page, in the host's form: see the host's documentation.
+    /// An origin of its own for the page, in the host's form: a name such as `a1b2.host.example`, or an origin. See the
+    /// host's documentation.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
@@ -239,61 +246,155 @@ pub(in crate::registry) fn meta_of_contents<'m>(own: &'m Meta, registered: &Meta
     }
 }
 
-/// Why an app cannot be registered.
+/// Why an app cannot be registered, and, in `_meta` of contents, why they cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
-    /// The URI of an app begins with `ui://`.
-    #[error("the URI of an app begins with `{APP_SCHEME}`, and {0:?} does not")]
+    /// The URI of an app begins with `ui://`, and is a URI.
+    #[error(
+        "the URI of an app begins with `{APP_SCHEME}` and has the characters of URIs, and {0:?} does not"
+    )]
     Uri(String),
     /// It is no origin, such as `https://api.example.com`.
-    #[error("{0:?} is no origin like `https://api.example.com` or `wss://*.example.com:8443`")]
+    #[error(
+        "{0:?} is no origin like `https://api.example.com` or `wss://*.example.com:8443`: a scheme (https, http, wss, ws), \
+         a host and perhaps a port"
+    )]
     Origin(String),
+    /// It is neither a host's name nor an origin.
+    #[error(
+        "the domain {0:?} is neither a name like `a1b2.host.example` nor an origin like `https://app.example.com`"
+    )]
+    Domain(String),
+    /// A member of `ui` has another form than hosts read.
+    #[error("`{member}` is {wanted}, not {found}; {advice}")]
+    Form {
+        /// The member.
+        member: String,
+        /// What hosts read there.
+        wanted: &'static str,
+        /// What is there, as JSON.
+        found: String,
+        /// What writes it as it has to be.
+        advice: &'static str,
+    },
+}
+
+/// What writes what hosts read of a tool and of a page.
+const TOOL_ADVICE: &str = "say it by `Tool::app` and `visibility`";
+const PAGE_ADVICE: &str = "say it by `AppSettings`";
+
+/// Checks all that a `_meta` says about an app, whoever has written it: the one check for tools, resources, templates,
+/// listed resources and contents.
+///
+/// # Errors
+/// A host would read something else than was meant, or nothing: see [`AppError`].
+pub(in crate::registry) fn check(meta: &Meta) -> Result<(), AppError> {
+    if let Some(older) = meta.get(OLDER_KEY) {
+        check_page(OLDER_KEY, older)?;
+    }
+    let Some(about) = meta.get(KEY) else {
+        return Ok(());
+    };
+    let members = about.as_object();
+    let members = members.ok_or_else(|| form(KEY, "an object", about, TOOL_ADVICE))?;
+    members.iter().try_for_each(|(name, value)| match name.as_str() {
+        "resourceUri" => check_page("ui.resourceUri", value),
+        "visibility" => check_visibility(value),
+        "csp" => check_origins(value),
+        "permissions" => check_permissions(value),
+        "domain" => check_domain(value),
+        "prefersBorder" if !value.is_boolean() => {
+            Err(form("ui.prefersBorder", "true or false", value, PAGE_ADVICE))
+        }
+        // What later revisions of the extension add is none of ours.
+        _ => Ok(()),
+    })
 }
 
 /// # Errors
-/// The page that a tool names has no URI of an app.
-pub(in crate::registry) fn check_tool(meta: &Meta) -> Result<(), AppError> {
-    let nested = meta.get(KEY).and_then(|about| about.get("resourceUri"));
-    let named = [nested, meta.get(OLDER_KEY)];
-    named
-        .into_iter()
-        .flatten()
-        .try_for_each(|uri| match uri.as_str() {
-            Some(uri) => check_uri(uri),
-            None => Err(AppError::Uri(uri.to_string())),
-        })
-}
-
-/// # Errors
-/// A resource that is an app has another URI, or names an origin that is none.
+/// A resource that is an app has another URI, or says something wrong about itself.
 pub(in crate::registry) fn check_resource(
     uri: &str,
     mime_type: Option<&str>,
     meta: &Meta,
 ) -> Result<(), AppError> {
-    let about = meta.get(KEY);
-    if about.is_some() || mime_type == Some(APP_MIME_TYPE) {
-        check_uri(uri)?;
+    let is_app = has_app(meta) || mime_type == Some(APP_MIME_TYPE);
+    if is_app && !is_below_scheme(uri) {
+        return Err(AppError::Uri(uri.to_owned()));
     }
-    let lists = about
-        .and_then(|about| about.get("csp"))
-        .and_then(Value::as_object);
-    let origins = lists.into_iter().flat_map(|lists| lists.values());
-    let origins = origins.filter_map(Value::as_array).flatten();
-    origins
-        .map(|origin| origin.as_str().ok_or_else(|| origin.to_string()))
-        .try_for_each(|origin| match origin {
-            Ok(origin) if is_origin(origin) => Ok(()),
-            Ok(origin) => Err(AppError::Origin(origin.to_owned())),
-            Err(other) => Err(AppError::Origin(other)),
-        })
+    check(meta)
 }
 
-fn check_uri(uri: &str) -> Result<(), AppError> {
-    match uri.strip_prefix(APP_SCHEME) {
-        Some(rest) if !rest.is_empty() => Ok(()),
-        _ => Err(AppError::Uri(uri.to_owned())),
+fn form(member: &str, wanted: &'static str, found: &Value, advice: &'static str) -> AppError {
+    AppError::Form {
+        member: member.to_owned(),
+        wanted,
+        found: found.to_string(),
+        advice,
+    }
+}
+
+/// The URI that a tool names.
+fn check_page(member: &str, value: &Value) -> Result<(), AppError> {
+    match value.as_str() {
+        Some(uri) if is_below_scheme(uri) && is_absolute_uri(uri) => Ok(()),
+        Some(uri) => Err(AppError::Uri(uri.to_owned())),
+        None => Err(form(member, "a URI", value, TOOL_ADVICE)),
+    }
+}
+
+/// The characters of a resource's URI, and of a template, are checked with the URIs that are no apps.
+fn is_below_scheme(uri: &str) -> bool {
+    uri.strip_prefix(APP_SCHEME).is_some_and(|rest| !rest.is_empty())
+}
+
+fn check_visibility(value: &Value) -> Result<(), AppError> {
+    let is_one = |one: &Value| one == "model" || one == "app";
+    match value.as_array() {
+        Some(those) if !those.is_empty() && those.iter().all(is_one) => Ok(()),
+        _ => Err(form(
+            "ui.visibility",
+            "a list of \"model\" and \"app\"",
+            value,
+            TOOL_ADVICE,
+        )),
+    }
+}
+
+fn check_origins(csp: &Value) -> Result<(), AppError> {
+    let lists = csp.as_object();
+    let lists = lists.ok_or_else(|| form("ui.csp", "an object", csp, PAGE_ADVICE))?;
+    lists.iter().try_for_each(|(name, list)| {
+        let not_origins = || form(&format!("ui.csp.{name}"), "a list of origins", list, PAGE_ADVICE);
+        let origins = list.as_array().ok_or_else(not_origins)?;
+        origins.iter().try_for_each(|origin| match origin.as_str() {
+            Some(origin) if is_origin(origin) => Ok(()),
+            Some(origin) => Err(AppError::Origin(origin.to_owned())),
+            None => Err(not_origins()),
+        })
+    })
+}
+
+/// Those that are asked for are objects, which say nothing more yet.
+fn check_permissions(value: &Value) -> Result<(), AppError> {
+    match value.as_object() {
+        Some(asked) if asked.values().all(Value::is_object) => Ok(()),
+        _ => Err(form(
+            "ui.permissions",
+            "an object of empty objects, such as `{\"camera\": {}}`",
+            value,
+            PAGE_ADVICE,
+        )),
+    }
+}
+
+/// Each host has its own form of it: names below one of its own, or origins.
+fn check_domain(value: &Value) -> Result<(), AppError> {
+    match value.as_str() {
+        Some(domain) if is_name(domain) || is_origin(domain) => Ok(()),
+        Some(domain) => Err(AppError::Domain(domain.to_owned())),
+        None => Err(form("ui.domain", "a text", value, PAGE_ADVICE)),
     }
 }
 
@@ -302,13 +403,28 @@ fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return false;
     };
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    let host = authority.strip_prefix("*.").unwrap_or(authority);
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']');
-    is_scheme && !host.is_empty() && host.bytes().all(is_host)
+    let is_scheme = ORIGIN_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str());
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an address without a port are within its brackets.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_name(host.strip_prefix("*.").unwrap_or(host)),
+    };
+    is_scheme && is_host && port.is_none_or(is_port)
+}
+
+/// Whether this is a host's name, or an address of four numbers.
+fn is_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_of_names)
+    };
+    host.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -353,7 +469,7 @@ mod tests {
         show(&mut meta, "ui://a".to_owned());
         let expected = r#"{"com.example/n":1,"ui":{"visibility":["app"],"resourceUri":"ui://a"},"ui/resourceUri":"ui://a"}"#;
         assert_eq!(serde_json::to_string(&meta).unwrap(), expected);
-        assert_eq!(check_tool(&meta), Ok(()));
+        assert_eq!(check(&meta), Ok(()));
         for (visibility, expected) in [
             (ToolVisibility::App, true),
             (ToolVisibility::Model, false),
@@ -370,29 +486,127 @@ mod tests {
         for uri in ["https://example.com", "ui:x", "ui://", ""] {
             let mut meta = Meta::NONE;
             show(&mut meta, uri.to_owned());
-            assert_eq!(check_tool(&meta), Err(AppError::Uri(uri.to_owned())));
+            assert_eq!(check(&meta), Err(AppError::Uri(uri.to_owned())));
             let refused = check_resource(uri, Some(APP_MIME_TYPE), &Meta::NONE);
             assert_eq!(refused, Err(AppError::Uri(uri.to_owned())));
             assert_eq!(check_resource(uri, Some("text/html"), &Meta::NONE), Ok(()));
         }
-        assert!(check_tool(&Meta::NONE.with(OLDER_KEY, 7)).is_err());
         for (origin, is_one) in [
             ("https://example.com", true),
+            ("HTTPS://Example.com", true),
             ("https://*.example.com:8443", true),
             ("wss://[::1]:80", true),
+            ("ws://[2001:db8::1]", true),
             ("http://localhost:3000", true),
+            ("http://192.0.2.1", true),
             ("example.com", false),
             ("https://", false),
             ("https://a b", false),
             ("https://a; script-src *", false),
             ("https://a/path", false),
+            ("https://me@a", false),
+            ("https://a..b", false),
+            ("https://*", false),
+            ("https://a.*.b", false),
+            ("https://a:port", false),
+            ("https://a:", false),
+            ("https://a:+1", false),
+            ("https://a:65536", false),
+            ("https://[::1", false),
+            ("https://[a]", false),
+            ("javascript://a", false),
+            ("data://a", false),
+            ("file://a", false),
             ("'unsafe-inline'", false),
             ("*", false),
+            ("", false),
         ] {
             let mut meta = Meta::NONE;
             AppSettings::new().load(origin).write_to(&mut meta);
             let checked = check_resource("ui://a", None, &meta);
-            assert_eq!(checked.is_ok(), is_one, "{origin}: {checked:?}");
+            let expected = if is_one {
+                Ok(())
+            } else {
+                Err(AppError::Origin(origin.to_owned()))
+            };
+            assert_eq!(checked, expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn whatever_an_author_writes_by_hand_is_checked_too() {
+        for (about, refused) in [
+            (
+                json!("ui://a"),
+                "`ui` is an object, not \"ui://a\"; say it by `Tool::app` and `visibility`",
+            ),
+            (
+                json!({"resourceUri": 7}),
+                "`ui.resourceUri` is a URI, not 7; say it by `Tool::app` and `visibility`",
+            ),
+            (
+                json!({"resourceUri": "ui://a\0b"}),
+                "the URI of an app begins with `ui://` and has the characters of URIs",
+            ),
+            (
+                json!({"visibility": "app"}),
+                "`ui.visibility` is a list of \"model\" and \"app\", not \"app\"; say it by",
+            ),
+            (json!({"visibility": []}), "`ui.visibility` is a list"),
+            (json!({"visibility": ["user"]}), "`ui.visibility` is a list"),
+            (
+                json!({"csp": []}),
+                "`ui.csp` is an object, not []; say it by `AppSettings`",
+            ),
+            (
+                json!({"csp": {"connectDomains": "https://a"}}),
+                "`ui.csp.connectDomains` is a list of origins, not \"https://a\"; say it by `AppSettings`",
+            ),
+            (
+                json!({"csp": {"frameDomains": [7]}}),
+                "`ui.csp.frameDomains` is a list of origins, not [7]",
+            ),
+            (
+                json!({"csp": {"x": ["javascript://a"]}}),
+                "\"javascript://a\" is no origin like",
+            ),
+            (
+                json!({"permissions": ["camera"]}),
+                "`ui.permissions` is an object of empty objects",
+            ),
+            (
+                json!({"permissions": {"camera": true}}),
+                "`ui.permissions` is an object of empty objects",
+            ),
+            (json!({"domain": "a b"}), "the domain \"a b\" is neither a name"),
+            (
+                json!({"domain": "javascript://a"}),
+                "the domain \"javascript://a\" is neither a name",
+            ),
+            (
+                json!({"domain": "a.example/../b"}),
+                "the domain \"a.example/../b\" is neither a name",
+            ),
+            (json!({"domain": 7}), "`ui.domain` is a text, not 7"),
+            (
+                json!({"prefersBorder": "no"}),
+                "`ui.prefersBorder` is true or false, not \"no\"",
+            ),
+        ] {
+            let meta = Meta::NONE.with(KEY, about.clone());
+            let said = check(&meta).unwrap_err().to_string();
+            assert!(said.starts_with(refused), "{about}: {said}");
+            assert_eq!(check_resource("ui://a", None, &meta), check(&meta), "{about}");
+        }
+        let older = Meta::NONE.with(OLDER_KEY, 7);
+        let said = check(&older).unwrap_err().to_string();
+        assert!(said.starts_with("`ui/resourceUri` is a URI, not 7"), "{said}");
+        for about in [
+            json!({}),
+            json!({"domain": "https://app.example.com"}),
+            json!({"permissions": {"later": {}}, "later": 7}),
+        ] {
+            assert_eq!(check(&Meta::NONE.with(KEY, about)), Ok(()));
         }
     }
 }

@@ -426,6 +426,11 @@ impl ResourceContents {
         !meta.is_empty()
     }
 
+    pub(in crate::registry) fn meta_members(&self) -> &Meta {
+        let (Self::Text { meta, .. } | Self::Blob { meta, .. }) = self;
+        meta
+    }
+
     /// The same without it.
     pub(crate) fn without_meta(&self) -> Self {
         let mut contents = self.clone();

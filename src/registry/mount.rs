@@ -1,6 +1,7 @@
 //! The place of a mounted toolset: what its names and URIs are for clients.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use super::content::ContentBlock;
 use super::prefixes::{Prefixes, split_uri};
@@ -8,15 +9,23 @@ use super::prefixes::{Prefixes, split_uri};
 /// The place of a mounted toolset, perhaps within another one's.
 #[derive(Debug)]
 pub(super) struct Mount {
+    part: String,
     prefixes: Prefixes,
     within: Option<Arc<Mount>>,
+    /// Known when all of the toolset is registered.
+    served: OnceLock<Served>,
 }
+
+/// Says of a URI, as clients would know it, whether the toolset serves it.
+struct Served(Box<dyn Fn(&str) -> bool + Send + Sync>);
 
 impl Mount {
     pub(super) fn new(prefix: &str, within: Option<Arc<Mount>>) -> Self {
         Self {
+            part: prefix.to_owned(),
             prefixes: Prefixes::new(prefix),
             within,
+            served: OnceLock::new(),
         }
     }
 
@@ -29,12 +38,29 @@ impl Mount {
         }
     }
 
-    /// The URI, or the template of URIs, under which one of the toolset is served.
-    pub(super) fn uri(&self, own: &str) -> String {
+    /// The URI, or the template of URIs, under which something that is called `own` here is served when it is
+    /// registered.
+    pub(super) fn address(&self, own: &str) -> String {
         let uri = self.prefixes.uri(own);
         match &self.within {
-            Some(within) => within.uri(&uri),
+            Some(within) => within.address(&uri),
             None => uri,
+        }
+    }
+
+    /// Keeps which URIs the toolset serves, now that all of it is registered.
+    pub(super) fn serves(&self, is_served: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        // Nothing is added to a toolset later.
+        let _ = self.served.set(Served(Box::new(is_served)));
+    }
+
+    /// The URI under which clients know one that a function of the toolset gives: its own ones have the prefix, and
+    /// those of anybody else stay as they are.
+    pub(super) fn uri(&self, given: &str) -> String {
+        let address = self.address(given);
+        match self.served.get() {
+            Some(Served(is_served)) if is_served(&address) => address,
+            _ => given.to_owned(),
         }
     }
 
@@ -47,11 +73,41 @@ impl Mount {
         self.prefixes.is_of_uris(&prefix).then_some(own)
     }
 
+    /// Whether this place is that one, or within it.
+    pub(super) fn is_at(&self, place: &Mount) -> bool {
+        std::ptr::eq(self, place) || self.within.as_ref().is_some_and(|within| within.is_at(place))
+    }
+
+    /// The prefix of this place, or of one that it is within, whose URIs could not be told from those of `place`,
+    /// although it is another prefix: URIs begin with it in lower case.
+    pub(super) fn alike(&self, place: &Mount) -> Option<&str> {
+        let is_alike = self.address(":") == place.address(":") && self.path() != place.path();
+        match &self.within {
+            _ if is_alike => Some(&self.part),
+            Some(within) => within.alike(place),
+            None => None,
+        }
+    }
+
+    /// Its prefix behind all that it is within.
+    fn path(&self) -> Vec<&str> {
+        let outer = self.within.as_ref().map(|within| within.path());
+        let mut path = outer.unwrap_or_default();
+        path.push(&self.part);
+        path
+    }
+
     /// Gives a block of content the URI that clients know.
     pub(super) fn serve_block(&self, block: &mut ContentBlock) {
         if let Some(uri) = block.uri_mut() {
             *uri = self.uri(uri);
         }
+    }
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Served")
     }
 }
 
@@ -74,7 +130,7 @@ mod tests {
             ("ui://card", "ui://team-a/tracker/card"),
             ("t:{+rest}", "team-a+tracker+t:{+rest}"),
         ] {
-            assert_eq!(inner.uri(own), served);
+            assert_eq!(inner.address(own), served);
             assert_eq!(inner.own_uri(served).as_deref(), Some(own));
         }
         for foreign in [
@@ -86,6 +142,34 @@ mod tests {
             "",
         ] {
             assert_eq!(inner.own_uri(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_served_gets_the_prefixes() {
+        let outer = Arc::new(Mount::new("team_a", None));
+        let inner = Mount::new("tracker", Some(Arc::clone(&outer)));
+        inner.serves(|served| served.starts_with("team-a+tracker+t:"));
+        assert_eq!(inner.uri("t:1"), "team-a+tracker+t:1");
+        assert_eq!(inner.uri("https://example.com/1"), "https://example.com/1");
+    }
+
+    #[test]
+    fn prefixes_that_differ_in_names_alone_are_alike() {
+        let at = |path: &[&str]| {
+            let within = |outer: Option<Arc<Mount>>, prefix: &&str| Some(Arc::new(Mount::new(prefix, outer)));
+            path.iter().fold(None, within).unwrap()
+        };
+        for (one, other, expected) in [
+            (&["q"][..], &["Q"][..], Some("q")),
+            (&["team_a"], &["team-a"], Some("team_a")),
+            (&["q", "r"], &["Q"], Some("q")),
+            (&["q", "r"], &["q", "R"], Some("r")),
+            (&["q"], &["q"], None),
+            (&["q"], &["q", "Q"], None),
+            (&["q", "r"], &["s", "R"], None),
+        ] {
+            assert_eq!(at(one).alike(&at(other)), expected, "{one:?} {other:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! builder reads no command line, no environment and no file. All settings are checked at once, when the server is
 //! made.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::config::{
 use crate::mcp::Identity;
 use crate::metrics::Report;
 use crate::registry::Registry;
+use crate::units::with_causes;
 
 use super::cause::Cause;
 use super::program::Program;
@@ -43,7 +45,13 @@ const STEPPED_THREADS: u32 = 4;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why an embedded server did not start, or did not end well.
-#[derive(Debug, Error)]
+///
+/// Its `Debug` is its text, too, with the next step: so a `main` that returns it, by itself or in a box, tells whoever
+/// starts the program `Error: cannot listen on 127.0.0.1:80: …` and no names of variants. [`RegistryError`] and
+/// [`StartError`] do the same.
+///
+/// [`RegistryError`]: crate::RegistryError
+#[derive(Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// Settings are not possible; the list is never empty.
@@ -64,6 +72,12 @@ pub enum ServeError {
     /// A shard ended unexpectedly; the log says why.
     #[error("a shard has ended")]
     Broken,
+}
+
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_causes(self))
+    }
 }
 
 fn one_line(errors: &[ConfigError]) -> String {

@@ -1,5 +1,6 @@
 //! The reasons why a server could not start, with the next step.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,10 +10,12 @@ use thiserror::Error;
 use super::cause::Cause;
 use super::failure::Failure;
 use crate::config::UnixName;
-use crate::units::ShardId;
+use crate::units::{ShardId, with_causes};
 
 /// Why a server could not start.
-#[derive(Debug, Error)]
+///
+/// Its `Debug` is its text, too, for programs whose `main` returns it.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The server cannot listen on the address.
@@ -74,6 +77,12 @@ pub enum StartError {
     /// An allow-list entry can never match.
     #[error(transparent)]
     Policy(Cause),
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_causes(self))
+    }
 }
 
 impl StartError {

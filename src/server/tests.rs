@@ -132,6 +132,19 @@ fn a_tool_may_have_a_timeout_of_its_own() {
     eventually("the other runs", || is_busy(&server));
 }
 
+/// What `main` prints of an error that it returns.
+#[test]
+fn errors_are_shown_as_their_texts() {
+    let server = Server::builder("test", "1").pool_size(0);
+    let refused = server.start(Registry::builder().build()).unwrap_err();
+    assert_eq!(format!("{refused:?}"), refused.to_string());
+    assert!(refused.to_string().contains("pool-size = 0"), "{refused}");
+    let tool = Tool::new("a b").run(|_: CallContext, _: NoArguments| async { Ok("") });
+    let refused: Box<dyn std::error::Error> = Registry::builder().add(tool).unwrap_err().into();
+    let text = "name \"a b\" is not 1 to 128 characters of [A-Za-z0-9_.-]";
+    assert_eq!(format!("{refused:?}"), text);
+}
+
 #[test]
 fn a_drain_asks_a_callback_that_answers_at_once_a_few_hundred_times_a_second_and_no_more() {
     let ended = Arc::default();

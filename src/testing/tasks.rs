@@ -87,14 +87,19 @@ impl Client {
         let wanted = json!({"notifications": {"taskIds": [task.id]}});
         let mut changes = self.knowing_tasks(|client| client.send("subscriptions/listen", wanted));
         loop {
-            match changes.exchange.message() {
-                Ok(Some(message)) if message.get("method").is_some() => {
+            let told = match changes.exchange.message() {
+                Ok(Some(mut message)) if message.get("method").is_some() => {
                     self.check(schemas::check_said(self.profile.revision, &message));
+                    message["params"].take()
                 }
                 other => panic!("subscriptions/listen: {other:?}"),
-            }
+            };
             let mut answer = self.task(task);
-            let result = answer.result().clone();
+            // A task whose time is over is forgotten then, and only this message says how it has ended.
+            let result = match told["status"].as_str() {
+                Some(_) if answer.outcome.is_err() => told,
+                _ => answer.result().clone(),
+            };
             answer.outcome = match result["status"].as_str() {
                 Some("completed") => Ok(result["result"].clone()),
                 Some("failed") => Err(result["error"].clone()),

@@ -1,6 +1,7 @@
 //! The client against servers in this process: every revision, every way to run a tool, and time.
 
 mod remote;
+mod tasks;
 mod time;
 
 use std::sync::Arc;

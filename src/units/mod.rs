@@ -1,16 +1,18 @@
-//! Durations, byte sizes, hosts and small identifiers, as operators write and read them.
+//! Durations, byte sizes, hosts, small identifiers and errors, as operators write and read them.
 //!
 //! Quantities are exact integers: no fractions, no rounding, no overflow. Parsing accepts what an operator types
 //! (`75s`, `16KiB`), and display writes the largest unit that is exact, so that what is shown can be typed again.
 //! This module does not know which option a value belongs to, nor its bounds.
 
 mod authority;
+mod causes;
 mod duration;
 mod ids;
 mod size;
 mod timestamp;
 
 pub use authority::{Authority, HostName, has_valid_escapes};
+pub use causes::with_causes;
 pub use duration::{TimeLimit, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId, ViewId};
 pub use size::ByteSize;

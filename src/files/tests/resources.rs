@@ -29,7 +29,7 @@ fn run(started: Started) -> Outcome {
 fn resource(root: &Root, uri: &str) -> Result<Value, ToolError> {
     let registry = registry(root);
     let Some(template) = registry.find_template(uri) else {
-        return Err(ToolError::not_found("not found"));
+        return Err(ToolError::not_found(""));
     };
     let started = registry
         .for_shard()
@@ -159,7 +159,7 @@ fn what_is_outside_is_not_there_by_any_spelling() {
         "\u{ff0e}\u{ff0e}/secret",
     ] {
         let read = resource(&root, &format!("file:///{path}"));
-        assert_eq!(read, Err(ToolError::not_found("not found")), "{path}");
+        assert_eq!(read, Err(ToolError::not_found("")), "{path}");
     }
     for uri in [
         "file://localhost/sub/file",
@@ -169,11 +169,7 @@ fn what_is_outside_is_not_there_by_any_spelling() {
         "sub/file",
         "file:///",
     ] {
-        assert_eq!(
-            resource(&root, uri),
-            Err(ToolError::not_found("not found")),
-            "{uri}"
-        );
+        assert_eq!(resource(&root, uri), Err(ToolError::not_found("")), "{uri}");
     }
     assert!(resource(&root, "file:///sub/file").is_ok());
 }

@@ -11,7 +11,7 @@ use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::mcp::writing::answer::failure_text;
 use crate::metrics;
-use crate::registry::Outcome;
+use crate::registry::{Outcome, ToolError};
 
 use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
 use crate::mcp::writing::related_task::write_related;
@@ -22,9 +22,19 @@ const ANY_ID: Id<'static> = Id::Unsigned(0);
 /// Bytes of an error's text that a task's status repeats.
 const MESSAGE_BYTES_MAX: usize = 1_024;
 
+/// Why a task fails that is not done when it is to be forgotten.
+const OUT_OF_TIME: &str = "the task was not done within its time to live; a longer one is asked for by the client (`ttl`), \
+                           or set by the tool (`task_ttl`) or the server (`--task-ttl`)";
+
 impl Protocol {
     /// The end of a task whose call had this outcome.
     pub fn end_task(&self, ticket: &Ticket, task: &TaskId, outcome: &Outcome) -> TaskEnding {
+        let out_of_time = Err(ToolError::message(OUT_OF_TIME));
+        let outcome = match outcome {
+            // The one limit of a task's time is how long it is kept.
+            Err(ToolError::TimedOut) => &out_of_time,
+            outcome => outcome,
+        };
         let mut answer = Vec::new();
         // Nobody sees the HTTP status of this answer.
         let _ = self.answer(ticket, outcome, &mut answer);
@@ -78,6 +88,15 @@ impl TaskEnding {
         }
     }
 
+    /// The end of a task that is not done at the end of its time to live.
+    pub fn expired() -> Self {
+        Self {
+            status: TaskStatus::Failed,
+            end: TaskEnd::expired(),
+            message: Some(OUT_OF_TIME.into()),
+        }
+    }
+
     /// The end of a task that could not run, or not to its end, because of overload.
     pub fn overload(overload: &Overload) -> Self {
         let mut answer = Vec::new();
@@ -100,9 +119,9 @@ impl TaskEnd {
         Self::internal_error("the task was cancelled")
     }
 
-    /// The answer to a client that waits for a task that has expired.
+    /// The answer to a client that waits for a task that is not done at the end of its time to live.
     pub fn expired() -> Self {
-        Self::internal_error("the task has expired")
+        Self::internal_error(OUT_OF_TIME)
     }
 
     fn internal_error(message: &str) -> Self {

@@ -35,7 +35,7 @@ impl TaskParam {
             return match support {
                 TaskSupport::Forbidden => Ok(None),
                 _ if word == TaskWord::Unsaid => Ok(None),
-                _ if is_declared => Ok(Some(TaskTerms { ttl: None })),
+                _ if is_declared => Ok(Some(TaskTerms { ttl: tool.task_ttl() })),
                 TaskSupport::Optional => Ok(None),
                 TaskSupport::Required if is_foreign => Ok(None),
                 TaskSupport::Required => Err(Failure::MissingCapability(ClientCapabilities::TASKS)),
@@ -53,7 +53,9 @@ impl TaskParam {
             // A server that declared no tasks ignores the parameter (2025-11-25, tasks).
             (TaskSupport::Forbidden, _) if !protocol.lists().has_tasks() => Ok(None),
             (TaskSupport::Forbidden, _) => Err(Failure::TaskForbidden),
-            (_, Self::Asked(terms)) => Ok(Some(terms)),
+            (_, Self::Asked(TaskTerms { ttl })) => Ok(Some(TaskTerms {
+                ttl: ttl.or(tool.task_ttl()),
+            })),
             (_, Self::Malformed) => Err(Failure::Parameter(
                 "`params.task` must be an object whose `ttl`, if any, is a number of milliseconds",
             )),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::registry::{
-    APP_MIME_TYPE, AppSettings, ClientCapabilities, ReadOutput, RegistryError, Resource, ResourceTemplate,
-    ToolVisibility,
+    APP_MIME_TYPE, AppSettings, ClientCapabilities, ListRequest, ReadOutput, RegistryError, Resource,
+    ResourceContents, ResourceLister, ResourcePage, ResourceTemplate, ToolVisibility,
 };
 
 const EXTENSION: &str = "io.modelcontextprotocol/ui";
@@ -143,6 +143,46 @@ fn tools_for_apps_alone_are_listed_to_hosts_alone() {
     assert_eq!(listed.body["result"]["cacheScope"], "public");
 }
 
+/// What a function says when it is called is checked as what is registered.
+#[test]
+fn contents_and_pages_of_lists_that_no_host_can_show_are_internal_errors() {
+    let mut registry = Registry::builder();
+    let own = json!({"csp": {"connectDomains": "javascript://a"}});
+    let (of_text, of_part) = (own.clone(), own);
+    registry
+        .add(Resource::app("ui://text", "text").read(move |_: CallContext| {
+            let about = of_text.clone();
+            async { Ok(ReadOutput::text("").contents_meta("ui", about)) }
+        }))
+        .unwrap()
+        .add(Resource::app("ui://part", "part").read(move |_: CallContext| {
+            let about = of_part.clone();
+            async {
+                Ok(vec![
+                    ResourceContents::text("ui://part", None, "").meta("ui", about),
+                ])
+            }
+        }))
+        .unwrap();
+    let mut server = Server::with(registry.build(), Options::default());
+    for uri in ["ui://text", "ui://part"] {
+        let read = server.modern("resources/read", json!({"uri": uri}));
+        assert_eq!(read.body["error"]["code"], -32603, "{uri}: {}", read.body);
+    }
+    let mut registry = Registry::builder();
+    let listed = async |_: CallContext, _: ListRequest| {
+        let wrong = Resource::app("https://example.com", "x").listed();
+        Ok(ResourcePage {
+            resources: vec![wrong],
+            next: None,
+        })
+    };
+    registry.add(ResourceLister::new("pages", listed)).unwrap();
+    let mut server = Server::with(registry.build(), Options::default());
+    let listed = server.modern("resources/list", json!({}));
+    assert_eq!(listed.body["error"]["code"], -32603, "{}", listed.body);
+}
+
 #[test]
 fn what_no_host_can_show_is_refused() {
     let mut registry = Registry::builder();
@@ -156,11 +196,21 @@ fn what_no_host_can_show_is_refused() {
     let template = ResourceTemplate::new("x:{y}", "x")
         .app_settings(AppSettings::new())
         .read(|_: CallContext, _: NoArguments| async { Ok("") });
+    let by_hand = |key: &str, value: Value| {
+        let tool = Tool::new("x").meta(key, value);
+        tool.run(|_: CallContext, _: NoArguments| async { Ok("") })
+    };
+    let domain = Resource::app("ui://x", "x")
+        .app_settings(AppSettings::new().domain("a; b"))
+        .read(|_: CallContext| async { Ok("") });
     for refused in [
         registry.add(page("https://example.com/")).err(),
         registry.add(elsewhere).err(),
         registry.add(origin).err(),
         registry.add(template).err(),
+        registry.add(by_hand("ui", json!({"visibility": "app"}))).err(),
+        registry.add(by_hand("ui/resourceUri", json!("ui://a\0"))).err(),
+        registry.add(domain).err(),
     ] {
         assert!(matches!(refused, Some(RegistryError::App { .. })), "{refused:?}");
     }

@@ -50,7 +50,8 @@ fn resources() -> Registry {
         .mime_type("text/plain")
         .read(|_: CallContext, args: Greeting| async move {
             match args.name.as_str() {
-                "nobody" => Err(ToolError::not_found("not found")),
+                "nobody" => Err(ToolError::not_found("")),
+                "gone" => Err(ToolError::not_found("they left")),
                 "secret" => Err(ToolError::internal("/etc/secret")),
                 "late" => Err(ToolError::TimedOut),
                 "panic" => panic!("a secret in src/secret.rs:1"),
@@ -269,6 +270,22 @@ fn what_is_not_there_is_said_in_the_words_of_the_era() {
                 -32002
             };
             assert_eq!(answer.refusal(), (200, code), "{uri} {answer:?}");
+            assert_eq!(answer.body["error"]["data"], json!({"uri": uri}));
+        }
+    }
+}
+
+#[test]
+fn what_an_author_says_of_a_resource_that_is_not_there_is_told() {
+    let mut server = server();
+    for revision in Revision::ALL {
+        for (name, words) in [
+            ("nobody", "resource not found"),
+            ("gone", "resource not found: they left"),
+        ] {
+            let uri = format!("test://greeting/{name}");
+            let answer = server.ask(revision, "resources/read", json!({"uri": uri}));
+            assert_eq!(answer.body["error"]["message"], words, "{revision:?}");
             assert_eq!(answer.body["error"]["data"], json!({"uri": uri}));
         }
     }

@@ -138,8 +138,8 @@ impl Protocol {
     fn write_failure(&self, ticket: &Ticket, error: &ToolError, out: &mut Vec<u8>) -> Reply {
         let (id, era) = (ticket.id().as_id(), ticket.revision().era());
         let label = match (error, ticket.operation()) {
-            (ToolError::NotFound(_), Operation::Resource(_) | Operation::Template(_)) => {
-                write_resource_not_found(out, Some(id), era, self.uri_of(ticket));
+            (ToolError::NotFound(text), Operation::Resource(_) | Operation::Template(_)) => {
+                write_resource_not_found(out, Some(id), era, self.uri_of(ticket), Some(text));
                 match era {
                     Era::Legacy => metrics::Outcome::ResourceNotFound,
                     Era::Modern => metrics::Outcome::InvalidParams,

@@ -8,6 +8,7 @@ use super::question::{AnswerError, QuestionRequest};
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::caller::headers::HeaderFault;
 use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN};
+use crate::units::with_causes;
 
 /// Why an operation, of whatever kind, gave no result.
 ///
@@ -45,7 +46,7 @@ pub enum ToolError {
     /// The call was cancelled.
     Cancelled,
     /// The thing that was asked for does not exist; the text tells the client what. For resources the protocol has an
-    /// answer of its own.
+    /// error code of its own.
     NotFound(String),
     /// The arguments ask for something impossible; the text tells the client why.
     InvalidArguments(String),
@@ -101,33 +102,55 @@ impl From<HeaderFault> for ToolError {
     }
 }
 
-/// An error and what caused it, the last cause last.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
-        let cause = cause.to_string();
-        // Many errors say their cause's text in their own.
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-    }
-    text
-}
-
 /// Errors whose own text the client may read.
-pub trait ForClient<T> {
-    /// The client reads the text of the error, but not its causes. It works for errors that are texts, too:
-    /// `found.ok_or("no such note").for_client()?`.
+///
+/// Causes are another library's texts, and often say more than a client may know: a path, a host, a query. So they have
+/// to be asked for. `anyhow::Error` and its like are no [`std::error::Error`]s: of them `for_client` takes the outermost
+/// context, and `map_err(|error| ToolError::message(format!("{error:#}")))` all of it.
+pub trait ForClient<T, E> {
+    /// The client reads the text of the error, but not its causes, which nobody reads then. It works for errors that are
+    /// texts, too: `found.ok_or("no such note").for_client()?`.
     ///
     /// # Errors
     /// [`ToolError::Message`] with that text.
     fn for_client(self) -> Result<T, ToolError>;
+
+    /// The client reads the text of the error and those of all its causes, with colons between them: for errors that
+    /// say little by themselves, as those of many clients of HTTP do.
+    ///
+    /// ```
+    /// use weir::{ForClient, ToolError};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// #[error("the issue cannot be fetched")]
+    /// struct Fetching(#[source] std::io::Error);
+    ///
+    /// let refused = || Err::<(), _>(Fetching(std::io::Error::other("connection refused")));
+    /// let said = |told: Result<(), ToolError>| told.unwrap_err().to_string();
+    /// assert_eq!(said(refused().for_client()), "the issue cannot be fetched");
+    /// assert_eq!(
+    ///     said(refused().for_client_with_causes()),
+    ///     "the issue cannot be fetched: connection refused"
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    /// [`ToolError::Message`] with these texts.
+    fn for_client_with_causes(self) -> Result<T, ToolError>
+    where
+        E: Error;
 }
 
-impl<T, E: fmt::Display> ForClient<T> for Result<T, E> {
+impl<T, E: fmt::Display> ForClient<T, E> for Result<T, E> {
     fn for_client(self) -> Result<T, ToolError> {
         self.map_err(ToolError::message)
+    }
+
+    fn for_client_with_causes(self) -> Result<T, ToolError>
+    where
+        E: Error,
+    {
+        self.map_err(|error| ToolError::message(with_causes(&error)))
     }
 }
 
@@ -137,8 +160,8 @@ impl ToolError {
         Self::Message(text.to_string())
     }
 
-    /// What was asked for does not exist; the client reads what that is. A resource that is not found has an answer of
-    /// its own in each revision.
+    /// What was asked for does not exist; the client reads what that is. A resource that is not found has an error code
+    /// of its own in each revision, and the text, unless it is empty, stands behind "resource not found: ".
     pub fn not_found(text: impl fmt::Display) -> Self {
         Self::NotFound(text.to_string())
     }
@@ -150,12 +173,13 @@ impl ToolError {
     }
 
     /// What was asked for is against what others have done meanwhile, as a version that is not the newest any more; the
-    /// client reads what that is.
+    /// client reads "conflict: " and what that is.
     pub fn conflict(text: impl fmt::Display) -> Self {
         Self::Message(format!("conflict: {text}"))
     }
 
-    /// Something that is needed does not work now and may later; the client reads what that is.
+    /// Something that is needed does not work now and may later; the client reads "unavailable, try again later: " and
+    /// what that is.
     pub fn unavailable(text: impl fmt::Display) -> Self {
         Self::Message(format!("unavailable, try again later: {text}"))
     }
@@ -232,14 +256,11 @@ mod tests {
         );
         let told = Err::<(), _>(Outer(Inner)).for_client();
         assert_eq!(told, Err(ToolError::message("the index cannot be read")));
+        let all = Err::<(), _>(Outer(Inner)).for_client_with_causes();
+        let texts = "the index cannot be read: page 7 of /srv/secret is torn";
+        assert_eq!(all, Err(ToolError::message(texts)));
         let text = None::<()>.ok_or("no such note").for_client();
         assert_eq!(text, Err(ToolError::message("no such note")));
-        // A cause that is in the text already is not repeated.
-        let io = std::io::Error::other(Outer(Inner));
-        assert_eq!(
-            with_causes(&io),
-            "the index cannot be read: page 7 of /srv/secret is torn"
-        );
     }
 
     #[test]

@@ -149,6 +149,21 @@ impl Entries {
         self.has_own(kind, name) || foreign.is_some_and(|foreign| foreign.has(kind, name))
     }
 
+    /// The places of all mounted toolsets.
+    pub(super) fn mounts(&self) -> impl Iterator<Item = &Mount> {
+        let tools = self.tools.iter().map(|entry| &entry.mount);
+        let resources = self.resources.iter().map(|entry| &entry.mount);
+        let templates = self.templates.iter().map(|entry| &entry.mount);
+        let listers = self.listers.iter().map(|entry| &entry.mount);
+        let prompts = self.prompts.iter().map(|entry| &entry.mount);
+        let all = tools
+            .chain(resources)
+            .chain(templates)
+            .chain(listers)
+            .chain(prompts);
+        all.flatten().map(Arc::as_ref)
+    }
+
     /// Lays all completion functions out in one row.
     pub(super) fn place_completers(&mut self) {
         let mut all = Vec::new();

@@ -10,7 +10,7 @@ use super::foreign::ForeignKind;
 use super::lister::ResourceLister;
 use super::prompt::Prompt;
 use super::registry_builder::RegistryBuilder;
-use super::registry_error::{NAME_CHARS_MAX, RegistryError};
+use super::registry_error::{NAME_CHARS_MAX, RegistryError, TASK_TTL_MIN};
 use super::resource::Resource;
 use super::resource_template::ResourceTemplate;
 use super::tool::Tool;
@@ -105,14 +105,16 @@ impl Registrable for Tool {
         let name = to.served_name(checked_name(&info.name)?);
         info.name.clone_from(&name);
         check_meta(&name, &info.meta)?;
-        check_app(&name, app::check_tool(&info.meta))?;
+        check_app(&name, app::check(&info.meta))?;
         let reads = checked_headers(&name, reads)?;
-        to.serve_page(&mut info.meta);
         if to.inner.has(ForeignKind::Tool, &name) {
             return Err(RegistryError::Duplicate(name));
         }
         if info.limits.concurrency == Some(0) {
             return Err(RegistryError::Concurrency(name));
+        }
+        if let Some(ttl) = info.limits.task_ttl.filter(|ttl| *ttl < TASK_TTL_MIN) {
+            return Err(RegistryError::TaskTtl { tool: name, ttl });
         }
         let checked = checked_input.as_ref().unwrap_or(&info.input_schema);
         let input = InputSchema::compile(checked).map_err(|source| RegistryError::InputSchema {

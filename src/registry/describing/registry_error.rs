@@ -1,5 +1,8 @@
 //! The reasons why something cannot be registered.
 
+use std::fmt;
+use std::time::Duration;
+
 use super::uri_template::TemplateError;
 use crate::registry::app::AppError;
 use crate::registry::caller::headers::HEADERS_MAX;
@@ -7,6 +10,7 @@ use crate::registry::meta::MetaKeyError;
 use crate::registry::schemas::param_header::ParamHeaderError;
 use crate::registry::schemas::schema_error::SchemaError;
 use crate::registry::schemas::text_type::TextTypeError;
+use crate::units::with_causes;
 
 /// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
 pub(super) const NAME_CHARS_MAX: usize = 128;
@@ -14,8 +18,13 @@ pub(super) const NAME_CHARS_MAX: usize = 128;
 /// The longest prefix of a mounted toolset. It leaves half of the longest name that every client takes.
 pub(super) const PREFIX_CHARS_MAX: usize = 32;
 
+/// The shortest time for which tasks are kept, of a tool as of a server.
+pub(super) const TASK_TTL_MIN: Duration = Duration::from_secs(1);
+
 /// Why something cannot be registered. Its author is at fault in each case.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is its text, too, for programs whose `main` returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
@@ -27,6 +36,14 @@ pub enum RegistryError {
     /// The tool may run no call.
     #[error("concurrency of tool {0:?} is 0; at least one call has to be able to run")]
     Concurrency(String),
+    /// Tasks of the tool are kept for less than a second, in which no client comes back for one.
+    #[error("task_ttl of tool {tool:?} is {ttl:?}; a task has to be kept for at least {TASK_TTL_MIN:?}")]
+    TaskTtl {
+        /// The tool.
+        tool: String,
+        /// The time.
+        ttl: Duration,
+    },
     /// The arguments' schema cannot be used.
     #[error("input schema of tool {tool:?}: {source}")]
     InputSchema {
@@ -142,6 +159,18 @@ pub enum RegistryError {
         "prefix {0:?} is not 1 to {PREFIX_CHARS_MAX} characters of [A-Za-z0-9_-] that begin with a letter"
     )]
     Prefix(String),
+    /// A mounted toolset has a prefix that cannot be told from this one in URIs, which begin with it in lower case and
+    /// with `-` for `_`.
+    #[error(
+        "prefix {prefix:?} begins the same URIs as {other:?}, which is taken; take one that differs in more than case, `_` \
+         and `-`"
+    )]
+    PrefixAlike {
+        /// The prefix.
+        prefix: String,
+        /// The one that is taken.
+        other: String,
+    },
     /// A function borrows a value of a type of which the registry has none.
     #[error(
         "{item} borrows a `{state}`, and the registry has none: call `.state(Arc::new(…))` before it is added"
@@ -155,4 +184,10 @@ pub enum RegistryError {
     /// A registry is edited without a server.
     #[error("there is no server whose registry could change")]
     NoServer,
+}
+
+impl fmt::Debug for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_causes(self))
+    }
 }

@@ -168,6 +168,14 @@ impl<S> ToolBuilder<S> {
         self
     }
 
+    /// How long a task of this tool is kept from its beginning, if its client asks for no time, instead of the server's
+    /// `--task-ttl` (15 minutes): shorter or longer, up to `--task-ttl-max` (a day). A call may run so long as a task,
+    /// and has to end before: its client comes back for the result in what is left. At least a second.
+    pub fn task_ttl(mut self, ttl: Duration) -> Self {
+        self.limits.task_ttl = Some(ttl);
+        self
+    }
+
     /// How long a call may take, instead of the server's `--call-timeout`: shorter or longer. The time that it waits
     /// for its client's answers is not counted, a call that goes on as a task may run as long as that is kept, and the
     /// calls of a batch have the server's timeout together.

@@ -4,14 +4,15 @@
 //! [part](crate::registry::prefixes) of what is served has, and does not see them: its functions get its own URIs and
 //! give them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::registry_builder::RegistryBuilder;
 use super::registry_error::{PREFIX_CHARS_MAX, RegistryError};
+use super::uri_template::UriTemplate;
 use super::watch::{MountedWatch, Watch};
 use crate::registry::app;
 use crate::registry::info::resource_info::ResourceInfo;
-use crate::registry::meta::Meta;
 use crate::registry::mount::Mount;
 
 /// A group of tools, resources and prompts that is added as a whole, and is the [state](RegistryBuilder::state) of its
@@ -71,12 +72,14 @@ impl RegistryBuilder {
     /// cut and end in a hash. [`add`](Self::add) adds it without a prefix.
     ///
     /// The toolset does not see the prefix: its functions get its own URIs, and those in links, embedded resources,
-    /// contents and lists become the served ones. For the rest there is
-    /// [`CallContext::served_uri`](crate::CallContext::served_uri).
+    /// contents and lists become the served ones, as does the page that a tool names. Only URIs of resources and
+    /// templates that the toolset registers do so; others, as `https://` elsewhere, stay as they are. For the rest there
+    /// is [`CallContext::served_uri`](crate::CallContext::served_uri).
     ///
     /// # Errors
     /// [`RegistryError::Prefix`] unless the prefix is 1 to 32 characters of `[A-Za-z0-9_-]` that begin with a letter;
-    /// otherwise fails as [`add`](Self::add) does. Nothing of the toolset is then added.
+    /// [`RegistryError::PrefixAlike`] if URIs could not tell it from another one, as `Team_A` from `team-a`; otherwise
+    /// fails as [`add`](Self::add) does. Nothing of the toolset is then added.
     pub fn mount(
         &mut self,
         prefix: impl AsRef<str>,
@@ -91,10 +94,45 @@ impl RegistryBuilder {
             return Err(RegistryError::Prefix(prefix.to_owned()));
         }
         let outer = self.mount.clone();
-        self.mount = Some(Arc::new(Mount::new(prefix, outer.clone())));
+        let place = Arc::new(Mount::new(prefix, outer.clone()));
+        if let Some(other) = self.inner.mounts().find_map(|mount| mount.alike(&place)) {
+            return Err(RegistryError::PrefixAlike {
+                prefix: prefix.to_owned(),
+                other: other.to_owned(),
+            });
+        }
+        self.mount = Some(Arc::clone(&place));
         let registered = self.register_toolset(toolset);
         self.mount = outer;
-        registered.map(|()| self)
+        registered?;
+        self.serve_uris_at(&place);
+        Ok(self)
+    }
+
+    /// Now that all of a toolset is registered, tells its place what it serves, and its tools where their pages are.
+    fn serve_uris_at(&mut self, place: &Arc<Mount>) {
+        let is_within = |mount: &Option<Arc<Mount>>| mount.as_ref().is_some_and(|mount| mount.is_at(place));
+        let resources = self
+            .inner
+            .resources
+            .iter()
+            .filter(|entry| is_within(&entry.mount));
+        let uris: HashSet<String> = resources.map(|entry| entry.info.address().to_owned()).collect();
+        let templates = self
+            .inner
+            .templates
+            .iter()
+            .filter(|entry| is_within(&entry.mount));
+        let templates: Vec<UriTemplate> = templates.map(|entry| entry.template.clone()).collect();
+        let is_matched = move |uri: &str| templates.iter().any(|template| template.values(uri).is_some());
+        place.serves(move |uri| uris.contains(uri) || is_matched(uri));
+        for tool in &mut self.inner.tools {
+            let is_here = tool.mount.as_ref().is_some_and(|mount| Arc::ptr_eq(mount, place));
+            // Whatever was registered just now is not shared yet.
+            if let Some(tool) = Arc::get_mut(tool).filter(|_| is_here) {
+                app::rename_page(&mut tool.info.meta, |uri| place.uri(uri));
+            }
+        }
     }
 
     /// Adds a toolset at the present place, all of it or nothing.
@@ -122,7 +160,7 @@ impl RegistryBuilder {
     /// The URI, or the template of URIs, under which one is served.
     pub(super) fn served_uri(&self, own: &str) -> String {
         match &self.mount {
-            Some(mount) => mount.uri(own),
+            Some(mount) => mount.address(own),
             None => own.to_owned(),
         }
     }
@@ -131,14 +169,7 @@ impl RegistryBuilder {
     pub(super) fn serve_address(&self, info: &mut ResourceInfo) {
         if let Some(mount) = &self.mount {
             let address = info.address_mut();
-            *address = mount.uri(address);
-        }
-    }
-
-    /// Gives a tool the URI under which its page is served.
-    pub(super) fn serve_page(&self, meta: &mut Meta) {
-        if let Some(mount) = &self.mount {
-            app::rename_page(meta, |uri| mount.uri(uri));
+            *address = mount.address(address);
         }
     }
 

@@ -82,6 +82,8 @@ pub(crate) struct CallLimits {
     pub(crate) concurrency: Option<u32>,
     /// How many may wait for that.
     pub(crate) queue: Option<u32>,
+    /// How long a task is kept that is made of a call.
+    pub(crate) task_ttl: Option<Duration>,
 }
 
 /// A registered tool's description. Serialises as MCP's `Tool`, newest revision; older revisions know fewer
@@ -192,6 +194,12 @@ impl ToolInfo {
     /// How many calls may wait for that, if there is a limit of its own.
     pub fn queue(&self) -> Option<u32> {
         self.limits.queue
+    }
+
+    /// How long a task is kept that is made of a call whose client asks for no time, if that is not what the server's
+    /// options say.
+    pub fn task_ttl(&self) -> Option<Duration> {
+        self.limits.task_ttl
     }
 
     /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.

@@ -139,8 +139,8 @@ impl BlockingContext {
     }
 
     /// The URI under which clients know a resource that the running toolset calls `uri`: another one if the toolset is
-    /// [mounted](crate::RegistryBuilder::mount). Links, embedded resources and contents get it by themselves; texts and
-    /// structured results do not.
+    /// [mounted](crate::RegistryBuilder::mount) and serves it. Links, embedded resources and contents get it by
+    /// themselves; texts and structured results do not.
     pub fn served_uri(&self, uri: &str) -> String {
         self.mount
             .as_ref()

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::output::Structured;
 use super::streamed::{AnswerSource, StreamedBytes, StreamedText};
 use crate::jsonrpc::write_json;
-use crate::registry::app;
+use crate::registry::app::{self, AppError};
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::content::ResourceContents;
 use crate::registry::info::resource_info::ResourceInfo;
@@ -79,7 +79,8 @@ impl ReadOutput {
     }
 
     /// A member of the `_meta` of this text or these bytes, since 2025-06-18; may be called more than once. Parts have
-    /// their own.
+    /// their own. What `ui` says about an app is checked as it is when a resource is added ([`AppError`]); contents
+    /// with a wrong one are an internal error.
     #[must_use]
     pub fn contents_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.contents_meta.insert(key, value);
@@ -126,6 +127,16 @@ impl ReadOutput {
         self.contents_meta.check()?;
         match &self.contents {
             Contents::Parts(parts) => parts.iter().try_for_each(ResourceContents::check),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// One `_meta` says something about an app that hosts do not read so.
+    pub(in crate::registry) fn check_app(&self) -> Result<(), AppError> {
+        app::check(&self.contents_meta)?;
+        match &self.contents {
+            Contents::Parts(parts) => parts.iter().try_for_each(|part| app::check(part.meta_members())),
             _ => Ok(()),
         }
     }

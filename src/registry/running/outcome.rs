@@ -172,6 +172,7 @@ impl<T: IntoContents> Kind<T> for ReadKind {
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
         let contents = value.into_contents()?;
         contents.check().map_err(ToolError::internal)?;
+        contents.check_app().map_err(ToolError::internal)?;
         Ok(Output::Read(contents))
     }
 }
@@ -181,6 +182,7 @@ pub(in crate::registry) struct ListKind;
 
 impl Kind<ResourcePage> for ListKind {
     fn output(value: ResourcePage, _: Option<&OutputSchema>) -> Outcome {
+        value.check_apps().map_err(ToolError::internal)?;
         Ok(Output::Resources(value))
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::registry::app::{self, AppError};
 use crate::registry::info::resource_info::ResourceInfo;
 
 /// The place at which a lister is to go on.
@@ -15,8 +16,18 @@ pub struct ListRequest {
 /// Some of a lister's resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourcePage {
-    /// Their descriptions; see [`ResourceBuilder::listed`](crate::ResourceBuilder::listed).
+    /// Their descriptions; see [`ResourceBuilder::listed`](crate::ResourceBuilder::listed). A page that describes an
+    /// app wrongly ([`AppError`]) is an internal error.
     pub resources: Vec<ResourceInfo>,
     /// The place at which the next page begins, if there is one.
     pub next: Option<String>,
+}
+
+impl ResourcePage {
+    /// # Errors
+    /// What is said about one that is an app is wrong.
+    pub(super) fn check_apps(&self) -> Result<(), AppError> {
+        let mut resources = self.resources.iter();
+        resources.try_for_each(|info| app::check_resource(info.address(), info.mime_type(), info.meta()))
+    }
 }

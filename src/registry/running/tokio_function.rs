@@ -21,7 +21,9 @@ use crate::registry::owned::Owned;
     label = "not asynchronous, its parameters are others, or its future is not `Send`",
     note = "without state it is `|ctx: CallContext, args: Args| async move {{ … }}`",
     note = "with state it is `async |state: &State, ctx: CallContext, args: Args| {{ … }}`, or an `async fn` of these",
-    note = "`args` may be left out; what lives across an `.await` is `Send`"
+    note = "`args` may be left out; what lives across an `.await` is `Send`",
+    note = "an `Rc`, or a guard of a `Mutex` or `RefCell`, is none: drop it before the `.await`, in a block of its own, or \
+            take an `Arc`, or the `Mutex` of `tokio::sync`"
 )]
 pub trait TokioFunction<A, R, Form>: Send + Sync + Sized + 'static {
     /// The function as a handler of operations of kind `K`.

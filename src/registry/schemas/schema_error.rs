@@ -5,7 +5,10 @@
 #[non_exhaustive]
 pub enum SchemaError {
     /// Arguments and structured results are objects in every revision up to 2025-11-25.
-    #[error("the root must be an object schema with \"type\": \"object\"")]
+    #[error(
+        "the root must be an object schema with \"type\": \"object\"; wrap a list, a number or a text in a struct, such as \
+         `struct Found {{ items: Vec<Item> }}`"
+    )]
     RootNotObject,
     /// Nothing is fetched, and embedded resources are not told apart.
     #[error("reference {0:?} does not lead to a place within the schema; use \"#/$defs/…\"")]

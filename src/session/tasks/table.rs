@@ -209,13 +209,7 @@ impl Table {
     }
 
     pub(super) fn end(&mut self, id: &TaskId, ending: TaskEnding, now: UnixMillis) -> Option<Notice> {
-        let task = self.change(id, now, |task| {
-            task.status = ending.status;
-            task.message = ending.message;
-            task.questions = Vec::new();
-            task.used_keys = Vec::new();
-            task.end = Some(Arc::new(ending.end));
-        })?;
+        let task = self.change(id, now, |task| task.end_as(ending))?;
         let notice = Notice {
             waiters: std::mem::take(&mut task.waiters),
             end: task.end.clone(),
@@ -240,16 +234,24 @@ impl Table {
             && let Some((&(expiry, _), &id)) = self.expiries.first_key_value()
             && expiry <= now
         {
-            let Some(task) = self.remove(&id) else { break };
+            let Some(mut task) = self.remove(&id) else {
+                break;
+            };
             self.figures.expired_total += 1;
             let is_over = task.status.is_terminal();
+            let waiters = std::mem::take(&mut task.waiters);
+            // Whoever listens is told of the end, but not that what has ended is forgotten.
+            let notice = if is_over {
+                Notice::nothing()
+            } else {
+                task.end_as(TaskEnding::expired());
+                task.notice(id)
+            };
             gone.push(Notice {
-                view: None,
-                session: None,
-                waiters: task.waiters,
-                listeners: Vec::new(),
+                waiters,
                 stops: (!is_over).then_some(task.place),
                 end: Some(Arc::new(TaskEnd::expired())),
+                ..notice
             });
         }
         gone

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::super::live::{Message, Stream};
 use super::{POLL_INTERVAL, TaskPlace};
 use crate::jsonrpc::RequestId;
-use crate::mcp::{Era, Revision, SessionToken, TaskEnd, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis};
+use crate::mcp::{
+    Era, Revision, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
+};
 
 /// A question that a task's client has not answered yet.
 #[derive(Debug)]
@@ -118,6 +120,15 @@ impl Task {
             .map(|(_, stream)| Arc::clone(stream))
     }
 
+    /// It is over.
+    pub(super) fn end_as(&mut self, ending: TaskEnding) {
+        self.status = ending.status;
+        self.message = ending.message;
+        self.questions = Vec::new();
+        self.used_keys = Vec::new();
+        self.end = Some(Arc::new(ending.end));
+    }
+
     /// The notification for its listeners.
     pub(super) fn notice(&self, id: TaskId) -> Notice {
         Notice {
@@ -125,6 +136,20 @@ impl Task {
             session: self.owner.session,
             waiters: Vec::new(),
             listeners: self.listeners.clone(),
+            stops: None,
+            end: None,
+        }
+    }
+}
+
+impl Notice {
+    /// Nobody is told anything.
+    pub(super) fn nothing() -> Self {
+        Self {
+            view: None,
+            session: None,
+            waiters: Vec::new(),
+            listeners: Vec::new(),
             stops: None,
             end: None,
         }

@@ -334,6 +334,12 @@ fn tasks_are_forgotten_when_their_time_is_over() {
     assert_eq!(kept.ttl, Some(TaskSettings::default().ttl()));
     store.end(&over, completed("{}"));
     let stream = store.wait(&MODERN, &running, request(1)).unwrap();
+    let listener = store.live.open_call_stream(None, false).unwrap();
+    store.listen(
+        &MODERN,
+        &[running.as_str().into(), over.as_str().into()],
+        &listener,
+    );
     NOW.set(START + 4_999);
     store.tick();
     assert_eq!(store.figures().tasks, 3);
@@ -348,6 +354,19 @@ fn tasks_are_forgotten_when_their_time_is_over() {
         "only one still ran"
     );
     assert_eq!(read(&stream).1, StreamState::Ended);
+    let (messages, _) = read(&listener);
+    let [told] = &messages[..] else {
+        panic!("only one is told of: {messages:?}");
+    };
+    assert_eq!(
+        (&told["params"]["status"], &told["params"]["taskId"]),
+        (&json!("failed"), &json!(running.as_str()))
+    );
+    let why = told["params"]["statusMessage"].as_str().unwrap();
+    assert!(
+        why.starts_with("the task was not done within its time to live"),
+        "{why}"
+    );
     assert_eq!((store.figures().tasks, store.figures().expired_total), (1, 2));
 }
 

@@ -3,14 +3,42 @@
 use super::*;
 use crate::registry::{
     CallContext, CompleterIndex, CompletionRequest, NoArguments, Operation, PromptArgument, PromptArguments,
-    Registry, Structured,
+    Registry, Structured, TaskSupport,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+use std::time::Duration;
 
 fn tool(name: &str) -> Tool {
     Tool::new(name).run(|_: CallContext, _: NoArguments| async { Ok("") })
+}
+
+#[test]
+fn a_list_is_not_a_structured_result_and_the_error_says_what_to_do() {
+    let list = async |_: CallContext, _: NoArguments| Ok(Structured(vec![1, 2, 3]));
+    let refused = Registry::builder()
+        .add(Tool::new("list").run(list))
+        .err()
+        .unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "output schema of tool \"list\": the root must be an object schema with \"type\": \"object\"; wrap a list, a number \
+         or a text in a struct, such as `struct Found { items: Vec<Item> }`"
+    );
+}
+
+#[test]
+fn tasks_are_kept_for_a_second_at_least() {
+    let tool = |millis| {
+        let tool = Tool::new("a").task(TaskSupport::Optional);
+        let tool = tool.task_ttl(Duration::from_millis(millis));
+        tool.run(|_: CallContext, _: NoArguments| async { Ok("") })
+    };
+    let refused = Registry::builder().add(tool(999)).err().unwrap();
+    let text = "task_ttl of tool \"a\" is 999ms; a task has to be kept for at least 1s";
+    assert_eq!(refused.to_string(), text);
+    assert!(Registry::builder().add(tool(1_000)).is_ok());
 }
 
 #[test]

@@ -190,6 +190,92 @@ fn without_a_prefix_nothing_is_renamed() {
     assert_eq!(called.listed(), ["tracker://issue/1"]);
 }
 
+/// Links elsewhere, and the page of another part of the server, which is registered outside of it.
+struct Linking;
+
+impl Linking {
+    async fn link(&self, ctx: CallContext, _: NoArguments) -> Result<Vec<ContentBlock>, ToolError> {
+        let links = ["https://example.com/a", "own:a", "own:b", "tracker://about"];
+        assert_eq!(ctx.served_uri("https://example.com/a"), "https://example.com/a");
+        assert_eq!(ctx.served_uri("own:a"), "team-a+own:a");
+        Ok(links.map(|uri| ContentBlock::resource_link(uri, "x")).into())
+    }
+
+    async fn read(&self, _: CallContext) -> Result<Vec<ResourceContents>, ToolError> {
+        let parts = ["own:a", "https://example.com/part"];
+        Ok(parts.map(|uri| ResourceContents::text(uri, None, "")).into())
+    }
+
+    fn list(&self, _: &BlockingContext, _: ListRequest) -> Result<ResourcePage, ToolError> {
+        let resources = vec![Resource::new("https://example.com/listed", "x").listed()];
+        Ok(ResourcePage {
+            resources,
+            next: None,
+        })
+    }
+}
+
+impl Toolset for Linking {
+    fn register(&self, registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let link = Tool::new("link").app("ui://shared/page");
+        registry.add(link.run(Linking::link))?;
+        registry.add(Resource::new("own:a", "a").read(Linking::read))?;
+        registry.add(ResourceLister::blocking("listed", Linking::list))?;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_toolset_does_not_serve_keeps_its_uri() {
+    let mut registry = Registry::builder();
+    registry.mount("team_a", Linking).unwrap();
+    let called = Called::new(registry.build());
+    let links = called.tool("team_a__link", json!({}));
+    let links: Vec<_> = links
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|link| &link["uri"])
+        .collect();
+    assert_eq!(
+        links,
+        [
+            "https://example.com/a",
+            "team-a+own:a",
+            "own:b",
+            "tracker://about"
+        ]
+    );
+    let parts = called.read("team-a+own:a");
+    assert_eq!(
+        (&parts[0]["uri"], &parts[1]["uri"]),
+        (&json!("team-a+own:a"), &json!("https://example.com/part"))
+    );
+    assert_eq!(called.listed(), ["https://example.com/listed"]);
+    let (_, tool) = called.registry.tools().next().unwrap();
+    assert_eq!(
+        serde_json::to_value(tool).unwrap()["_meta"]["ui"]["resourceUri"],
+        "ui://shared/page"
+    );
+}
+
+#[test]
+fn prefixes_that_begin_the_same_uris_are_refused() {
+    let mut registry = Registry::builder();
+    registry.mount("team_a", Linking).unwrap();
+    for prefix in ["Team_A", "team-a"] {
+        let refused = registry.mount(prefix, Tracker { team: "A" }).err().unwrap();
+        let expected = format!(
+            "prefix {prefix:?} begins the same URIs as \"team_a\", which is taken; take one that differs in more than case, \
+             `_` and `-`"
+        );
+        assert_eq!(refused.to_string(), expected);
+    }
+    registry.mount("team_a", Tracker { team: "A" }).unwrap();
+    registry.mount("team_b", Tracker { team: "B" }).unwrap();
+    assert_eq!(registry.build().tools().len(), 7);
+}
+
 #[test]
 fn prefixes_are_checked() {
     let mut registry = Registry::builder();
