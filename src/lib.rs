@@ -85,20 +85,38 @@
 //! ```
 //!
 //! Clients connect to `http://127.0.0.1:8080/mcp`; with [`ServerBuilder::stdio`] the program serves the one client that
-//! starts it. Without a client, `curl` shows whether it works; each of these requests is answered with one line of
-//! JSON:
+//! starts it. Without a client, `curl` shows whether it works, with requests as clients of 2026-07-28 send them: each is
+//! for itself, and says in its head what it is about (`ask METHOD NAME PARAMS`). Each is answered with one line of JSON:
 //!
 //! ```sh
 //! ask() {
+//!   meta='"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}'
 //!   curl -sS http://127.0.0.1:8080/mcp -H 'Content-Type: application/json' \
-//!     -H 'Accept: application/json, text/event-stream' -d "{\"jsonrpc\":\"2.0\",\"id\":1,$1}"
+//!     -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2026-07-28' \
+//!     -H "Mcp-Method: $1" ${2:+-H "Mcp-Name: $2"} \
+//!     -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$1\",\"params\":{${3:+$3,}$meta}}"
 //!   echo
 //! }
-//! ask '"method":"tools/list"'
-//! ask '"method":"tools/call","params":{"name":"greet","arguments":{"name":"Ada"}}'
-//! ask '"method":"tools/call","params":{"name":"count_lines","arguments":{"path":"Cargo.toml"}}'
-//! ask '"method":"resources/read","params":{"uri":"counter://about"}'
-//! ask '"method":"prompts/get","params":{"name":"review","arguments":{"language":"rust"}}'
+//! ask tools/list
+//! ask tools/call greet '"name":"greet","arguments":{"name":"Ada"}'
+//! ask tools/call count_lines '"name":"count_lines","arguments":{"path":"Cargo.toml"}'
+//! ask resources/read counter://about '"uri":"counter://about"'
+//! ask prompts/get review '"name":"review","arguments":{"language":"rust"}'
+//! ```
+//!
+//! Older clients introduce themselves first, and send the session that they get with each request:
+//!
+//! ```sh
+//! post() {
+//!   curl -sS http://127.0.0.1:8080/mcp -H 'Content-Type: application/json' \
+//!     -H 'Accept: application/json, text/event-stream' "$@"
+//!   echo
+//! }
+//! session=$(post -o /dev/null -w '%header{mcp-session-id}' -d '{"jsonrpc":"2.0","id":1,"method":"initialize","params":
+//!   {"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}')
+//! in_session() { post -H "Mcp-Session-Id: $session" -H 'MCP-Protocol-Version: 2025-11-25' -d "$1"; }
+//! in_session '{"jsonrpc":"2.0","method":"notifications/initialized"}'
+//! in_session '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"greet","arguments":{"name":"Ada"}}}'
 //! ```
 //!
 //! From here:

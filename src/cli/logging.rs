@@ -43,6 +43,11 @@ static QUEUE: OnceLock<Arc<LogQueue>> = OnceLock::new();
 
 /// Sets up logging and the panic hook for the whole process. A second call, or one in a process that has its own
 /// subscriber, leaves the first in place.
+///
+/// ```
+/// // In `main`, until its end:
+/// let _log = weir::cli::init_logging(&weir::options::LogSettings::default());
+/// ```
 pub fn init(settings: &LogSettings) -> LogGuard {
     start_writer();
     let builder = tracing_subscriber::fmt()

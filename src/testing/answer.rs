@@ -119,10 +119,15 @@ impl Answer {
 }
 
 impl fmt::Display for Answer {
-    /// The text; before that of an error, the word.
+    /// The text; before that of an error, the word, and behind it the [data](Self::error_data), such as the `reason` of
+    /// a refusal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.is_error() { "error: " } else { "" };
-        write!(f, "{word}{}", self.text())
+        write!(f, "{word}{}", self.text())?;
+        match self.error_data() {
+            Value::Null => Ok(()),
+            data => write!(f, " {data}"),
+        }
     }
 }
 

@@ -395,7 +395,9 @@ impl Client {
         }
     }
 
-    /// Lets so much time pass in a server that runs in this process, and everything happen that is due in it.
+    /// Lets so much time pass in a server that runs in this process, and everything happen that is due in it. It takes
+    /// no real time, unless a call waits for something that goes by the real clock: a socket, another thread, tokio's
+    /// own timers. Then it takes as long as it says, so that such a call can end in time.
     ///
     /// # Panics
     /// If the server runs somewhere else.

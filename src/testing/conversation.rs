@@ -165,6 +165,12 @@ impl Client {
             Some(result) => Ok(result.take()),
             None => Err(message["error"].take()),
         };
+        // A test that fails because of it shows this, whatever of it the test compares.
+        if let Err(error) = &outcome
+            && error.get("data").is_some()
+        {
+            eprintln!("{} was refused: {error}", call.method);
+        }
         Answer {
             status,
             outcome,

@@ -25,7 +25,7 @@ section! {
     }
 }
 
-/// Logs on stderr.
+/// Logs on stderr; by default text, from the level `info` on.
 #[cfg(feature = "cli")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogSettings {
@@ -33,6 +33,13 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// The format of records.
     pub format: LogFormat,
+}
+
+#[cfg(feature = "cli")]
+impl Default for LogSettings {
+    fn default() -> Self {
+        OutputOptions::default().log()
+    }
 }
 
 #[cfg(feature = "cli")]

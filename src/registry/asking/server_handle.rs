@@ -47,7 +47,8 @@ impl ServerHandle {
         Self(Some(link))
     }
 
-    /// Tells all subscribers of `uri` that the resource there has changed (`notifications/resources/updated`).
+    /// Tells all subscribers of `uri` that the contents of the resource there have changed
+    /// (`notifications/resources/updated`).
     pub fn resource_updated(&self, uri: &str) {
         if let Some(link) = &self.0 {
             link.resource_updated(uri);
@@ -55,7 +56,12 @@ impl ServerHandle {
     }
 
     /// Tells all clients that the list of resources has changed, because that of a
-    /// [`ResourceLister`](crate::ResourceLister) has. Edits of the registry are announced by themselves.
+    /// [`ResourceLister`](crate::ResourceLister) has (`notifications/resources/list_changed`). Edits of the registry are
+    /// announced by themselves. It reaches those who were promised to hear of it: by the lister's
+    /// [`watch`](crate::ResourceLister::watch), or by
+    /// [`RegistryBuilder::resources_list_changed`](crate::RegistryBuilder::resources_list_changed), which announces
+    /// nothing itself. That the contents of one resource have changed is said by
+    /// [`resource_updated`](Self::resource_updated).
     pub fn resources_changed(&self) {
         if let Some(link) = &self.0 {
             link.resources_changed();

@@ -43,14 +43,16 @@ impl RegistryBuilder {
     }
 
     /// Promises clients to hear when tools are added or removed (MCP, the capability `listChanged`): for a server whose
-    /// tools are edited while it runs. Without it, the promise is made only after the first such edit.
+    /// tools are edited while it runs. Without it, the promise is made only after the first such edit. The promise is
+    /// all that this is: edits announce themselves ([`ServerHandle::edit_registry`](crate::ServerHandle::edit_registry)).
     pub fn tools_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.tools = true;
         self
     }
 
-    /// The same for resources and templates. For the resources of a [`ResourceLister`](crate::ResourceLister), its
-    /// [`watch`](crate::ResourceLister::watch) is that promise.
+    /// The same for resources and templates: a promise, made once, before the server starts. For the resources of a
+    /// [`ResourceLister`](crate::ResourceLister), its [`watch`](crate::ResourceLister::watch) is that promise; whenever
+    /// such a list has changed, [`ServerHandle::resources_changed`](crate::ServerHandle::resources_changed) says so.
     pub fn resources_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.resources = true;
         self

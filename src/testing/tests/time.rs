@@ -209,6 +209,8 @@ fn wait_in_queue(watcher: &mut Watcher) -> String {
     let first = watcher.client.begin("hang", json!({}));
     let answer = watcher.client.call("slow", json!({}));
     watcher.client.cancel(first);
+    let shown = answer.to_string();
+    assert!(shown.contains(r#""reason":"queue_timeout""#), "{shown}");
     format!(
         "{} error: {}",
         answer.status(),
@@ -256,4 +258,27 @@ fn a_limit_is_the_same_by_either_clock() {
         assert_eq!(seen, case.seen, "{}, by the real clock", case.name);
         assert!(lasted >= case.lasts, "{}: {lasted:?}", case.name);
     }
+}
+
+/// As by the real clock, nothing keeps a session whose client is silent.
+#[test]
+fn a_silent_session_ends_unless_something_holds_it() {
+    let client = || Client::new(registry()).revision(Revision::V2025_11_25);
+    let silence = Duration::from_secs(20 * 60);
+    let mut silent = client();
+    let mut polling = client();
+    let mut listening = client();
+    listening.listen();
+    for client in [&mut silent, &mut polling, &mut listening] {
+        assert_eq!(client.call("brief", json!({})).status(), 200);
+        client.advance(silence);
+    }
+    polling.request("ping", json!({}));
+    for client in [&mut silent, &mut polling, &mut listening] {
+        client.advance(silence);
+    }
+    assert_eq!(silent.call("brief", json!({})).status(), 404);
+    assert_eq!(silent.another().call("brief", json!({})).status(), 200);
+    assert_eq!(polling.call("brief", json!({})).status(), 200);
+    assert_eq!(listening.call("brief", json!({})).status(), 200);
 }
