@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the alert rules for Prometheus in scripts/alerts/ and runs their unit tests.
+# Checks the alert rules for Prometheus in scripts/alerts/, runs their unit tests, and checks the queries of
+# scripts/dashboard.json, as rules that Prometheus could record.
 #
 # Usage: scripts/alerts.sh
 #
@@ -52,3 +53,27 @@ fi
 cd "$here/alerts"
 "$promtool" check rules weir.rules.yml
 "$promtool" test rules weir.rules.test.yml
+queries=$(mktemp)
+trap 'rm -rf "${scratch:-}" "$queries"' EXIT
+python3 - ../dashboard.json >"$queries" <<'PROGRAM'
+import json
+import sys
+
+
+def queries(part):
+    """Every `expr` in the dashboard, with Grafana's variables replaced by values."""
+    if isinstance(part, dict):
+        if "expr" in part:
+            yield part["expr"].replace("$__rate_interval", "1m").replace("$instance", ".*")
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from queries(inner)
+
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    found = list(queries(json.load(file)))
+rules = [{"record": f"dashboard:{number}", "expr": query} for number, query in enumerate(found)]
+json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, sys.stdout)
+PROGRAM
+"$promtool" check rules "$queries"

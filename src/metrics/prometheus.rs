@@ -149,6 +149,8 @@ fn write_utilization(exposition: &mut Exposition, shards: &[(String, ShardSnapsh
 mod tests {
     use std::time::Duration;
 
+    use serde_json::Value;
+
     use super::*;
     use crate::metrics::exposition_parser::{Labels, Samples, parse};
     use crate::metrics::labels::{
@@ -440,6 +442,68 @@ mod tests {
                 matchers.all(|&(label, value)| series.get(label).is_some_and(|own| own == value))
             };
             assert!(series.any(is_matched), "no {name} has {labels:?}");
+        }
+    }
+
+    /// The labels that Prometheus adds to every series.
+    const ADDED: [&str; 2] = ["instance", "job"];
+
+    /// Every query of the dashboard, with the labels that it groups by and those that its legend names.
+    fn queries(part: &Value, found: &mut Vec<(String, Vec<String>)>) {
+        let between = |text: &str, start: &str, end: &str| -> Vec<String> {
+            let parts = text.split(start).skip(1).filter_map(|rest| rest.split_once(end));
+            parts.map(|(inside, _)| inside.to_owned()).collect()
+        };
+        match part {
+            Value::Array(parts) => parts.iter().for_each(|part| queries(part, found)),
+            Value::Object(members) => {
+                if let (Some(Value::String(query)), Some(Value::String(legend))) =
+                    (members.get("expr"), members.get("legendFormat"))
+                {
+                    let mut labels = between(legend, "{{", "}}");
+                    let groups = between(query, "by (", ")");
+                    labels.extend(
+                        groups
+                            .iter()
+                            .flat_map(|group| group.split(", ").map(str::to_owned)),
+                    );
+                    found.push((query.clone(), labels));
+                }
+                members.values().for_each(|part| queries(part, found));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_dashboard_asks_for_metrics_and_labels_that_there_are() {
+        let tools = ToolLabels::new(["echo"], 1);
+        let shards = shards(&tools, 1);
+        shards[0].on_pool(1);
+        shards[0].on_operation(Operation::Tool(tools.row(0)), Outcome::Ok, Duration::ZERO);
+        let samples = scrape(&tools, &shards);
+        let dashboard: Value = serde_json::from_str(include_str!("../../scripts/dashboard.json")).unwrap();
+        let mut found = Vec::new();
+        queries(&dashboard, &mut found);
+        assert!(found.len() > 40, "{}", found.len());
+        for (query, labels) in found {
+            let mut known: Vec<&Labels> = Vec::new();
+            for (name, matchers) in metrics_named(&query) {
+                let own: Vec<&Labels> = samples.of(name).map(|(labels, _)| labels).collect();
+                assert!(!own.is_empty(), "nothing is called {name}: {query}");
+                let is_matched = |series: &&Labels| {
+                    let mut own = matchers.iter().filter(|(label, _)| !ADDED.contains(label));
+                    own.all(|&(label, value)| series.get(label).is_some_and(|own| own == value))
+                };
+                assert!(own.iter().any(is_matched), "no {name} has {matchers:?}");
+                known.extend(own);
+            }
+            for label in labels.iter().filter(|label| !ADDED.contains(&label.as_str())) {
+                assert!(
+                    known.iter().any(|series| series.contains_key(label)),
+                    "no {label}: {query}"
+                );
+            }
         }
     }
 
