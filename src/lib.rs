@@ -156,7 +156,7 @@
 //! | 4 | `children`, `pool`, `workers`, `tokio_runtime`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | `ring`, `metrics`, `config`, `launcher`, `units`, `slab`, `clock` | the kernel, and other programs; numbers |
+//! | 1 | `ring`, `metrics`, `scrape`, `config`, `launcher`, `units`, `slab`, `clock` | the kernel, and other programs; numbers |
 //!
 //! # Cargo features
 //!
@@ -207,6 +207,8 @@ mod metrics;
 mod pool;
 mod registry;
 mod ring;
+#[cfg(feature = "cli")]
+mod scrape;
 mod server;
 mod session;
 mod shard;
@@ -307,6 +309,10 @@ pub mod internals {
     }
     pub mod ring {
         pub use crate::ring::*;
+    }
+    #[cfg(feature = "cli")]
+    pub mod scrape {
+        pub use crate::scrape::*;
     }
     pub mod server {
         pub use crate::server::*;

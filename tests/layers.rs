@@ -39,7 +39,9 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (2, &["registry", "jsonrpc", "wire"]),
     (
         1,
-        &["ring", "metrics", "config", "launcher", "units", "slab", "clock"],
+        &[
+            "ring", "metrics", "scrape", "config", "launcher", "units", "slab", "clock",
+        ],
     ),
 ];
 

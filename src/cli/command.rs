@@ -5,7 +5,7 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
-use super::{bench, new};
+use super::{bench, new, top};
 use crate::config::{
     CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
 };
@@ -66,6 +66,7 @@ pub(super) fn command() -> Command {
                 .args(SIZE_OPTIONS.iter().map(size_argument))
                 .after_help(SIZE_HELP),
         )
+        .subcommand(top::command())
 }
 
 /// The same error; for an unknown flag it names the option that was probably meant, found as for files and variables,

@@ -1,5 +1,5 @@
 //! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir probe`, `weir size`, `weir bench`,
-//! `weir new`.
+//! `weir top`, `weir new`.
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
 //! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `probe`, `size`,
@@ -22,6 +22,7 @@ mod size;
 mod start;
 mod terminal;
 mod toolsets;
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("size", given)) => size::run(given),
         Some(("check", given)) => show::check(given),
         Some((command::PROBE, given)) => probe::run(given),
+        Some((top::TOP, given)) => top::run(given),
         Some((new::NEW, given)) => new::run(given),
         Some((bench::BENCH, given)) => bench::run(given),
         _ => ExitCode::from(EXIT_USAGE),

@@ -62,6 +62,7 @@ mod steal_races;
 mod streams;
 mod subscribe;
 mod tasks;
+mod top;
 mod transcripts;
 mod unix_sockets;
 mod websocket;

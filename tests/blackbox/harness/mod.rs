@@ -12,6 +12,7 @@ mod server;
 mod specification;
 mod stream;
 mod tasks;
+mod terminal;
 mod transport;
 mod wait;
 mod watched;
@@ -29,6 +30,7 @@ pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
 pub(crate) use specification::{CHILDS_OWN, HUGE, assert_conforms, parse};
 pub(crate) use stream::EventStream;
+pub(crate) use terminal::InTerminal;
 pub(crate) use transport::{Conversation, Stdio, Transport, TransportKind, text_of};
 pub(crate) use wait::{eventually, eventually_some};
 pub(crate) use watched::{
