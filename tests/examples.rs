@@ -335,6 +335,26 @@ fn long_results_are_read_while_they_are_sent() {
     assert!(everything.terminate());
 }
 
+/// A source may take longer than any timeout, as long as something comes of it.
+#[test]
+fn a_slow_result_comes_as_it_is_made() {
+    let arguments = "--listen 127.0.0.1:0 --option write-timeout=1s --option call-timeout=4s";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let everything = Example::start("everything", &arguments);
+    let text = everything.call("test_streamed_text", json!({"lines": 25, "pause_ms": 200}));
+    assert!(text.ends_with("line 24\nline 25\n"), "{text}");
+    let silent = json!({"name": "test_streamed_text", "arguments": {"lines": 2, "pause_ms": 2500}});
+    let (_, body) = everything.response_in("", NEWEST, "tools/call", silent);
+    assert!(body.contains("line 1") && whole_body(&body).is_none(), "{body}");
+    let late = json!({"name": "test_streamed_text", "arguments": {"lines": 1, "pause_ms": 6000}});
+    let (head, body) = everything.response_in("", NEWEST, "tools/call", late);
+    assert!(
+        !head.contains("chunked") && body.contains("timed out"),
+        "{head}{body}"
+    );
+    assert!(everything.terminate());
+}
+
 /// The same tool for a host that shows its chart, and for a client that does not.
 #[test]
 fn a_chart_is_shown_where_it_can_be() {

@@ -1,6 +1,7 @@
 //! Tools that answer at once, one for each kind of content.
 
-use std::io;
+use std::time::Duration;
+use std::{io, thread};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,10 +81,18 @@ struct Lines {
     /// Whether there is an error behind them.
     #[serde(default)]
     fails: bool,
+    /// How long each takes.
+    #[serde(default)]
+    pause_ms: u64,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a worker thread may wait")]
 fn lines(args: Lines) -> impl Iterator<Item = io::Result<String>> + Send {
-    let lines = (1..=args.lines).map(|number| Ok(format!("line {number}\n")));
+    let pause = Duration::from_millis(args.pause_ms);
+    let lines = (1..=args.lines).map(move |number| {
+        thread::sleep(pause);
+        Ok(format!("line {number}\n"))
+    });
     let error = args.fails.then(|| Err(io::Error::other("this was intended")));
     lines.chain(error)
 }

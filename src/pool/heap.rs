@@ -31,6 +31,26 @@ pub struct OutOfMemory {
 #[derive(Debug, Clone)]
 pub struct HeapBudget(Rc<Budget>);
 
+/// Bytes that are charged to a budget until this is dropped.
+#[derive(Debug)]
+pub struct HeapShare {
+    budget: HeapBudget,
+    bytes: usize,
+}
+
+impl HeapShare {
+    /// Leaves them charged: whoever has them now refunds them.
+    pub fn keep(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for HeapShare {
+    fn drop(&mut self) {
+        self.budget.refund(self.bytes);
+    }
+}
+
 #[derive(Debug)]
 struct Budget {
     used: Cell<usize>,
@@ -65,6 +85,18 @@ impl HeapBudget {
         used.set(used.get() + bytes);
         self.shrink_reserve(0);
         Ok(())
+    }
+
+    /// The same, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn hold(&self, bytes: usize) -> Result<HeapShare, OutOfMemory> {
+        self.charge(bytes)?;
+        Ok(HeapShare {
+            budget: self.clone(),
+            bytes,
+        })
     }
 
     /// Bytes that are free.
@@ -158,6 +190,19 @@ mod tests {
         let again = budget.take(BUFFER_BYTES - 100);
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
         assert_eq!(budget.reserved(), 0);
+    }
+
+    #[test]
+    fn a_share_is_refunded_unless_it_is_kept() {
+        let budget = HeapBudget::new(100);
+        let share = budget.hold(60).unwrap();
+        budget.hold(41).unwrap_err();
+        assert_eq!(budget.used(), 60);
+        drop(share);
+        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.hold(60).unwrap().keep(), 60);
+        assert_eq!(budget.used(), 60);
+        budget.refund(60);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use drain_rate::DrainRate;
 pub(crate) use handlers::touch;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
 pub use handover::Handover;
-pub use heap::{HeapBudget, OutOfMemory};
+pub use heap::{HeapBudget, HeapShare, OutOfMemory};
 pub use lock::{Lock, LockTypes, StdLocks};
 pub use queue::{WaitKey, WaitQueue};
 pub use tool_limit::{Concurrency, Granted, PermitListener, ToolLimit, ToolPermit, ToolTicket, WaitPlace};

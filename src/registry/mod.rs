@@ -221,7 +221,7 @@ pub use running::resource_page::{ListRequest, ResourcePage};
 pub use running::spawner::NoSpawner;
 pub use running::spawner::{AbortOnDrop, SpawnedFuture, Spawner};
 pub use running::started::Started;
-pub use running::streamed::{AnswerSource, Collected, StreamedBytes, StreamedText};
+pub use running::streamed::{AnswerSource, Collected, Step, StreamedBytes, StreamedText};
 #[cfg(feature = "tokio")]
 pub use running::tokio_function::TokioFunction;
 pub use schemas::param_header::{ParamHeader, ParamHeaderError, ParamKind};

@@ -39,6 +39,10 @@ impl<R: ShardRing> Shard<R> {
                 self.settle_job(handler, began, outcome, escaped_bytes, panic);
                 self.send_queued();
             }
+            ShardEvent::Begun { handler, read } => {
+                self.settle_begun(handler, read);
+                self.send_queued();
+            }
             ShardEvent::PieceRead { key, piece } => self.handle_piece(key, piece),
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
             ShardEvent::StolenMessage(moved) => self.receive_message(*moved),

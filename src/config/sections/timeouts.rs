@@ -25,7 +25,7 @@ section! {
         pub idle: TimeLimit = TimeLimit::For(Duration::from_secs(75)) => option("idle-timeout", "TIME|forever",
             Kind::TimeLimit { min_ms: TICK_MS, max_ms: 365 * DAY_MS },
             "Silence between requests").for_listeners(),
-        /// Time without progress on bytes that a client has yet to take.
+        /// Time without progress on bytes that a client has yet to take, or the source of its answer to give.
         pub write: Duration = Duration::from_secs(30) => option("write-timeout", "TIME", DEADLINE,
             "Time in which a client takes none of its answer").for_listeners(),
         /// From the start of a call to its answer, less the time in which the call waits for its client.

@@ -1,8 +1,10 @@
-//! How much the sources that are read as a whole hold together: those of a shard's answers that cannot leave in pieces.
+//! How much the sources of a shard's answers hold together: those that are read as a whole, since their answer cannot
+//! leave in pieces, and those whose authors hand over large pieces.
 //!
 //! Workers read them, several at a time and for as long as a source likes, so each takes what it needs as it grows.
 //! Invariant: `used` is the sum of the shares that exist, and never more than `bytes_max`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that sources of one shard may hold.
@@ -14,8 +16,8 @@ pub struct CollectBudget {
 
 /// What one source holds of it, until it is dropped.
 #[derive(Debug)]
-pub struct CollectShare<'b> {
-    budget: &'b CollectBudget,
+pub struct CollectShare {
+    budget: Arc<CollectBudget>,
     bytes: usize,
 }
 
@@ -29,16 +31,11 @@ impl CollectBudget {
     }
 
     /// The share of a source that holds nothing yet.
-    pub fn share(&self) -> CollectShare<'_> {
+    pub fn share(budget: &Arc<Self>) -> CollectShare {
         CollectShare {
-            budget: self,
+            budget: Arc::clone(budget),
             bytes: 0,
         }
-    }
-
-    /// Whether one source may hold so many bytes, if no other holds any.
-    pub fn can_hold(&self, bytes: usize) -> bool {
-        bytes <= self.bytes_max
     }
 
     /// Bytes that are held now.
@@ -48,26 +45,34 @@ impl CollectBudget {
     }
 }
 
-impl CollectShare<'_> {
-    /// Takes what is missing to so many bytes; false if there is not as much.
+impl CollectShare {
+    /// Whether it may be of so many bytes if there is no other.
+    pub fn could_be(&self, bytes: usize) -> bool {
+        bytes <= self.budget.bytes_max
+    }
+
+    /// Makes it one of so many bytes; false, and it stays as it is, if there are not as many.
     #[must_use]
-    pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let missing = bytes.saturating_sub(self.bytes);
-        let taken = self
-            .budget
-            .used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(missing)
-                    .filter(|used| *used <= self.budget.bytes_max)
-            });
+    pub fn set(&mut self, bytes: usize) -> bool {
+        let used = &self.budget.used;
+        if bytes <= self.bytes {
+            used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            self.bytes = bytes;
+            return true;
+        }
+        let missing = bytes - self.bytes;
+        let taken = used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(missing)
+                .filter(|used| *used <= self.budget.bytes_max)
+        });
         if taken.is_ok() {
-            self.bytes += missing;
+            self.bytes = bytes;
         }
         taken.is_ok()
     }
 }
 
-impl Drop for CollectShare<'_> {
+impl Drop for CollectShare {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -79,17 +84,19 @@ mod tests {
 
     #[test]
     fn shares_never_exceed_the_budget_and_come_back() {
-        let budget = CollectBudget::new(100);
-        let (mut one, mut other) = (budget.share(), budget.share());
-        assert!(one.grow_to(60));
-        assert!(!other.grow_to(41));
-        assert!(other.grow_to(40));
-        assert!(one.grow_to(50), "it has as much");
-        assert!(!one.grow_to(61));
-        assert!(!one.grow_to(usize::MAX));
+        let budget = Arc::new(CollectBudget::new(100));
+        let (mut one, mut other) = (CollectBudget::share(&budget), CollectBudget::share(&budget));
+        assert!(one.set(60));
+        assert!(!other.set(41));
+        assert!(other.set(40));
+        assert!(!one.set(61));
+        assert!(!one.set(usize::MAX));
         assert_eq!(budget.used(), 100);
+        assert!(one.set(50));
+        assert_eq!(budget.used(), 90);
         drop(one);
-        assert!(other.grow_to(100));
+        assert!(other.set(100));
+        assert!(other.could_be(100) && !other.could_be(101));
         drop(other);
         assert_eq!(budget.used(), 0);
     }

@@ -4,12 +4,14 @@
 //! written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::collect_budget::CollectBudget;
 use super::output::Structured;
 use super::streamed::{AnswerSource, StreamedBytes, StreamedText};
 use crate::jsonrpc::write_json;
@@ -149,11 +151,11 @@ impl ReadOutput {
         )
     }
 
-    /// Takes its source, once.
-    pub(in crate::registry) fn take_source(&self) -> Option<AnswerSource> {
+    /// Takes its source, once. What that holds is charged to `budget`.
+    pub(in crate::registry) fn take_source(&self, budget: &Arc<CollectBudget>) -> Option<AnswerSource> {
         match &self.contents {
             Contents::StreamedText(StreamedText(place)) | Contents::StreamedBytes(StreamedBytes(place)) => {
-                place.take()
+                place.take(budget)
             }
             _ => None,
         }

@@ -1,7 +1,10 @@
 //! The end of an operation of any kind, made from a function's return value.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
+use super::collect_budget::CollectBudget;
 use super::completion::{Completion, IntoCompletion};
 use super::contents::{IntoContents, ReadOutput};
 use super::messages::{IntoMessages, PromptOutput};
@@ -80,11 +83,11 @@ impl Output {
         }
     }
 
-    /// Takes its source, once.
-    pub fn take_source(&self) -> Option<AnswerSource> {
+    /// Takes its source, once. What that holds is charged to `budget`.
+    pub fn take_source(&self, budget: &Arc<CollectBudget>) -> Option<AnswerSource> {
         match self {
-            Self::Tool(output) => output.take_source(),
-            Self::Read(output) => output.take_source(),
+            Self::Tool(output) => output.take_source(budget),
+            Self::Read(output) => output.take_source(budget),
             Self::Resources(_) | Self::Prompt(_) | Self::Completion(_) => None,
         }
     }

@@ -4,11 +4,13 @@
 //! to.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::collect_budget::CollectBudget;
 use super::streamed::{AnswerSource, StreamedText};
 use crate::jsonrpc::{write_json, write_string};
 use crate::registry::asking::tool_error::ToolError;
@@ -175,10 +177,10 @@ impl ToolOutput {
         matches!(self.content, Content::Streamed(..))
     }
 
-    /// Takes the source of its text, once.
-    pub(in crate::registry) fn take_source(&self) -> Option<AnswerSource> {
+    /// Takes the source of its text, once. What that holds is charged to `budget`.
+    pub(in crate::registry) fn take_source(&self, budget: &Arc<CollectBudget>) -> Option<AnswerSource> {
         match &self.content {
-            Content::Streamed(text, _) => text.0.take(),
+            Content::Streamed(text, _) => text.0.take(budget),
             _ => None,
         }
     }

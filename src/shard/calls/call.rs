@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::children::{Client, KeptFields};
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::pool::ToolPermit;
+use crate::pool::{HeapShare, ToolPermit};
 use crate::registry::{CallFuture, CallLink, ClientCapabilities, LogLevel, Operation, Origin, ServerIndex};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
@@ -55,6 +55,8 @@ pub(in crate::shard) enum Run {
     Shelved(CallFuture, Awaits),
     /// On a worker thread.
     Working(JobHandle),
+    /// Its function is over, and a worker reads the first piece of its answer, for which memory is held.
+    Reading(JobHandle, HeapShare),
     /// With a child, or waiting for one.
     Forwarded(Forwarding),
     /// It has its outcome; one that comes later is nobody's.

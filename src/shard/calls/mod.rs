@@ -11,6 +11,7 @@
 //!   │ return_shelved              Pending ─ shelve ─► Shelved ─┐
 //!   └──────────────────────────────────────────────────────────┘
 //! submit ─► Working (a worker thread) ─ event ─► (settled)
+//! begin_reading ─► Reading (a worker reads the first piece of its answer) ─ event ─► (settled)
 //! ```
 //!
 //! Calls knows no connection but by its key, no clock, and nobody who waits for a handler. It polls nothing itself.
@@ -22,6 +23,7 @@
 //! | `links`, `speaking` | what calls speak into, and what they have said |
 //! | `shelf` | calls that wait for their client without a handler, and come back |
 //! | `places`, `elsewhere` | calls that others work for, without a handler |
+//! | `reading` | calls whose answers have sources |
 //! | `askers`, `asker_key` | what is known of a call that has asked its client something |
 
 mod again;
@@ -32,6 +34,7 @@ mod call_waker;
 mod elsewhere;
 mod links;
 mod places;
+mod reading;
 mod rounds;
 mod shelf;
 mod speaking;
@@ -46,7 +49,7 @@ use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
 use crate::registry::{CallFuture, CallLink, Emission, LinkListener, ServerHandle};
 use crate::ring::{ConnectionKey, wake_now};
-use crate::workers::{Job, JobHandle, Refused, Submitter};
+use crate::workers::{Job, Refused, Submitter};
 
 pub(super) use again::Again;
 pub(super) use asker_key::AskerKey;
@@ -167,9 +170,12 @@ impl Calls {
     }
 
     /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
+    /// One whose function is over has nothing to do but for its client.
     pub(super) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
         let call = self.at(handler);
-        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
+        call.is_some_and(|call| {
+            call.ticket.revision().era() == Era::Modern || matches!(call.run, Run::Reading(..))
+        })
     }
 
     /// Whether a handler works for a task.
@@ -352,14 +358,6 @@ impl Calls {
         Ok(())
     }
 
-    /// Hands a step of an answer to the workers: there is at most one for each connection.
-    ///
-    /// # Errors
-    /// They stop.
-    pub(super) fn submit_step(&self, job: Job) -> Result<JobHandle, Refused> {
-        self.workers.submit_step(job)
-    }
-
     /// The oldest call that was started and not polled yet.
     pub(super) fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
         while let Some(handler) = self.started.pop_front() {
@@ -451,7 +449,7 @@ impl Calls {
                     wake_now(task);
                 }
             }
-            Run::Working(job) => {
+            Run::Working(job) | Run::Reading(job, _) => {
                 job.abandon();
             }
             // A child was told, if it has the call.

@@ -15,6 +15,7 @@
 //! | event | at most so many unread | held down by |
 //! |---|---|---|
 //! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
+//! | [`ShardEvent::Begun`] | 1 for each call whose answer has a source | the read, in whose place it comes |
 //! | [`ShardEvent::PieceRead`] | 1 for each connection whose answer has a source | the read, which is the only one |
 //! | [`ShardEvent::Stolen`], [`ShardEvent::StolenMessage`] | handlers of the shard | the permit that was taken for each |
 //! | [`ShardEvent::Relayed`] | for each message that is served elsewhere, its end, its open questions, and 256 KiB of what else it says; 1 for each task | the entry, the count of unheard bytes, the task |
@@ -60,7 +61,7 @@ use super::acceptor::{Deliver, Newcomer};
 use super::children::{Caller, ForwardedCall, ForwardedWord, QuestionName, Resumption};
 use super::clients::Clients;
 use super::sync::{Queue, StdSync, SyncTypes};
-use super::writer::PieceRead;
+use super::writer::{Beginning, PieceRead, SourceFailure};
 pub use moved::{Moved, MovedMessage};
 pub use relayed::{MessageEnd, Relayed};
 
@@ -94,6 +95,13 @@ pub enum ShardEvent<S> {
         escaped_bytes: Option<usize>,
         /// What was said if it panicked.
         panic: Option<Box<PanicFacts>>,
+    },
+    /// A worker has read the first piece of the answer to this handler's call, or could not.
+    Begun {
+        /// Whose.
+        handler: HandlerKey,
+        /// The piece, and the answer that it is of.
+        read: Result<Box<Beginning>, SourceFailure>,
     },
     /// A worker has read the next piece of a connection's answer from its source, or could not.
     PieceRead {

@@ -23,6 +23,9 @@ impl<R: ShardRing> Shard<R> {
             // A client that finishes sending while its request waits is gone, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.waiter_gone(key),
             State::Streaming if !is_cancelled => return self.listener_gone(key, outcome),
+            State::Answering if !is_cancelled && self.writer.unfinished_source(key).is_some() => {
+                return self.reader_gone(key, outcome);
+            }
             State::Open if !is_cancelled => return self.handle_input_end(key),
             _ => return,
         };

@@ -116,7 +116,8 @@ impl<R: ShardRing> Shard<R> {
                     self.on_progress(key);
                     self.read_on(key);
                 }
-                Turn::Measured | Turn::Parked => {}
+                Turn::Parked => self.await_source(key),
+                Turn::Measured => {}
                 Turn::Dead => self.table.reap(key, &mut self.ring),
             }
         }

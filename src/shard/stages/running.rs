@@ -3,7 +3,7 @@
 //! Calls that are pending and calls on a worker both end in [`Shard::settle`].
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::jsonrpc;
 use crate::mcp::{OverloadReason, Ticket};
@@ -183,7 +183,9 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let stream_at = call.began + self.service.timeouts.stream_after;
-        let gets_stream = call.stream.is_none() && call.batch.is_none();
+        // An answer that is being read already is none of a stream.
+        let is_over = matches!(call.run, Run::Reading(..));
+        let gets_stream = call.stream.is_none() && call.batch.is_none() && !is_over;
         // What is with a child has that one's deadline.
         if !call.is_asking() && !matches!(call.run, Run::Forwarded(_)) {
             self.clock.set_call_deadline(handler.index, call.deadline);
@@ -200,6 +202,9 @@ impl<R: ShardRing> Shard<R> {
         if gets_stream {
             connection.waiting = Waiting::Answer;
             self.clock.set_deadline(key, stream_at);
+        } else if is_over {
+            connection.waiting = Waiting::Nothing;
+            self.clock.clear_deadline(key);
         }
         self.table.watch(key, &mut self.ring);
     }
@@ -228,25 +233,16 @@ impl<R: ShardRing> Shard<R> {
         }
         // What it said comes before how it ended.
         self.emit_polled(handler);
-        if self.collect_source(handler, &mut outcome) {
+        if self.read_source(handler, &mut outcome) {
             return;
         }
-        let Some(call) = self.calls.at(handler) else {
+        let Some((service, _, elapsed)) = self.end_run(handler, ended) else {
             return;
         };
-        call.run = Run::Ended;
-        call.end_tool_permit(ended);
-        let service = Rc::clone(&call.service);
-        let label = call.label();
-        let elapsed = ended.saturating_duration_since(call.began);
         let is_asking = matches!(outcome, Err(ToolError::InputRequired));
         let link = is_asking
             .then(|| self.calls.bind(handler, self.intake.scratch()))
             .flatten();
-        self.metrics.record_elapsed(Stage::Execute, elapsed);
-        if let metrics::Operation::Tool(row) = label {
-            self.metrics.record_tool(row, elapsed);
-        }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
             self.log().panic(handler, panic.or_else(take_last_panic));
@@ -260,9 +256,6 @@ impl<R: ShardRing> Shard<R> {
         }
         let unix_now = self.clock.unix_now();
         let text_bytes = outcome.as_ref().map_or(0, Output::text_bytes);
-        if self.answer_with_source(handler, &mut outcome, elapsed) {
-            return self.on_encoded(ended);
-        }
         if self.writer.is_large(text_bytes)
             && self.answer_with_text(handler, &mut outcome, escaped_bytes, elapsed)
         {
@@ -281,8 +274,27 @@ impl<R: ShardRing> Shard<R> {
         self.on_encoded(ended);
     }
 
+    /// A call has its outcome: what it was made for, what it is counted under, and how long it ran.
+    #[inline]
+    pub(in crate::shard) fn end_run(
+        &mut self,
+        handler: HandlerKey,
+        ended: Instant,
+    ) -> Option<(LocalService, metrics::Operation, Duration)> {
+        let call = self.calls.at(handler)?;
+        call.run = Run::Ended;
+        call.end_tool_permit(ended);
+        let (service, label) = (Rc::clone(&call.service), call.label());
+        let elapsed = ended.saturating_duration_since(call.began);
+        self.metrics.record_elapsed(Stage::Execute, elapsed);
+        if let metrics::Operation::Tool(row) = label {
+            self.metrics.record_tool(row, elapsed);
+        }
+        Some((service, label, elapsed))
+    }
+
     /// The answer to a call that ended then is written, or its first part.
-    fn on_encoded(&mut self, ended: Instant) {
+    pub(in crate::shard) fn on_encoded(&mut self, ended: Instant) {
         let encoded = self.clock.end_step();
         self.metrics.record(Stage::Encode, ended, encoded);
         self.serve_waiters();

@@ -2,46 +2,63 @@
 //!
 //! A client that takes JSON over HTTP/1.1 is sent chunks as they are read. Events, messages of channels, batches, tasks
 //! and HTTP/1.0 have their answers as a whole: a worker reads the source then, as far as there is memory.
+//!
+//! ```text
+//! function over ─► first piece is read ─► answer begins ─► piece by piece ─► end
+//!                  (still a call: refused, (a failure
+//!                   timed out, cancelled)   breaks it off)
+//! ```
 
 use std::io::{self, ErrorKind};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
-use crate::mcp::OverloadReason;
+use crate::mcp::{Era, OverloadReason};
 use crate::metrics;
-use crate::pool::HandlerKey;
-use crate::registry::{Cancellation, Collected, Outcome, Output, ToolError};
-use crate::ring::ConnectionKey;
+use crate::pool::{HandlerKey, HeapShare};
+use crate::registry::{AnswerSource, Cancellation, Collected, Outcome, Output, ToolError};
+use crate::ring::{ConnectionKey, HangUp};
 use crate::transport::http::Persistence;
 use crate::workers::{self, Job, Refused};
 
+use super::closing::loss;
 use crate::shard::access::Ended;
+use crate::shard::connections::State;
 use crate::shard::inbox::ShardEvent;
-use crate::shard::writer::{Piece, PieceRead, PieceSource, Sourced};
+use crate::shard::writer::{Beginning, PIECE_TIME, PieceRead, PieceSource, SourceFailure, Sourced};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Has a source read by a worker before its call is settled, if its answer can only leave as a whole. False if
-    /// there is nothing to be read, or it can be read while it is sent.
-    pub(in crate::shard) fn collect_source(&mut self, handler: HandlerKey, outcome: &mut Outcome) -> bool {
+    /// Has a worker read from the source of a call's result, if that has one, before the call is settled. False if it
+    /// has none.
+    pub(in crate::shard) fn read_source(&mut self, handler: HandlerKey, outcome: &mut Outcome) -> bool {
         let Ok(output) = outcome else {
             return false;
         };
-        if !output.is_streamed() || self.takes_source(handler) {
+        if !output.is_streamed() {
             return false;
         }
-        let Some(source) = output.take_source() else {
+        let Some(source) = output.take_source(self.writer.collecting()) else {
             return false;
         };
+        if self.takes_source(handler) {
+            self.read_first_piece(handler, output, source);
+        } else {
+            self.read_whole(handler, output, source);
+        }
+        true
+    }
+
+    /// Has a source read as a whole.
+    fn read_whole(&mut self, handler: HandlerKey, output: &Output, source: AnswerSource) {
         // It is there as it was read, and once more in the answer.
         let bytes_max = self.writer.heap().left() / 3;
         let mut output = output.clone();
         let inbox = self.inbox.clone();
-        let budget = Arc::clone(self.writer.collecting());
         let job = Job::new(
             Cancellation::new(),
-            move |_| collected(source.read_all(bytes_max, &budget), &mut output).map(|()| output),
+            move |given_up| {
+                let read = source.read_all(bytes_max, &mut || given_up.is_cancelled());
+                collected(read, &mut output).map(|()| output)
+            },
             move |ended| {
                 let outcome = match ended {
                     workers::Outcome::Done(outcome) => outcome,
@@ -57,66 +74,101 @@ impl<R: ShardRing> Shard<R> {
                 });
             },
         );
-        match self.calls.submit(handler, job) {
+        let submitted = self.calls.submit(handler, job);
+        self.on_reading_submitted(handler, submitted);
+    }
+
+    /// Has the first piece of an answer read, which begins with it. Until then it can still become another.
+    fn read_first_piece(&mut self, handler: HandlerKey, output: &Output, source: AnswerSource) {
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        let mut around = Vec::new();
+        let protocol = &call.service.protocol;
+        let (reply, at) = protocol.answer_around_source(&call.ticket, output, &mut around);
+        let source = PieceSource::new(around.clone(), at, source, self.writer.piece_bytes());
+        let Ok(memory) = self.writer.heap().hold(source.memory_bytes()) else {
+            return self.refuse_call(handler, OverloadReason::Memory);
+        };
+        let (inbox, clock) = (self.inbox.clone(), self.clock.source());
+        let job = Job::new(
+            Cancellation::new(),
+            move |_| {
+                let first = Box::new(source).read(Vec::new(), clock)?;
+                Ok(Box::new(Beginning { reply, around, first }))
+            },
+            move |ended| {
+                let read = flatten(ended);
+                inbox.post(ShardEvent::Begun { handler, read });
+            },
+        );
+        let submitted = self.calls.begin_reading(handler, job, memory);
+        self.on_reading_submitted(handler, submitted);
+    }
+
+    fn on_reading_submitted(&mut self, handler: HandlerKey, submitted: Result<(), Refused>) {
+        match submitted {
             Ok(()) => self.watch_call(handler),
             Err(Refused::Full(_)) => self.refuse_call(handler, OverloadReason::Workers),
             Err(Refused::Stopping(_)) => self.refuse_call(handler, OverloadReason::Draining),
         }
-        true
     }
 
-    /// Answers a call whose result comes from a source, if it does.
-    pub(in crate::shard) fn answer_with_source(
+    /// A worker has read the first piece of the answer to a call, or could not.
+    pub(in crate::shard) fn settle_begun(
         &mut self,
         handler: HandlerKey,
-        outcome: &mut Outcome,
-        elapsed: Duration,
-    ) -> bool {
-        let Ok(output) = outcome else {
-            return false;
+        read: Result<Box<Beginning>, SourceFailure>,
+    ) {
+        let Some(memory) = self.calls.end_reading(handler) else {
+            return;
         };
-        if !output.is_streamed() || !self.takes_source(handler) {
-            return false;
-        }
-        let Some(source) = output.take_source() else {
-            return false;
+        let beginning = match read {
+            Ok(beginning) => *beginning,
+            Err(SourceFailure::Memory) => return self.refuse_call(handler, OverloadReason::Memory),
+            Err(SourceFailure::Broken(reason)) => {
+                let reason = format!("the source of the result failed: {reason}");
+                return self.settle(handler, Err(ToolError::internal(reason)));
+            }
         };
-        let (Some(key), Some(call)) = (self.calls.holder(handler), self.calls.at(handler)) else {
-            return false;
+        let ended = self.clock.read();
+        let Some(key) = self.calls.holder(handler) else {
+            return;
         };
-        let (service, ticket, label) = (Rc::clone(&call.service), call.ticket.clone(), call.label());
-        let mut around = Vec::new();
-        let (reply, at) = service
-            .protocol
-            .answer_around_source(&ticket, output, &mut around);
-        let body = around.clone();
-        let source = PieceSource::new(around, at, source, self.writer.piece_bytes());
-        let charged = source.memory_bytes();
-        if self.writer.heap().charge(charged).is_err() {
-            self.refuse_call(handler, OverloadReason::Memory);
-            return true;
-        }
+        let Some((service, label, elapsed)) = self.end_run(handler, ended) else {
+            return;
+        };
+        let Some(ticket) = self.calls.at(handler).map(|call| call.ticket.clone()) else {
+            return;
+        };
+        let Beginning { reply, around, first } = beginning;
         self.clock.clear_call_deadline(handler.index);
         self.metrics.on_reply(label, &reply, elapsed);
-        self.log().call_in_pieces(handler, &reply, &body, 0);
-        let sourced = Sourced::new(key, (service, ticket), reply, source);
-        self.begin_sourced(key, handler, sourced, charged);
-        self.read_on(key);
-        true
+        self.log().call_in_pieces(handler, &reply, &around, 0);
+        let sourced = Sourced::new(key, (service, ticket), reply, first);
+        self.begin_sourced(key, handler, sourced, memory);
+        self.on_encoded(ended);
     }
 
-    fn begin_sourced(&mut self, key: ConnectionKey, handler: HandlerKey, sourced: Sourced, charged: usize) {
+    fn begin_sourced(
+        &mut self,
+        key: ConnectionKey,
+        handler: HandlerKey,
+        sourced: Sourced,
+        memory: HeapShare,
+    ) {
         let now = self.clock.now();
         let is_draining = self.drain.is_begun();
-        let Some(connection) = self.table.connection(key) else {
-            self.writer.heap().refund(charged);
-            return;
+        let Some(connection) = self.table.connection(key).filter(|c| c.state != State::Dead) else {
+            return self.end_lease(handler);
         };
         if is_draining {
             connection.response.persistence = Persistence::Close;
         }
         let closes = connection.response.closes();
-        let queued = self.writer.begin_sourced(connection, sourced, charged, now);
+        let queued = self
+            .writer
+            .begin_sourced(key, connection, sourced, memory.keep(), now);
         self.on_queued(key, queued);
         if closes {
             self.end_lease(handler);
@@ -142,16 +194,12 @@ impl<R: ShardRing> Shard<R> {
         let Some((source, buffer)) = self.writer.take_unread(key) else {
             return;
         };
-        let inbox = self.inbox.clone();
+        let (inbox, clock) = (self.inbox.clone(), self.clock.source());
         let job = Job::new(
             Cancellation::new(),
-            move |_| source.read(buffer),
-            move |ended: workers::Outcome<io::Result<Piece>>| {
-                let piece = match ended {
-                    workers::Outcome::Done(read) => read.map_err(|error| error.to_string()),
-                    workers::Outcome::Panicked(message) => Err(format!("it panicked: {message}")),
-                    workers::Outcome::Discarded => Err("the workers have stopped".to_owned()),
-                };
+            move |_| source.read(buffer, clock).map_err(SourceFailure::from),
+            move |ended| {
+                let piece = flatten(ended);
                 inbox.post(ShardEvent::PieceRead { key, piece });
             },
         );
@@ -165,12 +213,43 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn handle_piece(&mut self, key: ConnectionKey, piece: PieceRead) {
         match piece {
             Ok(piece) => self.writer.on_piece(key, piece),
-            Err(reason) => self.source_failed(key, &reason),
+            Err(failure) => return self.source_failed(key, failure.reason()),
         }
+        if self.writer.awaits_source(key) {
+            // It has given something, if too little for a piece.
+            self.await_source(key);
+        }
+        self.read_on(key);
     }
 
-    /// A source cannot be read on. If nothing of its answer was sent, that becomes an error; otherwise it breaks off:
-    /// the connection ends without the last chunk, so that its client knows.
+    /// The client has taken all there is: from now on its source has the time for the next piece.
+    pub(in crate::shard) fn await_source(&mut self, key: ConnectionKey) {
+        let time = self.service.timeouts.write + PIECE_TIME;
+        self.clock.set_deadline(key, self.clock.now() + time);
+    }
+
+    /// The client of an answer that is read while it is sent hung up, or finished sending. It is as with a call that
+    /// has not ended: since 2026-07-28 nobody reads on then; before, one that only finished sending still reads.
+    pub(in crate::shard) fn reader_gone(&mut self, key: ConnectionKey, outcome: &HangUp) {
+        let era = self
+            .writer
+            .unfinished_source(key)
+            .map(|ticket| ticket.revision().era());
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if era == Some(Era::Legacy) && matches!(outcome, HangUp::ReadClosed) {
+            connection.on_half_closed(self.ring.unread_bytes(&connection.socket));
+            connection.outgoing.closes |= connection.response.closes();
+            return;
+        }
+        let error = self.ring.take_error(&connection.socket);
+        self.metrics.count_eviction(loss(error.as_ref()));
+        self.client_gone(key);
+    }
+
+    /// A source cannot be read on, and some of its answer was sent: the connection ends without the last chunk, so that
+    /// its client knows.
     fn source_failed(&mut self, key: ConnectionKey, reason: &str) {
         let Some(sourced) = self.writer.take_failed(key) else {
             return;
@@ -183,22 +262,19 @@ impl<R: ShardRing> Shard<R> {
             reason: Some(&reason),
         };
         self.log().unanswered(key, &ended);
-        if !sourced.is_unsent() {
-            if sourced.is_parked() {
-                self.writer.pass_turn(key, Vec::new());
-            }
-            return self.abort(key);
+        if sourced.is_parked() {
+            self.writer.pass_turn(key, Vec::new());
         }
-        let mut buffer = self.writer.take_buffer();
-        let failed = Err(ToolError::internal(reason));
-        let reply = sourced
-            .service
-            .protocol
-            .answer(&sourced.ticket, &failed, &mut buffer);
-        if let Some(connection) = self.table.connection(key) {
-            self.writer.replace_answer(connection, &reply, &mut buffer);
-        }
-        self.writer.pass_turn(key, buffer);
+        self.abort(key);
+    }
+}
+
+/// What a worker has read.
+fn flatten<T>(ended: workers::Outcome<Result<T, SourceFailure>>) -> Result<T, SourceFailure> {
+    match ended {
+        workers::Outcome::Done(read) => read,
+        workers::Outcome::Panicked(message) => Err(SourceFailure::Broken(format!("it panicked: {message}"))),
+        workers::Outcome::Discarded => Err(SourceFailure::Broken("the workers have stopped".to_owned())),
     }
 }
 

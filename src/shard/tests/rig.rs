@@ -18,7 +18,9 @@ use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, ToolOverrid
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
-use crate::registry::{CallContext, ForeignServer, NoSpawner, Registry, ServerHandle};
+use crate::registry::{
+    BlockingContext, CallContext, Cancellation, ForeignServer, NoSpawner, Registry, ServerHandle,
+};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
@@ -29,7 +31,7 @@ use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::units::{ShardId, TimeLimit, ViewId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
-use crate::workers::{Submitter, WorkerSettings, Workers};
+use crate::workers::{Job, Submitter, WorkerSettings, Workers};
 
 thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -42,6 +44,11 @@ pub(super) fn now() -> Instant {
         now.set(Some(at));
         at
     })
+}
+
+/// Lets time pass on a worker's thread, which has a clock of its own.
+pub(super) fn let_time_pass_here(time: Duration) {
+    NOW.set(Some(now() + time));
 }
 
 /// The task of a pending call, as the executor would have it.
@@ -362,6 +369,20 @@ impl Rig {
     /// Waits for the worker threads: nothing is queued or running but calls that wait at the barrier.
     pub(super) fn await_workers(&self) {
         await_workers(&self.workers.submitter(), &self.barrier);
+    }
+
+    /// Keeps the worker busy until the barrier is open.
+    pub(super) fn occupy_worker(&self) {
+        let barrier = Arc::clone(&self.barrier);
+        let wait = move |_: &Cancellation| barrier.pass(&BlockingContext::new(Cancellation::new()));
+        let job = Job::new(Cancellation::new(), wait, drop);
+        self.workers.submitter().try_submit(job).unwrap();
+        self.barrier.await_waiting(1);
+    }
+
+    /// Jobs in the workers' queue.
+    pub(super) fn queued_jobs(&self) -> u64 {
+        self.workers.figures().queued
     }
 
     /// Whether the process has its fill of connections, so that more wait unaccepted.

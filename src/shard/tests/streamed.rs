@@ -9,7 +9,7 @@ use super::rig::{Rig, Sizes, TIMEOUTS};
 use super::tools::poured_bytes;
 use super::websocket::WebSocket;
 use crate::metrics::Eviction;
-use crate::ring::simulated::PeerView;
+use crate::ring::simulated::{PeerView, SimulatedPeer};
 
 const SIZES: Sizes = Sizes {
     handler_buffer_bytes: 2048,
@@ -20,8 +20,12 @@ const SIZES: Sizes = Sizes {
 
 /// A call whose answer has a text of so many bytes, which is read.
 fn pour(id: u64, secret: &str, bytes: usize) -> Request {
+    stream("pour", id, secret, bytes)
+}
+
+fn stream(tool: &str, id: u64, secret: &str, bytes: usize) -> Request {
     let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
-        "params": {"name": "pour", "arguments": {"secret": secret, "bytes": bytes}}});
+        "params": {"name": tool, "arguments": {"secret": secret, "bytes": bytes}}});
     Request {
         bytes: post("", message.to_string().as_bytes()),
         expected: Expected::Answer {
@@ -102,15 +106,7 @@ fn an_answer_whose_source_fails_is_not_taken_for_whole() {
         rig.shard.writer.set_piece_bytes(piece_bytes);
         let mut client = Client::new(rig.connect());
         client.peer.set_window(1 << 20);
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-            "params": {"name": "spill", "arguments": {"secret": "s1.", "bytes": bytes}}});
-        client.request(Request {
-            bytes: post("", message.to_string().as_bytes()),
-            expected: Expected::Answer {
-                id: 1,
-                secret: "s1.".to_owned(),
-            },
-        });
+        client.request(stream("spill", 1, "s1.", bytes));
         rig.run();
         client.read();
         if has_begun {
@@ -270,4 +266,190 @@ fn a_source_is_read_first_where_it_cannot_be_read_later() {
     socket.peer.finish();
     client.peer.finish();
     rig.leave(&[]);
+}
+
+/// How a client leaves.
+const ENDS: [fn(&SimulatedPeer); 3] = [SimulatedPeer::finish, SimulatedPeer::close, SimulatedPeer::reset];
+
+#[test]
+fn a_client_that_leaves_before_the_first_piece_is_noticed_at_once() {
+    for era in [Era::Legacy, Era::Modern] {
+        for (number, leave) in ENDS.iter().enumerate() {
+            for is_pipelined in [false, true] {
+                let mut rig = Rig::new(1, SIZES);
+                rig.occupy_worker();
+                let mut client = Client::new(rig.connect());
+                client.request(call(era, "pour", 1, "early"));
+                if is_pipelined {
+                    client.request(call(era, "echo", 2, "behind"));
+                }
+                rig.run();
+                assert_eq!((rig.shard.calls.busy(), rig.queued_jobs()), (1, 1));
+                leave(&client.peer);
+                rig.run();
+                // A client that has finished sending looks the same as one that has closed its end.
+                let may_read = era == Era::Legacy && number < 2;
+                let expected = if may_read { (1, 1) } else { (0, 0) };
+                let left = (rig.shard.calls.busy(), rig.queued_jobs());
+                assert_eq!(left, expected, "{era:?} {number} {is_pipelined}");
+                assert_eq!(rig.shard.writer.heap_bytes_used() > 0, may_read);
+                rig.barrier.open();
+                if may_read && number == 0 {
+                    read_on(&mut rig, &mut client);
+                    assert!(client.results()[0].starts_with("early"));
+                }
+                rig.leave(&[]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_its_source_is_silent_is_noticed_at_once() {
+    for era in [Era::Legacy, Era::Modern] {
+        for (number, leave) in ENDS.iter().enumerate() {
+            let mut rig = Rig::new(1, SIZES);
+            let mut client = Client::new(rig.connect());
+            let secret = format!("silent {era:?} {number}");
+            client.request(call(era, "drip", 1, &secret));
+            rig.run();
+            rig.barrier.let_one_pass();
+            rig.run();
+            assert_eq!(rig.shard.calls.busy(), 0);
+            leave(&client.peer);
+            rig.run();
+            // A client that has finished sending looks the same as one that has closed its end.
+            let may_read = era == Era::Legacy && number < 2;
+            assert_eq!(rig.shard.writer.has_no_pieces(), !may_read, "{era:?} {number}");
+            rig.barrier.open();
+            if may_read && number == 0 {
+                read_on(&mut rig, &mut client);
+                assert_eq!(client.results(), [secret.as_str()]);
+            }
+            rig.leave(&[]);
+            assert_eq!(poured_bytes(&secret), 0, "the source is dropped");
+        }
+    }
+}
+
+#[test]
+fn the_first_piece_has_a_place_in_the_queue_of_the_workers_or_is_refused() {
+    let sizes = Sizes {
+        worker_queue_depth_max: 2,
+        ..SIZES
+    };
+    let mut rig = Rig::new(1, sizes);
+    rig.occupy_worker();
+    let mut clients: Vec<Client> = (1..=5)
+        .map(|id| {
+            let mut client = Client::new(rig.connect());
+            client.request(pour(id, &format!("place {id}"), 10));
+            rig.run();
+            client.read();
+            client
+        })
+        .collect();
+    assert_eq!(rig.queued_jobs(), 2);
+    for client in &mut clients[2..] {
+        let refused = String::from_utf8_lossy(&client.answers[0].body).into_owned();
+        assert!(refused.contains("\"reason\":\"workers\""), "{refused}");
+        assert_eq!(client.results(), ["-31503"]);
+    }
+    rig.barrier.open();
+    for (client, id) in clients[..2].iter_mut().zip(1..) {
+        read_on(&mut rig, client);
+        assert_eq!(client.results(), [format!("place {id}xxxxxxxxxx")]);
+    }
+    rig.leave(&clients);
+}
+
+#[test]
+fn a_call_whose_first_piece_does_not_come_in_time_is_answered() {
+    for is_queued in [false, true] {
+        let mut rig = Rig::new(1, SIZES);
+        if is_queued {
+            rig.occupy_worker();
+        }
+        let mut client = Client::new(rig.connect());
+        client.request(call(Era::Modern, "drip", 1, "in time"));
+        rig.live(TIMEOUTS.call - Duration::from_secs(1));
+        client.read();
+        assert_eq!((rig.shard.calls.busy(), client.unanswered()), (1, 1));
+        rig.live(Duration::from_secs(2));
+        client.read();
+        let [answer] = &client.answers[..] else {
+            panic!("{} answers", client.answers.len());
+        };
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(body.contains("timed out"), "{body}");
+        assert_eq!((rig.shard.calls.busy(), rig.queued_jobs()), (0, 0));
+        rig.barrier.open();
+        client.request(call(Era::Modern, "echo", 2, "goes on"));
+        read_on(&mut rig, &mut client);
+        rig.leave(&[client]);
+    }
+}
+
+#[test]
+fn a_source_that_gives_little_at_a_time_is_not_cut_off() {
+    let mut rig = Rig::new(1, SIZES);
+    let mut client = Client::new(rig.connect());
+    let secret = "dr\u{e9}p by dr\u{1f980}p";
+    client.request(call(Era::Modern, "drip", 1, secret));
+    rig.run();
+    for byte in 1..=secret.len() {
+        assert_eq!(poured_bytes(secret), byte - 1);
+        rig.barrier.let_one_pass();
+        rig.live(TIMEOUTS.write - Duration::from_secs(1));
+        assert!(client.is_open(), "{byte}");
+    }
+    rig.barrier.let_one_pass();
+    read_on(&mut rig, &mut client);
+    assert_eq!(client.results(), [secret]);
+    rig.leave(&[client]);
+}
+
+#[test]
+fn a_source_that_gives_nothing_is_cut_off() {
+    let mut rig = Rig::new(1, SIZES);
+    let mut client = Client::new(rig.connect());
+    client.request(call(Era::Modern, "drip", 1, "nothing"));
+    rig.run();
+    rig.barrier.let_one_pass();
+    rig.live(TIMEOUTS.write - Duration::from_secs(1));
+    assert!(client.is_open());
+    rig.live(Duration::from_secs(2));
+    client.read();
+    assert_eq!(client.answers.len(), 0);
+    assert_ne!(client.peer.view(), PeerView::Open);
+    assert_eq!(rig.metrics.evictions.of(Eviction::WriteStall).value(), 1);
+    rig.barrier.open();
+    rig.leave(&[]);
+    assert_eq!(poured_bytes("nothing"), 0, "the source is dropped");
+}
+
+#[test]
+fn a_large_piece_of_a_source_is_charged_while_it_is_held() {
+    let sizes = Sizes {
+        heap_bytes_max: 3 << 20,
+        ..SIZES
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::new(rig.connect())).collect();
+    clients[0].peer.set_window(10_000);
+    clients[0].request(stream("gush", 1, "first", 600_000));
+    rig.run();
+    let held = rig.shard.writer.collecting().used();
+    assert!((600_000..700_000).contains(&held), "{held} bytes are charged");
+    clients[1].request(stream("gush", 2, "second", 600_000));
+    clients[2].request(stream("gush", 3, "third", 2_000_000));
+    for (number, expected) in [(1, "-31503"), (2, "-32603")] {
+        read_on(&mut rig, &mut clients[number]);
+        assert_eq!(clients[number].results(), [expected]);
+    }
+    clients[0].peer.set_window(1 << 20);
+    read_on(&mut rig, &mut clients[0]);
+    assert_eq!(clients[0].results()[0].len(), 600_005);
+    assert_eq!(rig.shard.writer.collecting().used(), 0);
+    rig.leave(&clients);
 }

@@ -1,8 +1,9 @@
 //! The tools of the shard under test, and what holds their calls until a test lets them go on.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
+use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::registry::{
-    BlockingContext, CallContext, DerivedSchema, Elicit, ElicitAnswer, FromClient, LogLevel, Registry,
-    StreamedText, TaskSupport, Tool, ToolBuilder, ToolError,
+    BlockingContext, CallContext, Cancellation, DerivedSchema, Elicit, ElicitAnswer, FromClient, LogLevel,
+    Registry, StreamedText, TaskSupport, Tool, ToolBuilder, ToolError,
 };
 
 thread_local! {
@@ -62,14 +63,16 @@ pub(super) struct Barrier {
 struct BarrierState {
     is_open: bool,
     waiting: usize,
+    /// So many of those that waited may pass.
+    passes: usize,
 }
 
 impl Barrier {
-    fn pass(&self, context: &BlockingContext) {
+    pub(super) fn pass(&self, context: &BlockingContext) {
         let mut state = self.state.lock().unwrap();
         state.waiting += usize::from(!state.is_open);
         self.changed.notify_all();
-        while !state.is_open && !context.is_cancelled() {
+        while !state.is_open && state.passes == 0 && !context.is_cancelled() {
             // The cancellation has no waker; the bound is for it alone.
             state = self
                 .changed
@@ -77,9 +80,20 @@ impl Barrier {
                 .unwrap()
                 .0;
         }
-        if !state.is_open {
+        if state.passes > 0 {
+            state.passes -= 1;
+        } else if !state.is_open {
             state.waiting -= 1;
         }
+        self.changed.notify_all();
+    }
+
+    /// Lets one pass that waits.
+    pub(super) fn let_one_pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        assert!(state.waiting > 0, "nobody waits");
+        state.waiting -= 1;
+        state.passes += 1;
         self.changed.notify_all();
     }
 
@@ -269,10 +283,43 @@ fn pour(args: Blob, is_spilt: bool) -> StreamedText {
     StreamedText::from_results(pieces.map(Ok).chain(end))
 }
 
+/// A source that waits at the barrier before each byte of the secret, and takes its time.
+struct Drip {
+    barrier: Arc<Barrier>,
+    bytes: VecDeque<u8>,
+    of: String,
+}
+
+impl Read for Drip {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.barrier.pass(&BlockingContext::new(Cancellation::new()));
+        super::rig::let_time_pass_here(Duration::from_secs(1));
+        let count = self.bytes.len().min(1);
+        into[..count].fill_with(|| self.bytes.pop_front().unwrap());
+        *POURED.lock().unwrap().entry(self.of.clone()).or_default() += count;
+        Ok(count)
+    }
+}
+
+impl Drop for Drip {
+    fn drop(&mut self) {
+        POURED.lock().unwrap().remove(&self.of);
+    }
+}
+
+fn drip(args: &Secret, barrier: &Arc<Barrier>) -> StreamedText {
+    StreamedText::from_reader(Drip {
+        barrier: Arc::clone(barrier),
+        bytes: args.secret.bytes().collect(),
+        of: args.secret.clone(),
+    })
+}
+
 pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
     let also = Arc::clone(&barrier);
+    let tap = Arc::clone(&barrier);
     let task_of = |name| Tool::new(name).task(TaskSupport::Optional);
     let toolset = [
         Tool::new("echo").run(|_: CallContext, args: Secret| async move { Ok(args.secret) }),
@@ -330,6 +377,13 @@ pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Regist
         }),
         Tool::new("pour").run(|_: CallContext, args: Blob| async move { Ok(pour(args, false)) }),
         Tool::new("spill").run_blocking(|_: &BlockingContext, args: Blob| Ok(pour(args, true))),
+        Tool::new("drip").run(move |_: CallContext, args: Secret| {
+            let text = drip(&args, &tap);
+            async move { Ok(text) }
+        }),
+        Tool::new("gush").run(|_: CallContext, args: Blob| async move {
+            Ok(StreamedText::from_pieces([args.secret + &"x".repeat(args.bytes)]))
+        }),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
         task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
             barrier.pass(context);

@@ -37,7 +37,7 @@ pub(super) use pieces::LARGE_TEXT_BYTES_MIN;
 use pieces::Pieces;
 pub(super) use sending_pieces::Turn;
 use sourced::SourcedAnswers;
-pub(super) use sourced::{Piece, PieceRead, PieceSource, Sourced};
+pub(super) use sourced::{Beginning, PIECE_TIME, PieceRead, PieceSource, SourceFailure, Sourced};
 
 /// Bytes to be sent, and what they are.
 pub(super) struct Sending {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::large_text::LargeText;
 use super::sourced::{AtTurn, Next, Piece, PieceSource, Sourced};
 use super::{Outgoing, OutgoingKind, Queued, Sending, State, Waiting, Writer};
-use crate::mcp::Reply;
+use crate::mcp::Ticket;
 use crate::metrics::ShardMetrics;
 use crate::pool::OutOfMemory;
 use crate::ring::{ConnectionKey, DataRing, SendMode};
@@ -176,6 +176,7 @@ impl Writer {
     /// Begins an answer that comes from a source, and for which so many bytes are charged.
     pub(in crate::shard) fn begin_sourced<S>(
         &mut self,
+        key: ConnectionKey,
         connection: &mut Connection<S>,
         sourced: Sourced,
         charged: usize,
@@ -184,10 +185,8 @@ impl Writer {
         connection.state = State::Answering;
         connection.request.phase_began = now;
         connection.waiting = Waiting::Write;
-        // The first piece is on its way from now on, though nobody has it yet.
-        connection.ring.is_sending = true;
         let closes = connection.response.closes();
-        connection.outgoing = Outgoing {
+        let outgoing = Outgoing {
             charged,
             closes,
             kind: OutgoingKind::Answer,
@@ -196,6 +195,8 @@ impl Writer {
             ..Outgoing::default()
         };
         self.sourced.insert(sourced);
+        let buffer = Vec::new();
+        self.await_turn(key, connection, Sending { buffer, outgoing });
         Queued {
             reads_on: !closes && connection.request.assembly.is_none(),
             is_timed: true,
@@ -222,6 +223,16 @@ impl Writer {
         }
     }
 
+    /// Whose answer is being sent from a source on a connection, if more of it is to come than is on its way.
+    pub(in crate::shard) fn unfinished_source(&self, key: ConnectionKey) -> Option<&Ticket> {
+        self.sourced.unfinished(key)
+    }
+
+    /// Whether a connection waits for a piece of its source.
+    pub(in crate::shard) fn awaits_source(&self, key: ConnectionKey) -> bool {
+        self.sourced.is_parked(key)
+    }
+
     /// Nothing more comes from the source of a connection's answer. A connection that waited for it has its turn, in
     /// which it is found dead.
     pub(in crate::shard) fn end_source(&mut self, key: ConnectionKey) -> Option<Sourced> {
@@ -235,20 +246,6 @@ impl Writer {
     /// [passed](Self::pass_turn) to it.
     pub(in crate::shard) fn take_failed(&mut self, key: ConnectionKey) -> Option<Sourced> {
         self.sourced.end(key)
-    }
-
-    /// Makes another answer, whose body is in `buffer`, of one of which nothing was sent.
-    pub(in crate::shard) fn replace_answer<S>(
-        &self,
-        connection: &mut Connection<S>,
-        reply: &Reply,
-        buffer: &mut Vec<u8>,
-    ) {
-        let response = Response::Reply(reply);
-        let outgoing = &mut connection.outgoing;
-        outgoing.range = response.write(buffer, &connection.response, self.date.text());
-        outgoing.closes |= connection.response.closes();
-        outgoing.has_text = false;
     }
 
     /// A connection that waited for a piece has its turn with this.

@@ -4,16 +4,19 @@
 //! reading (a worker) ──► ready ── its connection's turn ──► sent, while the next is being read
 //! ```
 //!
-//! So at most one piece is read ahead of what the client takes, and no shard waits for a file. The pieces are chunks of
-//! HTTP, because nobody knows how long the whole becomes. What they take is charged once, when the answer begins.
+//! An answer begins with its first piece: until that is read, its call has it. So at most one piece is read ahead of
+//! what the client takes, and no shard waits for a file. A piece leaves when it is full, or when a source has given
+//! something and is slow to give more. The pieces are chunks of HTTP, because nobody knows how long the whole becomes.
+//! What they take is charged once, before the first is read.
 //!
 //! Invariant: of a source either a worker has it, or its next piece is ready, or it was read to its end.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
 
 use crate::mcp::{Reply, Ticket};
-use crate::registry::AnswerSource;
+use crate::registry::{AnswerSource, Step};
 use crate::ring::ConnectionKey;
 use crate::shard::service::LocalService;
 use crate::transport::http::HEAD_RESERVE;
@@ -26,6 +29,10 @@ const PIECE_RESERVE: usize = HEAD_RESERVE + CHUNK_RESERVE;
 /// Room for a source's bytes in a piece at least.
 const ROOM_MIN: usize = 64;
 
+/// What a slow source has given waits for so long for more of it: long enough for a fast one to fill a piece, too short
+/// for a reader to mind.
+pub(in crate::shard) const PIECE_TIME: Duration = Duration::from_millis(100);
+
 /// A source on its way through workers, and what is around its text.
 pub(in crate::shard) struct PieceSource {
     front: Vec<u8>,
@@ -34,8 +41,45 @@ pub(in crate::shard) struct PieceSource {
     piece_bytes: usize,
 }
 
-/// What a worker made of a source's next piece; why not, in words for the log.
-pub(in crate::shard) type PieceRead = Result<Piece, String>;
+/// What a worker made of a source's next piece.
+pub(in crate::shard) type PieceRead = Result<Piece, SourceFailure>;
+
+/// Why a source cannot be read on.
+#[derive(Debug)]
+pub enum SourceFailure {
+    /// There is no room for what it holds.
+    Memory,
+    /// In words for the log.
+    Broken(String),
+}
+
+impl SourceFailure {
+    /// In words for the log.
+    pub(in crate::shard) fn reason(&self) -> &str {
+        match self {
+            Self::Memory => "there is no memory for what it holds",
+            Self::Broken(reason) => reason,
+        }
+    }
+}
+
+impl From<io::Error> for SourceFailure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::OutOfMemory => Self::Memory,
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// The beginning of an answer, which its call waits for.
+pub struct Beginning {
+    /// The outline of the answer.
+    pub(in crate::shard) reply: Reply,
+    /// What is around the text of the source.
+    pub(in crate::shard) around: Vec<u8>,
+    pub(in crate::shard) first: Piece,
+}
 
 /// Some of an answer, in chunks.
 pub struct Piece {
@@ -77,20 +121,36 @@ impl PieceSource {
         2 * self.buffer_bytes() + AnswerSource::HELD_BYTES + self.front.len() + self.tail.len()
     }
 
-    /// Reads on, on a worker: the next piece, in `buffer` if that is large enough.
+    /// Reads on, on a worker: the next piece, in `buffer` if that is large enough. It has no bytes if the source has
+    /// given too few for a character, or a group of three.
     ///
     /// # Errors
     /// The source failed: what was sent is not to be taken for the whole.
-    pub(in crate::shard) fn read(mut self: Box<Self>, mut buffer: Vec<u8>) -> io::Result<Piece> {
+    pub(in crate::shard) fn read(
+        mut self: Box<Self>,
+        mut buffer: Vec<u8>,
+        clock: fn() -> Instant,
+    ) -> io::Result<Piece> {
+        let began = clock();
+        let mut is_time = || clock().saturating_duration_since(began) >= PIECE_TIME;
         buffer.clear();
         buffer.reserve_exact(self.buffer_bytes());
         buffer.resize(PIECE_RESERVE, 0);
         buffer.append(&mut self.front);
-        let is_last = self.source.write_next(&mut buffer, self.room())?;
+        let room = self.room();
+        let is_last = self.source.write_next(&mut buffer, room, &mut is_time)? == Step::Last;
         if is_last {
             buffer.append(&mut self.tail);
         }
         let data = PIECE_RESERVE..buffer.len();
+        if data.is_empty() {
+            // A chunk without bytes would be the last.
+            return Ok(Piece {
+                start: data.start,
+                buffer,
+                rest: Some(self),
+            });
+        }
         let start = sse::close_chunk(&mut buffer, data);
         if is_last {
             buffer.extend_from_slice(LAST_CHUNK);
@@ -123,33 +183,34 @@ pub(in crate::shard) struct Sourced {
 }
 
 impl Sourced {
-    /// Whether nothing of it was sent: its connection then waits for the first piece.
-    pub(in crate::shard) fn is_unsent(&self) -> bool {
-        self.reply.is_some()
-    }
-
     /// Whether its connection waits for a piece.
     pub(in crate::shard) fn is_parked(&self) -> bool {
         self.is_parked
     }
 
+    /// An answer whose first piece is ready, and has its turn.
     pub(in crate::shard) fn new(
         key: ConnectionKey,
         (service, ticket): (LocalService, Ticket),
         reply: Reply,
-        source: PieceSource,
+        first: Piece,
     ) -> Self {
         Self {
             key,
             service,
             ticket,
             reply: Some(reply),
-            unread: Some(Box::new(source)),
+            unread: None,
             job: None,
-            ready: None,
-            is_parked: true,
+            ready: Some(first),
+            is_parked: false,
             spare: Vec::new(),
         }
+    }
+
+    /// Whether more is to come of the source, or to be sent, than is on its way.
+    fn has_more(&self) -> bool {
+        self.unread.is_some() || self.job.is_some() || self.ready.is_some()
     }
 }
 
@@ -200,14 +261,30 @@ impl SourcedAnswers {
         }
     }
 
-    /// A piece is ready. Whether its connection waits for it, and is to have its turn.
+    /// A piece is ready, or nothing of one yet. Whether its connection waits for it, and is to have its turn.
     pub(super) fn on_piece(&mut self, key: ConnectionKey, piece: Piece) -> bool {
         let Some(sourced) = self.of(key) else {
             return false;
         };
         sourced.job = None;
+        if piece.start == piece.buffer.len() {
+            (sourced.unread, sourced.spare) = (piece.rest, piece.buffer);
+            return false;
+        }
         sourced.ready = Some(piece);
         std::mem::take(&mut sourced.is_parked)
+    }
+
+    /// Whose answer is being sent on a connection, if more of it is to come.
+    pub(super) fn unfinished(&self, key: ConnectionKey) -> Option<&Ticket> {
+        let sourced = self.0.get(&key.slot).filter(|sourced| sourced.key == key)?;
+        sourced.has_more().then_some(&sourced.ticket)
+    }
+
+    /// Whether a connection waits for a piece.
+    pub(super) fn is_parked(&self, key: ConnectionKey) -> bool {
+        let sourced = self.0.get(&key.slot).filter(|sourced| sourced.key == key);
+        sourced.is_some_and(Sourced::is_parked)
     }
 
     /// A connection has its turn, and its last piece was in `sent`.
