@@ -103,11 +103,6 @@ impl Samples {
         values.dedup();
         values
     }
-
-    /// Names of all families.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
 }
 
 #[cfg(test)]

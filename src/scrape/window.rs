@@ -1,8 +1,8 @@
 //! The last scrapes of one server, and what changed between the oldest and the newest of them.
 //!
-//! Rates are those of the last ten seconds or so: long enough to be calm, short enough to be now. When a counter falls,
-//! or the process has another start time, another server answers under the same address; what was known of the one
-//! before is forgotten, because no difference to it means anything.
+//! Rates are those of the last ten seconds or so: long enough to be calm, short enough to be now. When another process
+//! answers under the same address, what was known of the one before is forgotten, because no difference to it means
+//! anything. A single counter that falls, as of a tool that was removed and came back, has begun anew at zero.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,9 +20,20 @@ const SCRAPES_MAX: usize = 64;
 /// The most samples that are kept over all scrapes, but for the last two.
 const SAMPLES_MAX: usize = 1_000_000;
 
-/// By how much the start time of the same process may differ between scrapes: it follows from the kernel's boot time,
-/// which moves when the clock is set.
+/// By how many seconds the start time of the same process may differ between scrapes: it is the kernel's boot time, in
+/// whole seconds that move when the clock is set, and a number of ticks, which stays.
 const START_TIME_SLACK_SECONDS: f64 = 2.0;
+
+/// A tick of a start time is 10 ms; this is less.
+const TICK_SLACK_SECONDS: f64 = 0.005;
+
+/// Counters that only another process has lower.
+const STEADY: [&str; 4] = [
+    "process_cpu_seconds_total",
+    "weir_connections_accepted_total",
+    "weir_received_bytes_total",
+    "weir_requests_total",
+];
 
 /// The last scrapes, oldest first.
 #[derive(Debug, Default)]
@@ -76,10 +87,13 @@ impl Window {
     /// if there are none.
     pub fn rate(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let span = self.span()?;
-        let newest = self.newest()?.sum(name, labels)?;
-        // Counters that were not there yet had counted nothing.
-        let oldest = self.oldest()?.sum(name, labels).unwrap_or(0.0);
-        Some((newest - oldest).max(0.0) / span.as_secs_f64())
+        let mut own = self
+            .growths(name)
+            .filter(|(series, _)| labels.iter().all(|(label, value)| series.value(label) == *value))
+            .map(|(_, growth)| growth)
+            .peekable();
+        own.peek()?;
+        Some(own.sum::<f64>() / span.as_secs_f64())
     }
 
     /// By how much each counter of this name grew in the window; nothing while that cannot be told.
@@ -87,8 +101,9 @@ impl Window {
         let both = self.span().and(self.newest().zip(self.oldest()));
         both.into_iter().flat_map(move |(newest, oldest)| {
             newest.of(name).map(move |(labels, count)| {
-                let before = oldest.value(name, labels).unwrap_or(0.0);
-                (labels, (count - before).max(0.0))
+                // One that was not there yet had counted nothing.
+                let before = oldest.value(name, labels).filter(|before| *before <= count);
+                (labels, count - before.unwrap_or(0.0))
             })
         })
     }
@@ -108,19 +123,18 @@ impl Window {
     }
 }
 
-/// Whether the later scrape is of a process that was started after the earlier one.
+/// Whether the later scrape is of another process than the earlier one.
 fn is_restart(earlier: &Samples, later: &Samples) -> bool {
     let started = |samples: &Samples| samples.sum("process_start_time_seconds", &[]);
-    if let (Some(before), Some(now)) = (started(earlier), started(later))
-        && (now - before).abs() > START_TIME_SLACK_SECONDS
-    {
-        return true;
+    if let (Some(before), Some(now)) = (started(earlier), started(later)) {
+        let apart = (now - before).abs();
+        if apart > START_TIME_SLACK_SECONDS || (apart - apart.round()).abs() > TICK_SLACK_SECONDS {
+            return true;
+        }
     }
-    let is_counter = |name: &&str| name.ends_with("_total") || name.ends_with("_count");
-    earlier.names().filter(is_counter).any(|name| {
-        earlier
-            .of(name)
-            .any(|(labels, before)| later.value(name, labels).is_some_and(|now| now < before))
+    STEADY.into_iter().any(|name| {
+        let mut counters = earlier.of(name);
+        counters.any(|(labels, before)| later.value(name, labels).is_some_and(|now| now < before))
     })
 }
 
@@ -170,24 +184,47 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_begins_anew() {
+    fn another_process_begins_anew() {
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
         let mut window = Window::default();
-        window.push(at(0), samples("a_total 5\nprocess_start_time_seconds 100\n"));
-        window.push(at(1), samples("a_total 9\nprocess_start_time_seconds 101.5\n"));
-        assert_eq!(window.rate("a_total", &[]), Some(4.0));
-        // The counter fell.
-        window.push(at(2), samples("a_total 2\nprocess_start_time_seconds 101.5\n"));
-        assert_eq!((window.rate("a_total", &[]), window.restarts()), (None, 1));
-        window.push(at(3), samples("a_total 2\nprocess_start_time_seconds 101.5\n"));
-        assert_eq!(window.rate("a_total", &[]), Some(0.0));
-        // The counter has caught up, but the process is another one.
-        window.push(at(4), samples("a_total 8\nprocess_start_time_seconds 200\n"));
-        assert_eq!((window.rate("a_total", &[]), window.restarts()), (None, 2));
-        // A counter that is gone, as of a tool that was removed, says nothing.
-        window.push(at(5), samples("process_start_time_seconds 200\n"));
-        assert_eq!(window.restarts(), 2);
+        let mut turn = 0;
+        let mut push = |text: &str| {
+            window.push(start + Duration::from_secs(turn), samples(text));
+            turn += 1;
+            (window.rate("a_total", &[]), window.restarts())
+        };
+        assert_eq!(push("a_total 5\nprocess_start_time_seconds 100.25\n"), (None, 0));
+        // The clock was set, by a whole second.
+        assert_eq!(
+            push("a_total 9\nprocess_start_time_seconds 101.25\n"),
+            (Some(4.0), 0)
+        );
+        // Soon after, but in another tick.
+        assert_eq!(push("a_total 9\nprocess_start_time_seconds 101.75\n"), (None, 1));
+        assert_eq!(
+            push("a_total 9\nprocess_start_time_seconds 101.75\n"),
+            (Some(0.0), 1)
+        );
+        assert_eq!(push("a_total 9\nprocess_start_time_seconds 201.75\n"), (None, 2));
+        // A counter that cannot fall has fallen; the start time is hidden.
+        assert_eq!(
+            push("a_total 9\nweir_requests_total{shard=\"0\"} 5\n"),
+            (Some(0.0), 2)
+        );
+        assert_eq!(push("a_total 9\nweir_requests_total{shard=\"0\"} 4\n"), (None, 3));
+        // One that is gone says nothing.
+        assert_eq!(push("a_total 9\n"), (Some(0.0), 3));
+    }
+
+    #[test]
+    fn a_counter_that_falls_alone_has_begun_at_zero() {
+        let start = Instant::now();
+        let mut window = Window::default();
+        window.push(start, samples("a_total{x=\"1\"} 100\na_total{x=\"2\"} 100\n"));
+        let later = samples("a_total{x=\"1\"} 6\na_total{x=\"2\"} 110\n");
+        window.push(start + Duration::from_secs(2), later);
+        assert_eq!(window.rate("a_total", &[("x", "1")]), Some(3.0));
+        assert_eq!((window.rate("a_total", &[]), window.restarts()), (Some(8.0), 0));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `weir top` in a terminal, and as text.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener};
 use std::process::Command;
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -222,6 +225,46 @@ fn without_a_terminal_it_is_printed_once() {
     assert!(
         errors.starts_with("weir: 127.0.0.1:1: Connection refused"),
         "{errors}"
+    );
+}
+
+/// A server of nothing but these metrics, for as long as the tests run.
+fn serve_metrics(metrics: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = BufReader::new(socket.unwrap());
+            let mut line = String::new();
+            // The head ends at an empty line. Who has gone is no concern of this server.
+            while socket.read_line(&mut line).is_ok_and(|count| count > 0) && !line.ends_with("\r\n\r\n") {}
+            let _ = write!(socket.get_mut(), "HTTP/1.1 200 OK\r\n\r\n{metrics}")
+                .and_then(|()| socket.get_mut().shutdown(Shutdown::Both));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_cannot_write_to_the_terminal() {
+    const NAME: &str = "\\u{1b}]0;owned\\u{7}\\u{1b}[31m";
+    let address = serve_metrics(concat!(
+        "weir_build_info{version=\"\u{1b}]0;owned\u{7}\u{1b}[31m\"} 1\n",
+        "weir_pool_size{shard=\"0\"} 1\n",
+        "weir_tool_in_flight_max{tool=\"\u{1b}]0;owned\u{7}\u{1b}[31m\"} 1\n",
+    ));
+    let (status, told, _) = once(&[&address, "--interval=100ms"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches(NAME).count(), 2, "{told}");
+    assert!(!told.contains(['\x1b', '\x07']), "{told}");
+    let mut top = InTerminal::start(USUAL, &["top", &address], &[]);
+    top.eventually("both names", |text| text.matches(NAME).count() == 2);
+    top.press("q");
+    assert!(top.assert_given_back().success());
+    let written = top.written();
+    assert!(
+        !written.contains("\x1b]0;") && !written.contains('\x07'),
+        "{written:?}"
     );
 }
 

@@ -138,22 +138,18 @@ fn process(figures: &Figures) -> Vec<Cell> {
     cells
 }
 
+/// The most telling first, because a narrow screen leaves the rest out.
 fn work(figures: &Figures) -> Vec<Cell> {
+    let over_shards = |rate_of: fn(&ShardFigures) -> Option<f64>| rate(figures.rate_over_shards(rate_of));
     let refused = figures.refusals();
+    let tone = zero_tone(refused.unwrap_or(0.0), Tone::Critical);
     vec![
-        Cell::new(format!(
-            "calls/s {}",
-            rate(figures.rate_over_shards(|shard| shard.work))
-        )),
-        Cell::new(format!(
-            "control/s {}",
-            rate(figures.rate_over_shards(|shard| shard.control))
-        )),
+        Cell::new(format!("calls/s {}", over_shards(|shard| shard.work))),
+        Cell::new(format!("refused/s {}", rate(refused))).toned(tone),
         Cell::new(format!("P50 {}", quantile(figures.work.quantile(0.5)))),
         Cell::new(format!("P99 {}", quantile(figures.work.quantile(0.99)))),
         Cell::new(format!("waits P99 {}", quantile(figures.waits.quantile(0.99)))),
-        Cell::new(format!("refused/s {}", rate(refused)))
-            .toned(zero_tone(refused.unwrap_or(0.0), Tone::Critical)),
+        Cell::new(format!("control/s {}", over_shards(|shard| shard.control))),
     ]
 }
 

@@ -101,7 +101,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let reading = |count: u32| {
-            let text = format!("weir_build_info{{version=\"1\"}} 1\nweir_sent_bytes_total {count}\n");
+            let text = format!("weir_build_info{{version=\"1\"}} 1\nweir_received_bytes_total {count}\n");
             Samples::parse(&text).map_err(|error| error.to_string())
         };
         let mut server = Server::new("127.0.0.1:1".parse().unwrap());

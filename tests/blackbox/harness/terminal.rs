@@ -23,6 +23,8 @@ pub(crate) struct InTerminal {
     /// The program's side: held so that what it wrote last can be read after its end.
     _terminal: OwnedFd,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// All that the program has written.
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 /// Rows and columns.
@@ -50,18 +52,29 @@ impl InTerminal {
             0,
         )));
         let keyboard = File::from(ours);
-        watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
+        let written = Arc::default();
+        watch(
+            keyboard.try_clone().unwrap(),
+            Arc::clone(&screen),
+            Arc::clone(&written),
+        );
         Self {
             child,
             keyboard,
             _terminal: terminal,
             screen,
+            written,
         }
     }
 
     /// The text on the screen.
     pub(crate) fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// All that the program has written to the terminal.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
     /// Waits until the screen shows something, which is given back with the whole text.
@@ -145,10 +158,11 @@ impl Drop for InTerminal {
 }
 
 /// Reads what the program writes until nobody has the terminal.
-fn watch(mut output: File, screen: Arc<Mutex<vt100::Parser>>) {
+fn watch(mut output: File, screen: Arc<Mutex<vt100::Parser>>, written: Arc<Mutex<Vec<u8>>>) {
     thread::spawn(move || {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = output.read(&mut bytes) {
+            written.lock().unwrap().extend_from_slice(&bytes[..count]);
             screen.lock().unwrap().process(&bytes[..count]);
         }
     });
