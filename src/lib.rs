@@ -85,8 +85,9 @@
 //! ```
 //!
 //! Clients connect to `http://127.0.0.1:8080/mcp`; with [`ServerBuilder::stdio`] the program serves the one client that
-//! starts it. Without a client, `curl` shows whether it works, with requests as clients of 2026-07-28 send them: each is
-//! for itself, and says in its head what it is about (`ask METHOD NAME PARAMS`). Each is answered with one line of JSON:
+//! starts it. Without a client, `curl` shows whether it works, with requests as clients of 2026-07-28 send them: each
+//! is for itself, and says in its head what it is about (`ask METHOD NAME PARAMS`). Each is answered with one line of
+//! JSON:
 //!
 //! ```sh
 //! ask() {
@@ -246,10 +247,9 @@ pub use registry::{
 };
 pub use ring::{Credentials, Peer};
 pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError};
-pub use time::sleep;
 pub use units::ShardId;
 
-/// Time, as tools should see it: [`sleep`] and [`timeout`](time::timeout) work in `.run` and in
+/// Time, as tools should see it: [`sleep`](time::sleep) and [`timeout`](time::timeout) work in `.run` and in
 /// `.run_tokio`, and tests step through them.
 pub mod time {
     pub use crate::ring::{Elapsed, Sleep, sleep, timeout};

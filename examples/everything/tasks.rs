@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir::time::sleep;
 use weir::{
     CallContext, ClientCapabilities, Elicit, ForClient, NoArguments, Property, RegistryBuilder,
-    RegistryError, TaskSupport, Tool, ToolError, sleep,
+    RegistryError, TaskSupport, Tool, ToolError,
 };
 
 use super::rounds::{name_form, text_of};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use weir::{CallContext, LogLevel, NoArguments, RegistryBuilder, RegistryError, Tool, ToolError, sleep};
+use weir::time::sleep;
+use weir::{CallContext, LogLevel, NoArguments, RegistryBuilder, RegistryError, Tool, ToolError};
 
 /// The time between two messages.
 const STEP: Duration = Duration::from_millis(50);

@@ -17,6 +17,8 @@ pub use duration::{TimeLimit, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId, ViewId};
 pub use size::ByteSize;
 pub use timestamp::Timestamp;
+#[cfg(feature = "files")]
+pub use timestamp::UnixSeconds;
 
 /// Why a quantity was not understood. The messages complete a sentence that begins with the option's name and value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,9 @@
-//! Times as RFC 3339 writes them, in UTC with milliseconds: `2025-11-25T10:30:00.000Z`.
+//! Times as RFC 3339 writes them, in UTC: with milliseconds, `2025-11-25T10:30:00.000Z`, and in whole seconds.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const DAY_MILLIS: u64 = 86_400_000;
+const DAY_S: i64 = 86_400;
 /// The last moment with a year of four digits, with which RFC 3339 ends: `9999-12-31T23:59:59.999Z`.
 const LAST: u64 = 253_402_300_799_999;
 
@@ -28,23 +28,45 @@ impl From<SystemTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date(self.0 / DAY_MILLIS);
-        let of_day = self.0 % DAY_MILLIS;
-        let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-        let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
-        )
+        let (seconds, milli) = (self.0 / 1_000, self.0 % 1_000);
+        // What is before the last moment with a year of four digits has few digits.
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        write_seconds(f, seconds)?;
+        write!(f, ".{milli:03}Z")
     }
+}
+
+/// A time in whole seconds since 1970, which may be negative, as RFC 3339 writes it: `2025-11-25T10:30:00Z`. It can
+/// write the years 0 to 9999.
+#[cfg(feature = "files")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixSeconds(pub i64);
+
+#[cfg(feature = "files")]
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_seconds(f, self.0)?;
+        f.write_str("Z")
+    }
+}
+
+/// Date and time of day, without a zone.
+fn write_seconds(f: &mut fmt::Formatter<'_>, unix_s: i64) -> fmt::Result {
+    let (year, month, day) = date(unix_s.div_euclid(DAY_S));
+    let of_day = unix_s.rem_euclid(DAY_S);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    write!(
+        f,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    )
 }
 
 /// Year, month and day of the date so many days after 1970-01-01, in the proleptic Gregorian calendar. It counts eras
 /// of 400 years, and years from March on, so that the leap day is the last (H. Hinnant, chrono-compatible low-level
 /// date algorithms).
-fn date(days: u64) -> (u64, u64, u64) {
+fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
@@ -54,7 +76,7 @@ fn date(days: u64) -> (u64, u64, u64) {
     } else {
         from_march - 9
     };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
 
@@ -94,16 +116,15 @@ mod tests {
 
     #[test]
     fn every_day_is_the_one_after_the_day_before() {
-        let is_leap =
-            |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-        let length = |year: u64, month: u64| match month {
+        let is_leap = |year: i64| year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+        let length = |year: i64, month: i64| match month {
             2 if is_leap(year) => 29,
             2 => 28,
             4 | 6 | 9 | 11 => 30,
             _ => 31,
         };
         let mut expected = (1970, 1, 1);
-        for days in 0..=LAST / DAY_MILLIS {
+        for days in 0..=LAST as i64 / 1_000 / DAY_S {
             assert_eq!(date(days), expected);
             let (year, month, day) = expected;
             expected = if day < length(year, month) {
@@ -113,6 +134,33 @@ mod tests {
             } else {
                 (year + 1, 1, 1)
             };
+        }
+    }
+
+    #[cfg(feature = "files")]
+    #[test]
+    fn dates_at_the_edges() {
+        assert_eq!(UnixSeconds(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(UnixSeconds(-1).to_string(), "1969-12-31T23:59:59Z");
+        assert_eq!(UnixSeconds(951_782_400).to_string(), "2000-02-29T00:00:00Z");
+        assert_eq!(UnixSeconds(-62_135_596_800).to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(UnixSeconds(253_402_300_799).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    /// The twin: what `httpdate` says of the same second.
+    #[cfg(feature = "files")]
+    #[test]
+    fn dates_agree_with_httpdate() {
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let unix_s = random.u64(..253_402_300_800);
+            let http = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s));
+            let month = MONTHS.iter().position(|&month| month == &http[8..11]).unwrap() + 1;
+            let twin = format!("{}-{month:02}-{}T{}Z", &http[12..16], &http[5..7], &http[17..25]);
+            assert_eq!(UnixSeconds(unix_s as i64).to_string(), twin);
         }
     }
 }

@@ -44,7 +44,8 @@ impl RegistryBuilder {
 
     /// Promises clients to hear when tools are added or removed (MCP, the capability `listChanged`): for a server whose
     /// tools are edited while it runs. Without it, the promise is made only after the first such edit. The promise is
-    /// all that this is: edits announce themselves ([`ServerHandle::edit_registry`](crate::ServerHandle::edit_registry)).
+    /// all that this is: edits announce themselves
+    /// ([`ServerHandle::edit_registry`](crate::ServerHandle::edit_registry)).
     pub fn tools_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.tools = true;
         self
@@ -66,7 +67,7 @@ impl RegistryBuilder {
 
     /// Promises that no tool, resource or prompt, of this registry or of one that it is edited into, leaves anything
     /// behind in the executor of the shard it runs on: none spawns a task there. Whatever a call awaits itself,
-    /// [`sleep`](crate::sleep) or anything of glommio's, is no task, and what runs on threads of its own does not
+    /// [`sleep`](crate::time::sleep) or anything of glommio's, is no task, and what runs on threads of its own does not
     /// matter.
     ///
     /// A shard that knows this waits for its sockets alone while no call awaits anything else, and takes a third less
