@@ -71,7 +71,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     fn of(tool: &str, text: &str) -> Self {
         let mut tools = Registry::builder();
-        weir::demo::register(&mut tools).unwrap();
+        tools.add(weir::demo::Demo).unwrap();
         tools.add(order::tool("order")).unwrap();
         let registry = tools.build();
         let mut arguments = Self {

@@ -39,7 +39,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new() -> Self {
         let mut tools = Registry::builder();
-        weir::demo::register(&mut tools).expect("names are free");
+        tools.add(weir::demo::Demo).expect("names are free");
         let registry = tools.build();
         let policy = AdmissionPolicy::new(
             "/mcp",

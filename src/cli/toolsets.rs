@@ -36,7 +36,8 @@ pub(super) fn check_tools(settings: &Settings) -> Result<(), ConfigError> {
 
 #[cfg(feature = "demo")]
 fn register_demo(tools: &mut RegistryBuilder) -> Result<(), Refusal> {
-    Ok(crate::demo::register(tools)?)
+    tools.add(crate::demo::Demo)?;
+    Ok(())
 }
 
 #[cfg(not(feature = "demo"))]
@@ -53,7 +54,8 @@ fn register_files(tools: &mut RegistryBuilder, settings: &Settings) -> Result<()
         ..files::FilesLimits::default()
     };
     let root = files::Root::with_limits(&settings.toolsets.root, limits)?;
-    Ok(files::register(tools, &root)?)
+    tools.add(root)?;
+    Ok(())
 }
 
 #[cfg(not(feature = "files"))]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::registry::{
     CacheScope, Caching, CallContext, CompletionRequest, Prompt, PromptArgument, RegistryBuilder,
-    RegistryError, Resource, ResourceTemplate, ToolError,
+    RegistryError, Resource, ResourceTemplate, ToolError, Toolset,
 };
 
 /// Variables of `demo://greeting/{name}`.
@@ -48,16 +48,18 @@ const STYLES: [&str; 3] = ["brief", "bullets", "detailed"];
 /// The longest time that reading may take, as for the tool.
 const NAP_MS_MAX: u64 = 60_000;
 
-/// Adds the tools `echo`, `sleep`, `spin`, `fail`, `blob`, `progress` and `ask`; the resource `demo://about`; the
-/// templates `demo://greeting/{name}` and `demo://sleep/{ms}`; and the prompt `summarize`.
-///
-/// # Errors
-/// If one of these names is taken.
-pub fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
-    tools::register(registry)?;
-    register_resources(registry)?;
-    registry.add(summarize())?;
-    Ok(())
+/// The toolset: the tools `echo`, `sleep`, `spin`, `fail`, `blob`, `progress` and `ask`; the resource `demo://about`;
+/// the templates `demo://greeting/{name}` and `demo://sleep/{ms}`; and the prompt `summarize`.
+#[derive(Clone, Copy, Debug)]
+pub struct Demo;
+
+impl Toolset for Demo {
+    fn register(&self, registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        tools::register(registry)?;
+        register_resources(registry)?;
+        registry.add(summarize())?;
+        Ok(())
+    }
 }
 
 fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {

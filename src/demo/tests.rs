@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 
-use super::register;
+use super::Demo;
 use crate::registry::specification::{REVISIONS, assert_matches};
 use crate::registry::{
     Asking, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, ClientCapabilities,
@@ -19,7 +19,7 @@ const BLOB_POLLS_MAX: usize = 64;
 
 fn demo() -> Registry {
     let mut tools = Registry::builder();
-    register(&mut tools).unwrap();
+    tools.add(Demo).unwrap();
     tools.build()
 }
 

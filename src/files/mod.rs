@@ -42,7 +42,6 @@ pub use progress::{Looked, Progress};
 pub use read::{FileText, ReadFile, read_file};
 pub use root::{Root, RootError};
 pub use search::{LineMatch, Search, SearchResult, search};
-pub use tools::register;
 pub use walk::Omitted;
 
 /// Whether the call has been cancelled. The tools ask at least every few milliseconds.

@@ -29,9 +29,8 @@ struct FindInFiles {
     path: Option<String>,
 }
 
-/// Adds the prompts.
-pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
-    let (completer, reader) = (root.clone(), root.clone());
+/// Adds the prompts of a root.
+pub(super) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
     registry.add(
         Prompt::new("explain-file")
             .title("Explain a file")
@@ -40,17 +39,11 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 PromptArgument::required("path")
                     .description("Path of the file, relative to the served directory."),
             )
-            .complete_blocking(
-                "path",
-                move |context: &BlockingContext, request: CompletionRequest| {
-                    complete(&completer, context, &request)
-                },
-            )
-            .run_blocking(move |context: &BlockingContext, args: ExplainFile| {
-                explain_file(&reader, &args.path, &|| context.is_cancelled()).map_err(FileError::told)
+            .complete_blocking("path", complete)
+            .run_blocking(|root: &Root, context: &BlockingContext, args: ExplainFile| {
+                explain_file(root, &args.path, &|| context.is_cancelled()).map_err(FileError::told)
             }),
     )?;
-    let (completer, searcher) = (root.clone(), root.clone());
     registry.add(
         Prompt::new("find-in-files")
             .title("Find in files")
@@ -62,18 +55,11 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 PromptArgument::optional("path")
                     .description("Only this file, or the files below this directory. Default: all."),
             )
-            .complete_blocking(
-                "path",
-                move |context: &BlockingContext, request: CompletionRequest| {
-                    complete(&completer, context, &request)
-                },
-            )
-            .run_blocking(move |context: &BlockingContext, args: FindInFiles| {
+            .complete_blocking("path", complete)
+            .run_blocking(|root: &Root, context: &BlockingContext, args: FindInFiles| {
                 let cancel: Cancel<'_> = &|| context.is_cancelled();
-                report_progress(context, |progress| {
-                    find_in_files(&searcher, &args, cancel, progress)
-                })
-                .map_err(FileError::told)
+                report_progress(context, |progress| find_in_files(root, &args, cancel, progress))
+                    .map_err(FileError::told)
             }),
     )?;
     Ok(())
@@ -82,7 +68,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
 fn complete(
     root: &Root,
     context: &BlockingContext,
-    request: &CompletionRequest,
+    request: CompletionRequest,
 ) -> Result<crate::registry::Completion, ToolError> {
     complete_path(root, request.value(), &|| context.is_cancelled()).map_err(FileError::told)
 }

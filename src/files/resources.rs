@@ -40,7 +40,6 @@ struct Variables {
 
 /// Adds the root's files as resources.
 pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
-    let (reader, lister, completer) = (root.clone(), root.clone(), root.clone());
     let watcher = Watcher::new(root.clone());
     let list_watcher = watcher.clone();
     registry.add(
@@ -49,23 +48,23 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
             .description("A regular file; its path is relative to the served directory.")
             .complete_blocking(
                 "path",
-                move |context: &BlockingContext, request: CompletionRequest| {
+                |root: &Root, context: &BlockingContext, request: CompletionRequest| {
                     let cancel: Cancel<'_> = &|| context.is_cancelled();
-                    complete_path(&completer, request.value(), cancel).map_err(FileError::told)
+                    complete_path(root, request.value(), cancel).map_err(FileError::told)
                 },
             )
             .watch(move |uri, updates| match watch(&watcher, uri, updates) {
                 Ok(watched) => Ok(Box::new(watched)),
                 Err(error) => Err(of_watching(error)),
             })
-            .read_blocking(move |context: &BlockingContext, variables: Variables| {
+            .read_blocking(|root: &Root, context: &BlockingContext, variables: Variables| {
                 let cancel: Cancel<'_> = &|| context.is_cancelled();
-                read(&reader, &variables.path, cancel).map_err(of_reading)
+                read(root, &variables.path, cancel).map_err(of_reading)
             }),
     )?;
-    let list = move |context: &BlockingContext, request: ListRequest| {
+    let list = |root: &Root, context: &BlockingContext, request: ListRequest| {
         let cancel: Cancel<'_> = &|| context.is_cancelled();
-        list(&lister, request, cancel).map_err(FileError::told)
+        list(root, request, cancel).map_err(FileError::told)
     };
     let listed = root.clone();
     let watch_list = move |updates: ListUpdates| match watch_list(&list_watcher, &listed, updates) {

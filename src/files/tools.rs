@@ -11,57 +11,62 @@ use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
 use crate::registry::{
     BlockingContext, ContentBlock, IntoOutput, RegistryBuilder, RegistryError, Structured, Tool, ToolError,
-    ToolOutput, UnknownArguments,
+    ToolOutput, Toolset, UnknownArguments,
 };
 
-/// Adds the toolset to `tools`, serving `root`.
+/// The tools, the prompts, and the files as resources. Several directories have their place in one server under
+/// prefixes:
 ///
-/// # Errors
-/// A tool or prompt of the same name, or its resource template, is there already.
-pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
-    let words = Words {
-        name: "read_file",
-        title: "Read a file",
-        description: "Reads a text file, or a piece of it: `limit` lines from line `offset`. The answer is the text as \
+/// ```no_run
+/// use weir::Registry;
+/// use weir::files::Root;
+///
+/// let mut registry = Registry::builder();
+/// registry.mount("manual", Root::open("/srv/manual")?)?;
+/// registry.mount("laws", Root::open("/srv/laws")?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Toolset for Root {
+    fn register(&self, registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let words = Words {
+            name: "read_file",
+            title: "Read a file",
+            description: "Reads a text file, or a piece of it: `limit` lines from line `offset`. The answer is the text as \
             it stands; if that is cut, a second block of text says with which `offset` or `start_byte` to go on.",
-    };
-    tools.add(tool(root, words, read_file, as_text))?;
-    let words = Words {
-        name: "list_directory",
-        title: "List a directory",
-        description: "Lists the entries of a directory by name, with kind and size. Does not descend.",
-    };
-    tools.add(tool(root, words, list_directory, Structured))?;
-    let words = Words {
-        name: "find_files",
-        title: "Find files",
-        description: "Finds files and directories whose names or paths match a glob, such as `*.rs`, `src/**/mod.rs` \
+        };
+        registry.add(tool(words, read_file, as_text))?;
+        let words = Words {
+            name: "list_directory",
+            title: "List a directory",
+            description: "Lists the entries of a directory by name, with kind and size. Does not descend.",
+        };
+        registry.add(tool(words, list_directory, Structured))?;
+        let words = Words {
+            name: "find_files",
+            title: "Find files",
+            description: "Finds files and directories whose names or paths match a glob, such as `*.rs`, `src/**/mod.rs` \
             or `tests/`. What `.gitignore` excludes is left out.",
-    };
-    tools.add(walking_tool(root, words, find_files))?;
-    let words = Words {
-        name: "search",
-        title: "Search in files",
-        description: "Finds lines that match a regular expression, or contain a text (`literal`), in all text files \
+        };
+        registry.add(walking_tool(words, find_files))?;
+        let words = Words {
+            name: "search",
+            title: "Search in files",
+            description: "Finds lines that match a regular expression, or contain a text (`literal`), in all text files \
             or those that match `glob`. What `.gitignore` excludes is left out, and so are binary files.",
-    };
-    tools.add(walking_tool(root, words, search))?;
-    let words = Words {
-        name: "file_info",
-        title: "Describe a file",
-        description: "Tells what a path is: kind, size, time of the last change, and where a symbolic link leads.",
-    };
-    tools.add(tool(
-        root,
-        words,
-        |root, args, _| file_info(root, args),
-        Structured,
-    ))?;
-    prompts::register(tools, root)?;
-    resources::register(tools, root)?;
-    let root = root.clone();
-    tools.not_ready_while("the served directory is not there", move || !root.is_there());
-    Ok(())
+        };
+        registry.add(walking_tool(words, search))?;
+        let words = Words {
+            name: "file_info",
+            title: "Describe a file",
+            description: "Tells what a path is: kind, size, time of the last change, and where a symbolic link leads.",
+        };
+        registry.add(tool(words, |root, args, _| file_info(root, args), Structured))?;
+        prompts::register(registry)?;
+        resources::register(registry, self)?;
+        let root = self.clone();
+        registry.not_ready_while("the served directory is not there", move || !root.is_there());
+        Ok(())
+    }
 }
 
 struct Words {
@@ -83,7 +88,6 @@ fn as_text(file: FileText) -> ToolOutput {
 }
 
 fn tool<A, T, O>(
-    root: &Root,
     words: Words,
     function: impl Fn(&Root, &A, Cancel<'_>) -> Result<T, FileError> + Send + Sync + 'static,
     show: impl Fn(T) -> O + Send + Sync + 'static,
@@ -95,12 +99,11 @@ where
     let function = move |root: &Root, args: &A, context: &BlockingContext| {
         function(root, args, &|| context.is_cancelled()).map(&show)
     };
-    contextual_tool(root, words, function)
+    contextual_tool(words, function)
 }
 
 /// A tool that may take long, and reports its progress.
 fn walking_tool<A, T>(
-    root: &Root,
     words: Words,
     function: impl Fn(&Root, &A, Cancel<'_>, Progress<'_>) -> Result<T, FileError> + Send + Sync + 'static,
 ) -> Tool
@@ -112,11 +115,10 @@ where
         let cancel: Cancel<'_> = &|| context.is_cancelled();
         report_progress(context, |progress| function(root, args, cancel, progress)).map(Structured)
     };
-    contextual_tool(root, words, function)
+    contextual_tool(words, function)
 }
 
 fn contextual_tool<A, O>(
-    root: &Root,
     words: Words,
     function: impl Fn(&Root, &A, &BlockingContext) -> Result<O, FileError> + Send + Sync + 'static,
 ) -> Tool
@@ -124,7 +126,6 @@ where
     A: DeserializeOwned + JsonSchema + Send + 'static,
     O: IntoOutput + 'static,
 {
-    let root = root.clone();
     Tool::new(words.name)
         .title(words.title)
         .description(words.description)
@@ -133,8 +134,8 @@ where
         .open_world(false)
         // The model that misspelt `limit` should learn of it.
         .unknown_arguments(UnknownArguments::Report)
-        .run_blocking(move |context: &BlockingContext, args: A| {
-            function(&root, &args, context).map_err(FileError::told)
+        .run_blocking(move |root: &Root, context: &BlockingContext, args: A| {
+            function(root, &args, context).map_err(FileError::told)
         })
 }
 

@@ -33,7 +33,7 @@ fn call(
 #[test]
 fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
     let mut tools = Registry::builder();
-    weir::demo::register(&mut tools).unwrap();
+    tools.add(weir::demo::Demo).unwrap();
     let registry = tools.build();
     let shard = ShardRegistry::new(registry.clone());
     // Escapes, and members that the schema does not know, cost nothing more.
@@ -63,7 +63,7 @@ impl LinkListener for NullListener {
 #[test]
 fn a_warm_link_to_the_client_costs_no_allocation() {
     let mut tools = Registry::builder();
-    weir::demo::register(&mut tools).unwrap();
+    tools.add(weir::demo::Demo).unwrap();
     let registry = tools.build();
     let shard = ShardRegistry::new(registry.clone());
     let echo = registry.find("echo").unwrap();

@@ -86,7 +86,7 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         let mut tools = Registry::builder();
-        weir::demo::register(&mut tools).unwrap();
+        tools.add(weir::demo::Demo).unwrap();
         Self::serving(tools.build(), None)
     }
 

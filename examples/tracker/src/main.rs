@@ -124,8 +124,8 @@ impl Tracker {
     }
 
     async fn import(&self, _: CallContext, source: Source) -> Result<String, ToolError> {
-        let response = self.http.get(&source.url).send().await.for_client()?;
-        let draft: Draft = response.error_for_status().for_client()?.json().await.for_client()?;
+        let response = self.http.get(&source.url).send().await.for_client_with_causes()?;
+        let draft = response.error_for_status().for_client()?.json::<Draft>().await.for_client_with_causes()?;
         // SQLite blocks, and this is a thread of tokio's.
         tokio::task::block_in_place(|| self.open(&BlockingContext::default(), draft))
     }

@@ -8,7 +8,7 @@ use crate::registry::Output;
 /// Gets a prompt as the server does, on this thread.
 fn prompt(root: &Root, name: &str, arguments: &Value) -> Result<Value, ToolError> {
     let mut builder = Registry::builder();
-    register(&mut builder, root).unwrap();
+    builder.add(root.clone()).unwrap();
     let registry = builder.build();
     let index = registry.find_prompt(name).unwrap();
     let mut bytes = arguments.to_string().into_bytes();

@@ -14,7 +14,7 @@ use crate::registry::{
 
 fn registry(root: &Root) -> Registry {
     let mut builder: RegistryBuilder = Registry::builder();
-    register(&mut builder, root).unwrap();
+    builder.add(root.clone()).unwrap();
     builder.build()
 }
 
@@ -40,6 +40,49 @@ fn resource(root: &Root, uri: &str) -> Result<Value, ToolError> {
     let mut written = Vec::new();
     output.write_contents(uri, None, true, &mut written);
     Ok(serde_json::from_slice(&written).unwrap())
+}
+
+/// What a toolset under a prefix is for.
+#[test]
+fn two_directories_are_served_under_prefixes() {
+    let (one, other) = (Tree::new(), Tree::new());
+    one.file("a", "one's");
+    other.file("a", "other's").file("b", "");
+    let mut builder = Registry::builder();
+    builder
+        .mount("one", one.root())
+        .unwrap()
+        .mount("other", other.root())
+        .unwrap();
+    let registry = builder.build();
+    for tool in ["one__read_file", "other__search"] {
+        assert!(registry.find(tool).is_some(), "{tool}");
+    }
+    for (uri, text) in [("one+file:///a", "one's"), ("other+file:///a", "other's")] {
+        let template = registry.find_template(uri).unwrap();
+        let started = registry
+            .for_shard()
+            .start_template(template, uri, CallContext::new());
+        let Output::Read(output) = run(started.unwrap()).unwrap() else {
+            panic!("no contents");
+        };
+        let mut written = Vec::new();
+        output.write_contents(uri, None, true, &mut written);
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(
+            (&written[0]["uri"], &written[0]["text"]),
+            (&json!(uri), &json!(text))
+        );
+    }
+    let lister = registry.listers().last().unwrap();
+    let started = registry
+        .for_shard()
+        .start_lister(lister, None, CallContext::new());
+    let Output::Resources(page) = run(started.unwrap()).unwrap() else {
+        panic!("no page");
+    };
+    let uris: Vec<_> = page.resources.iter().map(|resource| resource.address()).collect();
+    assert_eq!(uris, ["other+file:///a", "other+file:///b"]);
 }
 
 fn page(root: &Root, after: Option<&str>) -> ResourcePage {

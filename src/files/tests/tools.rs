@@ -9,7 +9,7 @@ use crate::registry::{
 
 fn registry(root: &Root) -> Registry {
     let mut tools = Registry::builder();
-    register(&mut tools, root).unwrap();
+    tools.add(root.clone()).unwrap();
     tools.build()
 }
 

@@ -56,8 +56,8 @@ impl ServerHandle {
     }
 
     /// Tells all clients that the list of resources has changed, because that of a
-    /// [`ResourceLister`](crate::ResourceLister) has (`notifications/resources/list_changed`). Edits of the registry are
-    /// announced by themselves. It reaches those who were promised to hear of it: by the lister's
+    /// [`ResourceLister`](crate::ResourceLister) has (`notifications/resources/list_changed`). Edits of the registry
+    /// are announced by themselves. It reaches those who were promised to hear of it: by the lister's
     /// [`watch`](crate::ResourceLister::watch), or by
     /// [`RegistryBuilder::resources_list_changed`](crate::RegistryBuilder::resources_list_changed), which announces
     /// nothing itself. That the contents of one resource have changed is said by

@@ -105,11 +105,11 @@ impl From<HeaderFault> for ToolError {
 /// Errors whose own text the client may read.
 ///
 /// Causes are another library's texts, and often say more than a client may know: a path, a host, a query. So they have
-/// to be asked for. `anyhow::Error` and its like are no [`std::error::Error`]s: of them `for_client` takes the outermost
-/// context, and `map_err(|error| ToolError::message(format!("{error:#}")))` all of it.
+/// to be asked for. `anyhow::Error` and its like are no [`std::error::Error`]s: of them `for_client` takes the
+/// outermost context, and `map_err(|error| ToolError::message(format!("{error:#}")))` all of it.
 pub trait ForClient<T, E> {
-    /// The client reads the text of the error, but not its causes, which nobody reads then. It works for errors that are
-    /// texts, too: `found.ok_or("no such note").for_client()?`.
+    /// The client reads the text of the error, but not its causes, which nobody reads then. It works for errors that
+    /// are texts, too: `found.ok_or("no such note").for_client()?`.
     ///
     /// # Errors
     /// [`ToolError::Message`] with that text.

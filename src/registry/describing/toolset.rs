@@ -73,8 +73,8 @@ impl RegistryBuilder {
     ///
     /// The toolset does not see the prefix: its functions get its own URIs, and those in links, embedded resources,
     /// contents and lists become the served ones, as does the page that a tool names. Only URIs of resources and
-    /// templates that the toolset registers do so; others, as `https://` elsewhere, stay as they are. For the rest there
-    /// is [`CallContext::served_uri`](crate::CallContext::served_uri).
+    /// templates that the toolset registers do so; others, as `https://` elsewhere, stay as they are. For the rest
+    /// there is [`CallContext::served_uri`](crate::CallContext::served_uri).
     ///
     /// # Errors
     /// [`RegistryError::Prefix`] unless the prefix is 1 to 32 characters of `[A-Za-z0-9_-]` that begin with a letter;

@@ -327,8 +327,9 @@ impl IntoOutput for Vec<ContentBlock> {
 /// A structured result: the tool gets an output schema from `T`, and the client gets `structuredContent` and its text:
 /// every revision wants the JSON as text, too, unless there is a better one ([`Structured::with_text`]).
 ///
-/// `T` must be an object in JSON, as every revision up to 2025-11-25 demands: a struct or a map. A list goes into a struct,
-/// `struct Found { items: Vec<Item> }`; a tool that returns `Structured<Vec<Item>>` is refused when it is added.
+/// `T` must be an object in JSON, as every revision up to 2025-11-25 demands: a struct or a map. A list goes into a
+/// struct, `struct Found { items: Vec<Item> }`; a tool that returns `Structured<Vec<Item>>` is refused when it is
+/// added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Structured<T>(pub T);
 
