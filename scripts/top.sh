@@ -78,9 +78,19 @@ shows() {
   exit 1
 }
 
+# Calls a tool, by its name and its arguments as JSON.
 call() {
-  curl -sS "http://$listen/mcp" -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
-    -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"$1\",\"arguments\":$2}}" >/dev/null
+  python3 - "http://$listen/mcp" "$1" "$2" <<'PROGRAM'
+import json
+import sys
+import urllib.request
+
+url, name, arguments = sys.argv[1:]
+params = {"name": name, "arguments": json.loads(arguments)}
+body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+head = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+urllib.request.urlopen(urllib.request.Request(url, body, head)).read()
+PROGRAM
 }
 
 serve 127.0.0.1:0 127.0.0.1:0
