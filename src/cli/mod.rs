@@ -3,8 +3,8 @@
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
 //! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `probe`, `size`,
-//! `bench`, `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run
-//! here, and 2 if it was used wrongly.
+//! `bench`, `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command
+//! cannot run here, and 2 if it was used wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 mod allocator;

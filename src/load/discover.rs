@@ -18,6 +18,8 @@ use crate::mcp::{Era, Revision};
 /// A server that has to start needs some time for its first answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// For all sessions that are open at the end.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 const BUFFER_BYTES: usize = 64 << 10;
 /// Pages of a list that are read.
@@ -69,6 +71,40 @@ pub(crate) fn discover(endpoint: &Endpoint, wanted: Option<Revision>) -> Result<
         "the server speaks no MCP that is known here; {}",
         reasons.join("; ")
     ))
+}
+
+/// The request that opens a stream of events: a subscription, or the stream of a session of its own.
+///
+/// # Errors
+/// Says why no session could be opened.
+pub(super) fn stream_request(speaker: &Speaker) -> Result<Vec<u8>, String> {
+    let mut request = Vec::new();
+    if !speaker.dialect.has_handshake() {
+        let params = speaker.params(r#""notifications":{"toolsListChanged":true},"#);
+        speaker.request(("subscriptions/listen", None), 1, &params, None, &mut request);
+        return Ok(request);
+    }
+    let revision = speaker.dialect.revision;
+    let mut talk = Talk::open(&speaker.endpoint, revision).map_err(|error| error.to_string())?;
+    talk.begin(true)?;
+    speaker.listen(talk.session.as_deref(), &mut request);
+    Ok(request)
+}
+
+/// Ends sessions, as clients should that need them no more. What does not work, or takes long, is left to the server.
+pub(super) fn end_sessions(speaker: &Speaker, sessions: &[String]) {
+    let end = Instant::now() + END_PATIENCE;
+    let Some(Ok(mut talk)) =
+        (!sessions.is_empty()).then(|| Talk::open(&speaker.endpoint, speaker.dialect.revision))
+    else {
+        return;
+    };
+    for session in sessions {
+        talk.session = Some(session.clone());
+        if Instant::now() > end || !talk.end() {
+            return;
+        }
+    }
 }
 
 /// One connection on which questions are asked one by one.
@@ -163,13 +199,14 @@ impl Talk {
         Ok(names)
     }
 
-    /// Ends the session; it does not matter whether that works.
-    fn end(&mut self) {
-        if self.session.is_some() {
-            let mut request = Vec::new();
-            self.speaker.delete(self.session.as_deref(), &mut request);
-            let _ = self.exchange(&request, None);
+    /// Ends the session, if there is one; whether that was answered.
+    fn end(&mut self) -> bool {
+        if self.session.is_none() {
+            return true;
         }
+        let mut request = Vec::new();
+        self.speaker.delete(self.session.as_deref(), &mut request);
+        self.exchange(&request, None).is_ok()
     }
 
     fn ask(&mut self, method: &str, params: &str) -> Result<Value, String> {

@@ -1,9 +1,10 @@
 //! Load on an MCP server, and what it shows: the engine of `weir bench`.
 //!
-//! A [`Plan`] says what clients there are, what they ask and when; [`run`] does it on threads of its own, with epoll, and
-//! gives a [`Measurement`]. In a closed loop every client has one request outstanding, always, which shows what a server
-//! can do. In an open loop requests are due by a schedule whatever the server does, and a latency begins when its request
-//! was due, which shows what clients see under overload. Every outcome is counted; nothing here judges the figures.
+//! A [`Plan`] says what clients there are, what they ask and when; [`run`] does it on threads of its own, with epoll,
+//! and gives a [`Measurement`]. In a closed loop every client has one request outstanding, always, which shows what a
+//! server can do. In an open loop requests are due by a schedule whatever the server does, and a latency begins when
+//! its request was due, which shows what clients see under overload. Every outcome is counted; nothing here judges
+//! the figures.
 //!
 //! | part | knows |
 //! |---|---|
@@ -32,8 +33,8 @@ mod tests;
 
 pub(crate) use discover::{Discovered, discover};
 pub(crate) use engine::{Live, run};
-pub(crate) use figures::Measurement;
-pub(crate) use peer::{Endpoint, Expectation, Outcome};
+pub(crate) use figures::{Change, Measurement, Verdict, compare, write_histogram_log};
+pub(crate) use peer::{Endpoint, Expectation, Framing, Outcome};
 pub(crate) use plan::{OpenLoop, Pace, Plan};
 pub(crate) use schedule::{Arrivals, Phase};
 pub(crate) use script::{Call, Dialect, Speaker, Template, Work};

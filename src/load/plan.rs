@@ -52,6 +52,9 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     /// CPUs that the threads run on, in turn; any if it is empty.
     pub(crate) cpus: Vec<usize>,
+    /// Connections beside the load that ask nothing, and open streams of events.
+    pub(crate) idle: usize,
+    pub(crate) streams: usize,
     /// The server's process, if its CPU time is wanted.
     pub(crate) server: Option<u32>,
 }

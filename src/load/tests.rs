@@ -190,6 +190,8 @@ fn plan(sinner: &Sinner, clients: usize, pace: Pace) -> Plan {
         seed: 1,
         threads: 1,
         cpus: Vec::new(),
+        idle: 0,
+        streams: 0,
         server: None,
     }
 }
@@ -297,14 +299,34 @@ fn a_server_that_is_not_there_is_said() {
 }
 
 #[test]
+fn a_thread_that_cannot_begin_keeps_no_other_waiting() {
+    let sinner = Sinner::start(Vec::new());
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut plan = plan(&sinner, 2, closed(100));
+    plan.threads = 2;
+    // Two connections from one port to the same address cannot be.
+    plan.source_ports = vec![port, port];
+    assert!(run(&plan, |_, _| {}).is_err());
+}
+
+#[test]
 fn more_than_the_generator_can_do_is_said() {
     let sinner = Sinner::start(Vec::new());
-    let mut plan = plan(&sinner, 1, open(2_000_000.0, 200));
+    let mut plan = plan(&sinner, 1, open(50_000_000.0, 10));
     if let Pace::Open(open) = &mut plan.pace {
         (open.clients_max, open.patience) = (1, Duration::ZERO);
     }
     let measurement = run(&plan, |_, _| {}).unwrap();
     let own = measurement.own;
     assert!(measurement.saturation(true).is_some(), "{own:?}");
-    assert!(measurement.counts.held > 0);
+    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(10));
+    assert_eq!(
+        report["phases"][0]["offered"], 499_999,
+        "what was not even tried counts"
+    );
+    assert!(report["others"]["unanswered"].as_u64().unwrap() > 400_000);
 }

@@ -18,6 +18,18 @@ use crate::mcp::request_context::RequestContext;
 const WRAPPER_OPEN: &[u8] = b"=?base64?";
 const WRAPPER_CLOSE: &[u8] = b"?=";
 
+/// A value as a client writes it into a head: as it is, or in the wrapper.
+pub fn wrapped(value: &str) -> String {
+    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && value.trim() == value
+        && !value.starts_with("=?base64?");
+    if is_plain {
+        value.to_owned()
+    } else {
+        format!("=?base64?{}?=", STANDARD.encode(value))
+    }
+}
+
 /// A header that must repeat what the body says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mirrored {
@@ -99,6 +111,14 @@ pub(super) fn unwrapped(field: Field<'_>) -> Result<Cow<'_, [u8]>, &'static str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_cannot_stand_in_a_head_is_wrapped() {
+        assert_eq!(wrapped("a b"), "a b");
+        assert_eq!(wrapped("é"), "=?base64?w6k=?=");
+        assert_eq!(wrapped("=?base64?eA==?="), "=?base64?PT9iYXNlNjQ/ZUE9PT89?=");
+        assert_eq!(wrapped(" a"), "=?base64?IGE=?=");
+    }
 
     #[test]
     fn names_are_compared_after_decoding() {

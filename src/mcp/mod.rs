@@ -59,6 +59,7 @@ pub use eras::get_stream::{NoStream, Opening, StreamRequest};
 pub use eras::sse_post::{NoChannel, SsePost};
 pub use features::listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use features::methods::server_watching;
+pub use headers::wrapped;
 pub use lists::announce::{Announced, Announcement, SUBSCRIPTION_KEY, write_announcement};
 pub use lists::introduction::{Identity, SERVER_INFO_KEY};
 pub use overload::{Overload, OverloadReason};

@@ -1,10 +1,8 @@
 //! The bytes of a request, as each revision wants them.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::mcp::{Era, Revision};
+use crate::mcp::{Era, Revision, wrapped};
 
 const META: &str = "io.modelcontextprotocol/";
 
@@ -120,18 +118,6 @@ fn named<'v>(method: &str, params: &'v Value) -> Option<&'v str> {
     params[member].as_str()
 }
 
-/// A value as it can stand in a head.
-fn wrapped(value: &str) -> String {
-    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        && value.trim() == value
-        && !value.starts_with("=?base64?");
-    if is_plain {
-        value.to_owned()
-    } else {
-        format!("=?base64?{}?=", STANDARD.encode(value))
-    }
-}
-
 /// The arguments that also stand in the head, by the schema that the tool lists (`x-mcp-header`), and their values.
 pub(super) fn param_headers(schema: &Value, arguments: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -151,14 +137,6 @@ pub(super) fn param_headers(schema: &Value, arguments: &Value) -> Vec<(String, S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_that_cannot_stand_in_a_head_is_wrapped() {
-        assert_eq!(wrapped("a b"), "a b");
-        assert_eq!(wrapped("é"), "=?base64?w6k=?=");
-        assert_eq!(wrapped("=?base64?eA==?="), "=?base64?PT9iYXNlNjQ/ZUE9PT89?=");
-        assert_eq!(wrapped(" a"), "=?base64?IGE=?=");
-    }
 
     #[test]
     fn arguments_stand_in_the_head_where_the_schema_says_so() {

@@ -1,12 +1,13 @@
 //! `weir bench` against the real server: every transport and revision, what it says, and what it counts.
 
+use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Process, Server, eventually};
+use crate::harness::{Process, Scratch, Server, eventually};
 
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 /// Long enough for an answer, on any machine.
@@ -191,6 +192,61 @@ fn a_second_of_silence_shows_in_an_open_loop() {
         micros("max_micros") > 900_000.0 && micros("p90_micros") > 400_000.0,
         "{report}"
     );
+}
+
+#[test]
+fn figures_are_written_read_and_compared() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let scratch = Scratch::new("bench");
+    let (out, log) = (scratch.text("out.json"), scratch.text("log.hlog"));
+    let report = figures(&[&url], &["--clients", "2", "--out", &out, "--hdr-log", &log]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&fs::read(&out).unwrap()).unwrap(),
+        report
+    );
+    assert!(
+        fs::read_to_string(&log).unwrap().contains("HISTF"),
+        "its first payload"
+    );
+    let again = figures(&[&url], &["--clients", "2", "--compare", &out]);
+    let rate = &again["compared"][0];
+    assert_eq!(rate["name"], "requests_per_second");
+    assert_eq!(
+        [&rate["before"], &rate["after"]],
+        [&report["requests_per_second"], &again["requests_per_second"]]
+    );
+    assert_eq!(rate["is_change"], Value::Null, "too short to know");
+    let arguments = [&[url.as_str(), "--clients", "2", "--compare", &out][..], &SHORT].concat();
+    let text = String::from_utf8(bench(&arguments).stdout).unwrap();
+    assert!(
+        text.contains("requests per second") && text.contains(" %"),
+        "{text}"
+    );
+    let refused = bench(&[&url, "--compare", &log]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn idle_connections_and_streams_are_beside_the_load() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    for revision in ["2025-11-25", "2026-07-28"] {
+        let flags = [
+            "--clients",
+            "2",
+            "--idle",
+            "20",
+            "--streams",
+            "5",
+            "--revision",
+            revision,
+        ];
+        let report = figures(&[&url], &flags);
+        assert_good(&report);
+        let beside = [&report["idle"], &report["streams"], &report["beside_ended"]];
+        assert_eq!(beside, [&json!(20), &json!(5), &json!(0)]);
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use serde_json::Value;
 
 use crate::load::{
-    Arrivals, Call, Dialect, Discovered, Endpoint, Expectation, OpenLoop, Pace, Phase, Plan, Speaker,
-    Template, Work, discover, program, target,
+    Arrivals, Call, Dialect, Discovered, Endpoint, Expectation, Framing, OpenLoop, Pace, Phase, Plan,
+    Speaker, Template, Work, discover, program, target,
 };
 use crate::mcp::Revision;
 use crate::units::parse_duration;
@@ -84,6 +84,12 @@ pub(super) struct Arguments {
     /// Instead of calls: the life of a legacy session, again and again: initialize, initialized, a call, DELETE
     #[arg(long)]
     life_cycle: bool,
+    /// Connections beside the load that ask nothing
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    idle: usize,
+    /// Open streams of events beside the load
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    streams: usize,
     /// The revision of MCP; without it the newest that the server speaks
     #[arg(long)]
     revision: Option<String>,
@@ -117,6 +123,12 @@ pub(super) struct Arguments {
     /// Writes all figures into a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<String>,
+    /// Writes the latencies into a file, second by second, as HdrHistogram's tools read them
+    #[arg(long, value_name = "FILE")]
+    pub(super) hdr_log: Option<String>,
+    /// Compares the figures with those that an earlier run wrote by --out
+    #[arg(long, value_name = "FILE")]
+    pub(super) compare: Option<String>,
     /// Prints them as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -330,6 +342,9 @@ fn plan(arguments: &Arguments, speaker: Speaker, work: Work) -> Result<Plan, Str
             window: arguments.window.max(Duration::from_millis(1)),
         })
     };
+    if arguments.streams > 0 && speaker.endpoint.framing != Framing::Http {
+        return Err("--streams are of HTTP; a WebSocket or a process is a stream itself".to_owned());
+    }
     let threads = arguments.threads.unwrap_or(arguments.cpus.len()).max(1);
     if threads > arguments.clients.max(1) {
         return Err(format!(
@@ -349,6 +364,8 @@ fn plan(arguments: &Arguments, speaker: Speaker, work: Work) -> Result<Plan, Str
         seed: arguments.seed,
         threads,
         cpus: arguments.cpus.clone(),
+        idle: arguments.idle,
+        streams: arguments.streams,
         server: arguments.pid,
     })
 }

@@ -10,12 +10,14 @@ mod text;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 
 use super::terminal::{EXIT_USAGE, print_error, print_line};
-use crate::load::{Measurement, run as run_load};
+use crate::config::raise_soft_limits;
+use crate::load::{Change, Measurement, compare, run as run_load, write_histogram_log};
 use arguments::{Arguments, Planned, Unplanned, planned};
 use progress::Progress;
 
@@ -42,7 +44,8 @@ pub(super) fn command() -> Command {
 
 /// Runs it.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
-    raise_descriptors();
+    // Many clients need many descriptors.
+    raise_soft_limits();
     let planned = match planned(matches) {
         Ok(planned) => planned,
         Err(Unplanned::Usage(error)) => {
@@ -58,6 +61,15 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     if !is_json {
         text::before(&planned).iter().for_each(|line| print_line(line));
     }
+    // A file that cannot be read is no reason to find out after a minute of load.
+    let earlier = match planned.arguments.compare.as_deref().map(read_report).transpose() {
+        Ok(earlier) => earlier,
+        Err(error) => {
+            print_error(&error);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let began = SystemTime::now() + planned.plan.warm_up;
     let progress = Progress::new(&planned.plan);
     let measured = run_load(&planned.plan, |at, live| progress.show(at, live));
     progress.finish();
@@ -68,19 +80,20 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let report = Value::Object(report(&planned, &measurement));
+    let mut report = Value::Object(report(&planned, &measurement));
+    let changes = earlier.map_or_else(Vec::new, |earlier| compare(&earlier, &report));
+    report["compared"] = changes.iter().map(Change::report).collect();
     if is_json {
         // It is JSON, which nothing needs to escape; it is fine if nobody reads.
         let _ = writeln!(io::stdout(), "{report}");
     } else {
         text::after(&planned, &measurement)
             .iter()
+            .chain(&text::compared(&changes))
             .for_each(|line| print_line(line));
     }
-    if let Some(file) = &planned.arguments.out
-        && let Err(error) = fs::write(file, format!("{report}\n"))
-    {
-        print_error(&format!("{file} cannot be written: {error}"));
+    if let Err(error) = write_files(&planned, &report, &measurement, began) {
+        print_error(&error);
         return ExitCode::FAILURE;
     }
     if measurement.tally.answered() == 0 && !is_json {
@@ -88,6 +101,33 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// What an earlier run wrote.
+fn read_report(file: &str) -> Result<Value, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let report = serde_json::from_str::<Value>(&text).ok();
+    report
+        .filter(|report| report["requests_per_second"].is_number())
+        .ok_or_else(|| format!("{file} is no report; `weir bench --out {file}` writes one"))
+}
+
+fn write_files(
+    planned: &Planned,
+    report: &Value,
+    measurement: &Measurement,
+    began: SystemTime,
+) -> Result<(), String> {
+    let failed = |file: &str, error: String| format!("{file} cannot be written: {error}");
+    if let Some(file) = &planned.arguments.out {
+        fs::write(file, format!("{report}\n")).map_err(|error| failed(file, error.to_string()))?;
+    }
+    if let Some(file) = &planned.arguments.hdr_log {
+        let mut log = Vec::new();
+        write_histogram_log(&measurement.timeline, began, &mut log).map_err(|error| failed(file, error))?;
+        fs::write(file, log).map_err(|error| failed(file, error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// All figures, and what they are of.
@@ -111,14 +151,4 @@ fn report(planned: &Planned, measurement: &Measurement) -> Map<String, Value> {
     );
     report.append(&mut measurement.report(phases, window));
     report
-}
-
-/// Many clients need many descriptors; the limit that is in force without this is meant for programs that use
-/// `select`.
-fn raise_descriptors() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Those that are there may suffice.
-    let _ = setrlimit(Resource::Nofile, limit);
 }

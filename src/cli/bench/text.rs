@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::arguments::Planned;
-use crate::load::{Measurement, Outcome, Pace, Plan};
+use crate::load::{Change, Measurement, Outcome, Pace, Plan, Verdict};
 use crate::units::display_duration;
 
 /// The percentiles that are shown.
@@ -240,6 +240,13 @@ fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
         let micros = cpu.as_secs_f64() * 1e6 / requests;
         lines.push(format!("the server: {micros:.1} µs of CPU time per request"));
     }
+    let beside = &measurement.beside;
+    if beside.idle + beside.streams > 0 {
+        lines.push(format!(
+            "beside the load: {} idle connections and {} streams, of which {} ended",
+            beside.idle, beside.streams, beside.ended
+        ));
+    }
     if measurement.counts.reconnects > 0 {
         lines.push(format!(
             "connections made again: {}",
@@ -256,6 +263,38 @@ fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
         lines.push(format!(
             "THE GENERATOR WAS SATURATED: {why}. The figures may be its own; give it more --threads, CPUs of its own \
              (--cpus), or a smaller --rate"
+        ));
+    }
+    lines
+}
+
+/// The figures beside those of an earlier run.
+pub(super) fn compared(changes: &[Change]) -> Vec<String> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "{:<30} {:>12} {:>12} {:>10}",
+            "compared", "before", "now", "change"
+        ),
+    ];
+    for change in changes {
+        let name = change.name.replace('_', " ");
+        let percent = if change.before == 0.0 {
+            "-".to_owned()
+        } else {
+            format!("{:+.1} %", 100.0 * (change.after / change.before - 1.0))
+        };
+        let verdict = match change.verdict {
+            Verdict::Change => "  beyond noise",
+            Verdict::Noise => "  noise",
+            Verdict::Unknown => "",
+        };
+        let (before, after) = (change.before, change.after);
+        lines.push(format!(
+            "{name:<30} {before:>12.1} {after:>12.1} {percent:>10}{verdict}"
         ));
     }
     lines
@@ -287,6 +326,26 @@ mod tests {
         ] {
             assert_eq!(millis(Duration::from_micros(micros)), text);
         }
+    }
+
+    #[test]
+    fn a_comparison_says_what_changed() {
+        let change = |before, after, verdict| Change {
+            name: "p50_micros",
+            before,
+            after,
+            verdict,
+        };
+        let lines = compared(&[
+            change(100.0, 90.0, Verdict::Change),
+            change(0.0, 5.0, Verdict::Unknown),
+        ]);
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            words(&lines[2]),
+            words("p50 micros 100.0 90.0 -10.0 % beyond noise")
+        );
+        assert_eq!(words(&lines[3]), words("p50 micros 0.0 5.0 -"));
     }
 
     #[test]

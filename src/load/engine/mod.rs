@@ -1,17 +1,21 @@
 //! Runs a plan: threads that each have their share of the clients, and one that starts them and looks on.
 
+mod beside;
 mod clients;
 mod observer;
 mod own;
 mod worker;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::figures::{Counts, Measurement};
+use super::discover::end_sessions;
+use super::figures::{Beside, Counts, Measurement};
 use super::plan::Plan;
+use beside::Others;
 pub(crate) use observer::Live;
 use own::cpu_nanos;
 use worker::{Outcomes, Worker};
@@ -24,6 +28,8 @@ const LEAD: Duration = Duration::from_millis(2);
 /// What threads say of themselves.
 enum Said {
     Ready,
+    /// Its clients could not be opened.
+    GaveUp,
     Live(Live),
     Done(usize, Box<Outcomes>),
 }
@@ -34,7 +40,10 @@ enum Said {
 /// Fails when connections or sessions cannot be opened at the beginning. What fails later is counted.
 pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Result<Measurement> {
     let threads = plan.threads.max(1);
+    let is_over = AtomicBool::new(false);
+    let others = Others::open(plan)?;
     thread::scope(|scope| {
+        let beside = scope.spawn(|| others.stay(&is_over));
         let (said, hears) = channel();
         let mut starts = Vec::new();
         let mut workers = Vec::new();
@@ -51,8 +60,11 @@ pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Re
         // Workers that wait for the start leave without it.
         drop(starts);
         let mut failure = None;
-        for worker in workers {
-            match worker.join() {
+        let joined: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        let beside = beside.join();
+        for worker in joined {
+            match worker {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failure = failure.or(Some(error)),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -60,7 +72,11 @@ pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Re
         }
         match (failure, seen) {
             (Some(error), _) => Err(error),
-            (None, Some(seen)) => merged(plan, seen?),
+            (None, Some(seen)) => {
+                let mut measurement = merged(plan, seen?)?;
+                measurement.beside = beside.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                Ok(measurement)
+            }
             (None, None) => Err(io::Error::other("no thread began")),
         }
     })
@@ -68,9 +84,10 @@ pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Re
 
 fn work(plan: &Plan, index: usize, said: &Sender<Said>, started: &Receiver<Instant>) -> io::Result<()> {
     pin(plan, index);
-    let mut worker = Worker::new(plan, index)?;
-    worker.open()?;
-    let _ = said.send(Said::Ready);
+    let opened = Worker::new(plan, index).and_then(|mut worker| worker.open().map(|()| worker));
+    // Either way, because the other threads wait for one another.
+    let _ = said.send(if opened.is_ok() { Said::Ready } else { Said::GaveUp });
+    let mut worker = opened?;
     let Ok(start) = started.recv() else {
         return Ok(());
     };
@@ -138,7 +155,7 @@ fn look_on(
         match hears.recv_timeout(until.saturating_duration_since(now)) {
             Ok(Said::Live(seen)) => live.add(&seen),
             Ok(Said::Done(index, seen)) => outcomes[index] = Some(seen),
-            Ok(Said::Ready) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Said::Ready | Said::GaveUp) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -156,6 +173,7 @@ fn look_on(
 
 fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
     let mut all: Option<Measurement> = None;
+    let mut sessions = Vec::new();
     for outcomes in seen.outcomes {
         let Some(outcomes) = outcomes else {
             return Err(io::Error::other("a thread ended early"));
@@ -164,9 +182,11 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
             seen,
             counts,
             clients,
+            sessions: open,
             own,
             elapsed,
         } = *outcomes;
+        sessions.extend(open);
         match &mut all {
             Some(all) => {
                 all.elapsed = all.elapsed.max(elapsed);
@@ -185,6 +205,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
                     records: seen.records,
                     counts: Counts::default(),
                     clients,
+                    beside: Beside::default(),
                     own,
                     server_cpu: None,
                 });
@@ -195,6 +216,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
         }
     }
     let mut all = all.ok_or_else(|| io::Error::other("no thread ran"))?;
+    end_sessions(&plan.speaker, &sessions);
     all.server_cpu = seen.server_cpu.filter(|_| plan.server.is_some());
     Ok(all)
 }

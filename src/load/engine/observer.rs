@@ -109,8 +109,8 @@ impl Observer {
             .record(end - self.measured.start, ended.outcome, latency);
     }
 
-    /// What went wrong without a request that it would belong to: a connection or a session that could not be opened, an
-    /// answer that nobody asked for.
+    /// What went wrong without a request that it would belong to: a connection or a session that could not be opened,
+    /// an answer that nobody asked for.
     pub(super) fn record_unasked(&mut self, outcome: Outcome, now: Instant) {
         let at = now.saturating_duration_since(self.started);
         self.live.failed += 1;

@@ -1,10 +1,10 @@
 //! One thread of a run: opens its clients, has them ask when they should, and gives up what takes too long.
 //!
-//! In a closed loop each client asks again after its answer, at once, or when it has thought; the next request follows a
-//! refusal as it does any answer. In an open loop requests are due by the schedule. Each goes out on the connection that
-//! has been free for longest, so that refusals, which free a connection early, do not draw further requests to the shard
-//! that refused; when none is free another is made. A latency begins when its request was due, and the report says how
-//! late requests went out, so that coordinated omission cannot happen.
+//! In a closed loop each client asks again after its answer, at once, or when it has thought; the next request
+//! follows a refusal as it does any answer. In an open loop requests are due by the schedule. Each goes out on the
+//! connection that has been free for longest, so that refusals, which free a connection early, do not draw further
+//! requests to the shard that refused; when none is free another is made. A latency begins when its request was due,
+//! and the report says how late requests went out, so that coordinated omission cannot happen.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -35,6 +35,8 @@ pub(super) struct Outcomes {
     pub(super) seen: Sights,
     pub(super) counts: Counts,
     pub(super) clients: usize,
+    /// Sessions that are still open.
+    pub(super) sessions: Vec<String>,
     pub(super) own: Own,
     /// The time that counted.
     pub(super) elapsed: Duration,
@@ -181,8 +183,10 @@ impl<'p> Worker<'p> {
                 break;
             }
             let until = self.next_due(started).unwrap_or(last).min(last);
-            self.turn(until.saturating_duration_since(now).min(POLL))?;
+            // What was done took its time: a wait of less than that would be one of the timer's slack.
+            self.turn(until.saturating_duration_since(Instant::now()).min(POLL))?;
         }
+        self.held.extend(self.schedule.by_ref().map(|due| started + due));
         Ok(self.finish(before))
     }
 
@@ -405,6 +409,12 @@ impl<'p> Worker<'p> {
             seen: observer.finish(),
             counts: self.counts,
             clients: self.clients.all.len(),
+            sessions: self
+                .clients
+                .all
+                .iter()
+                .filter_map(|client| client.script.session().map(str::to_owned))
+                .collect(),
             own,
             elapsed: match self.plan.pace {
                 Pace::Closed { .. } => elapsed,

@@ -38,6 +38,15 @@ pub(crate) struct Own {
     pub(crate) cpu: Duration,
 }
 
+/// Connections beside the load, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) idle: usize,
+    pub(crate) streams: usize,
+    /// Those that ended before the run did.
+    pub(crate) ended: usize,
+}
+
 pub(crate) struct Measurement {
     pub(crate) elapsed: Duration,
     pub(crate) tally: Tally,
@@ -46,6 +55,7 @@ pub(crate) struct Measurement {
     pub(crate) records: Vec<Record>,
     pub(crate) counts: Counts,
     pub(crate) clients: usize,
+    pub(crate) beside: Beside,
     pub(crate) own: Own,
     /// The server's CPU time, if its process is known.
     pub(crate) server_cpu: Option<Duration>,
@@ -146,6 +156,9 @@ impl Measurement {
             ("reconnects", json!(self.counts.reconnects)),
             ("held", json!(self.counts.held)),
             ("idle_closes", json!(self.counts.idle_closes)),
+            ("idle", json!(self.beside.idle)),
+            ("streams", json!(self.beside.streams)),
+            ("beside_ended", json!(self.beside.ended)),
             ("generator", generator),
             ("timeline", self.timeline_report()),
         ] {

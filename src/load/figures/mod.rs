@@ -1,11 +1,15 @@
 //! What was seen: latencies and outcomes of all, second by second, and of an open loop request by request.
 
+mod compare;
+mod histogram_log;
 mod measurement;
 mod records;
 mod tally;
 mod timeline;
 
-pub(crate) use measurement::{Counts, Measurement, Own};
+pub(crate) use compare::{Change, Verdict, compare};
+pub(crate) use histogram_log::write_histogram_log;
+pub(crate) use measurement::{Beside, Counts, Measurement, Own};
 pub(crate) use records::Record;
 pub(crate) use tally::{Seen, Tally};
 pub(crate) use timeline::Timeline;

@@ -11,9 +11,9 @@ use socket2::{SockRef, Socket};
 
 use super::address::{Line, Source};
 use super::frames::{Endpoint, Framing, pong, upgrade};
-use super::judge::{Asked, Judge, Payload, Verdict, answer_in};
+use super::judge::{Asked, Judge, Verdict, answer_in};
 use super::outcome::Outcome;
-use super::response::{self, Front};
+use super::response::{self, Front, Payload};
 
 pub(crate) struct Connection {
     line: Line,

@@ -1,8 +1,7 @@
 //! How messages travel: as HTTP requests, as one WebSocket frame each, or as one line each.
 
 use super::address::Address;
-use super::judge::Payload;
-use super::response::{self, Front, Reply};
+use super::response::{self, Front, Payload, Reply};
 
 /// Any key will do: it keeps proxies from being fooled, and there are none.
 pub(crate) const MASK: [u8; 4] = [0x5A, 0x17, 0xC3, 0x81];

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::events;
 use super::outcome::{Outcome, Refusal};
-use super::response::Reply;
+use super::response::{Payload, Reply};
 
 /// Answers beyond this size are judged in full only sometimes, unless they equal one that was.
 const LARGE_BYTES: usize = 16 << 10;
@@ -20,15 +20,6 @@ const LARGE_BYTES: usize = 16 << 10;
 const SAMPLE: u64 = 32;
 /// The code of errors that say "not now" where there is no HTTP.
 const OVERLOAD: i64 = -31503;
-
-/// The messages of an answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Payload<'a> {
-    /// One message, or nothing.
-    Json(Cow<'a, [u8]>),
-    /// Messages as server-sent events.
-    Events(Cow<'a, [u8]>),
-}
 
 /// What good results are.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,10 +4,10 @@
 //! ends it. Knows connections by their index only.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use socket2::Socket;
@@ -18,14 +18,14 @@ const EVENTS: usize = 64;
 /// A set of sockets and what happened to them last.
 pub(crate) struct Poll {
     epoll: OwnedFd,
-    events: Vec<Event>,
+    ready: Vec<usize>,
 }
 
 impl Poll {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Poll {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(EVENTS),
+            ready: Vec::with_capacity(EVENTS),
         })
     }
 
@@ -41,16 +41,20 @@ impl Poll {
             tv_sec: patience.as_secs() as i64,
             tv_nsec: patience.subsec_nanos().into(),
         };
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(ready) => Ok(ready),
-            Err(rustix::io::Errno::INTR) => Ok(0),
-            Err(error) => Err(error.into()),
+        self.ready.clear();
+        let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+        match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+            Ok((events, _)) => self
+                .ready
+                .extend(events.iter().map(|event| event.data.u64() as usize)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(self.ready.len())
     }
 
     /// Index of the connection that event `number` of the last wait is about.
     pub(crate) fn index(&self, number: usize) -> usize {
-        self.events[number].data.u64() as usize
+        self.ready[number]
     }
 }

@@ -4,10 +4,17 @@
 
 use std::borrow::Cow;
 
-use super::judge::Payload;
-
 /// Servers behind proxies have many.
 const HEADERS_MAX: usize = 64;
+
+/// The messages of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Payload<'a> {
+    /// One message, or nothing.
+    Json(Cow<'a, [u8]>),
+    /// Messages as server-sent events.
+    Events(Cow<'a, [u8]>),
+}
 
 /// A whole answer at the front of what was received.
 #[derive(Debug, PartialEq, Eq)]

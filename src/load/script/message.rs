@@ -1,11 +1,9 @@
 //! The messages of each revision, and the heads that go with them over HTTP.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::load::peer::{Endpoint, Framing, framed};
-use crate::mcp::{Era, Revision};
+use crate::mcp::{Era, Revision, wrapped};
 
 const META: &str = "io.modelcontextprotocol/";
 const CLIENT_NAME: &str = "weir bench";
@@ -65,6 +63,13 @@ impl Speaker {
     /// Appends what ends a session.
     pub(crate) fn delete(&self, session: Option<&str>, out: &mut Vec<u8>) {
         let mut head = self.head("DELETE");
+        self.mark(None, session, &mut head);
+        framed(Framing::Http, head.as_bytes(), b"", out);
+    }
+
+    /// Appends what opens the stream of a session.
+    pub(crate) fn listen(&self, session: Option<&str>, out: &mut Vec<u8>) {
+        let mut head = self.head("GET");
         self.mark(None, session, &mut head);
         framed(Framing::Http, head.as_bytes(), b"", out);
     }
@@ -144,18 +149,6 @@ impl Speaker {
 fn field(head: &mut String, name: &str, value: &str) {
     for part in [name, ": ", value, "\r\n"] {
         head.push_str(part);
-    }
-}
-
-/// A value as it can stand in a head.
-fn wrapped(value: &str) -> String {
-    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        && value.trim() == value
-        && !value.starts_with("=?base64?");
-    if is_plain {
-        value.to_owned()
-    } else {
-        format!("=?base64?{}?=", STANDARD.encode(value))
     }
 }
 

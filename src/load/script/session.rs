@@ -1,5 +1,5 @@
-//! The order of one client's requests: the opening of a legacy session if the revision has one, then calls; or the whole
-//! life of a session, again and again.
+//! The order of one client's requests: the opening of a legacy session if the revision has one, then calls; or the
+//! whole life of a session, again and again.
 //!
 //! ```text
 //! Initialize ──▶ Initialized ──▶ Call ─┐          a call, as often as it is due
@@ -161,6 +161,11 @@ impl Script {
     /// Which of the kinds of calls is under way.
     pub(crate) fn kind(&self) -> usize {
         self.kind
+    }
+
+    /// The session that is open, where sessions have names.
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     /// Whether what counts can begin.
