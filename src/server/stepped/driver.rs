@@ -26,8 +26,8 @@ use crate::server::running::CurrentWatchers;
 
 /// How often a call that runs elsewhere is looked at.
 const LOOK: Duration = Duration::from_millis(1);
-/// How long the clock does not run ahead of blocking functions that were given up, by the real clock. What they still do
-/// is seen in a test then; those that do not end are left behind.
+/// How long the clock does not run ahead of blocking functions that were given up, by the real clock. What they still
+/// do is seen in a test then; those that do not end are left behind.
 const GIVEN_UP_PATIENCE: Duration = Duration::from_secs(1);
 /// What an overdue deadline moves the clock by: a tick of the shard's timers.
 const TICK: Duration = Duration::from_millis(10);
