@@ -260,10 +260,11 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// The message, if the call may end with questions that its client answers by repeating the request. Whoever runs
-    /// the call keeps the message, and [binds](Ticket::bind) the ticket to it if it comes to that.
-    pub fn repeatable(&self) -> Option<&'s [u8]> {
-        (self.asking() == Asking::ByRetry).then(|| self.document.text())
+    /// Whether the call may end with questions that its client answers by repeating the request. Whoever runs the call
+    /// keeps its message then, and [binds](Ticket::bind) the ticket to it if it comes to that.
+    #[inline]
+    pub fn is_repeatable(&self) -> bool {
+        self.asking() == Asking::ByRetry
     }
 
     /// Binds the call's `ticket` to the request now, so that the message need not be kept.

@@ -84,8 +84,9 @@ pub struct Pool<C, H> {
 /// The parts that stay in place from lease to lease: a call is large, so moving it is expensive.
 struct Handler<C> {
     inbound: Vec<u8>,
-    /// The call; `None` in a handler that lingers or is not leased.
-    call: Option<C>,
+    /// The call; none in a handler that lingers or is not leased. There is room for one, which is emptied where it
+    /// lies: an `Option` is copied as a whole when it becomes `None`.
+    call: Vec<C>,
 }
 
 /// The holder of a handler.
@@ -100,7 +101,7 @@ impl<C, H: Copy> Pool<C, H> {
         assert!(size > 0, "a pool has at least one handler");
         let handler = |_| Handler {
             inbound: Vec::new(),
-            call: None,
+            call: Vec::with_capacity(1),
         };
         Pool {
             leases: Slab::preallocated(size),
@@ -120,10 +121,10 @@ impl<C, H: Copy> Pool<C, H> {
     }
 
     /// Leases the most recently freed handler to a call, which is made where it stays. `None` when none is idle.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&mut self, holder: H, call: impl FnOnce() -> C) -> Option<HandlerKey> {
         let key = self.take_idle(holder, None)?;
-        self.handlers[key.index as usize].call = Some(call());
+        self.put(key, call);
         Some(key)
     }
 
@@ -149,10 +150,10 @@ impl<C, H: Copy> Pool<C, H> {
     pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<HandlerKey> {
         let lease = self.leases.get_mut(key)?;
         let call = &mut self.handlers[key.index as usize].call;
-        if call.is_none() {
+        if call.is_empty() {
             return None;
         }
-        *call = None;
+        call.clear();
         lease.lingers_since = Some(now);
         let key = self.leases.renew(key)?;
         self.reset_inbound(key.index);
@@ -161,12 +162,20 @@ impl<C, H: Copy> Pool<C, H> {
     }
 
     /// Begins a call in a handler that lingers with its holder. `None` when the handler does not linger any more.
-    #[inline]
+    #[inline(always)]
     pub fn resume(&mut self, key: HandlerKey, call: impl FnOnce() -> C) -> Option<HandlerKey> {
         self.leases.get_mut(key)?.lingers_since.take()?;
-        self.handlers[key.index as usize].call = Some(call());
+        self.put(key, call);
         self.lingering.remove(key.index);
         Some(key)
+    }
+
+    // Inlined down to where the call is made, it is written once, where it stays.
+    #[inline(always)]
+    fn put(&mut self, key: HandlerKey, call: impl FnOnce() -> C) {
+        let place = &mut self.handlers[key.index as usize].call;
+        debug_assert!(place.is_empty(), "a handler has one call at a time");
+        place.push(call());
     }
 
     /// The handler that lingers longest, its holder, and since when it lingers.
@@ -185,14 +194,14 @@ impl<C, H: Copy> Pool<C, H> {
             self.lingering.remove(key.index);
         }
         self.reset_inbound(key.index);
-        self.handlers[key.index as usize].call = None;
+        self.handlers[key.index as usize].call.clear();
         true
     }
 
     /// Takes a handler back, resets it, and returns its call; a handler without one keeps its holder.
     pub fn take(&mut self, key: HandlerKey) -> Option<C> {
         self.leases.get(key)?;
-        let call = self.handlers[key.index as usize].call.take()?;
+        let call = self.handlers[key.index as usize].call.pop()?;
         self.release(key);
         Some(call)
     }
@@ -221,13 +230,13 @@ impl<C, H: Copy> Pool<C, H> {
     #[inline]
     pub fn call_mut(&mut self, key: HandlerKey) -> Option<&mut C> {
         self.leases.get(key)?;
-        self.handlers[key.index as usize].call.as_mut()
+        self.handlers[key.index as usize].call.first_mut()
     }
 
     /// The lease a slot is under, if any.
     pub fn key_at(&self, index: u32) -> Option<HandlerKey> {
         let key = self.leases.key_at(index)?;
-        self.handlers[key.index as usize].call.as_ref().map(|_| key)
+        self.handlers[key.index as usize].call.first().map(|_| key)
     }
 
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].

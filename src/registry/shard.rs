@@ -135,29 +135,23 @@ impl ShardRegistry {
         &self,
         tool: ToolIndex,
         arguments: Option<Value<'_, '_>>,
-        context: CallContext,
+        mut context: CallContext,
     ) -> Result<Started, StartError> {
-        guarded(|| self.start_tool_unguarded(tool, arguments, context))
-    }
-
-    fn start_tool_unguarded(
-        &self,
-        index: ToolIndex,
-        arguments: Option<Value<'_, '_>>,
-        context: CallContext,
-    ) -> Result<Started, StartError> {
-        let registered = self.registry.inner().tools.get(index.as_usize());
-        let (Some(tool), Some(registered)) = (self.tools.get(index.as_usize()), registered) else {
-            return Ok(not_run_here());
-        };
-        self.checked(&registered.input, arguments, |node| {
+        guarded(|| {
+            let registered = self.registry.inner().tools.get(tool.as_usize());
+            let (Some(on_shard), Some(registered)) = (self.tools.get(tool.as_usize()), registered) else {
+                return Ok(not_run_here());
+            };
             let mount = registered.mount.as_ref();
-            let context = context.for_tool(index, &tool.name).within(mount);
-            let started = tool.handler.start(node, context)?.within(mount);
-            match &registered.known {
-                None => Ok(started),
-                Some(known) => Ok(started.with_note(known.note(node.nodes()))),
-            }
+            context.name_tool(tool, &on_shard.name);
+            context.mount(mount);
+            self.checked(&registered.input, arguments, |node| {
+                let started = on_shard.handler.start(node, context)?.within(mount);
+                match &registered.known {
+                    None => Ok(started),
+                    Some(known) => Ok(started.with_note(known.note(node.nodes()))),
+                }
+            })
         })
     }
 
@@ -181,16 +175,17 @@ impl ShardRegistry {
         &self,
         prompt: PromptIndex,
         arguments: Option<Value<'_, '_>>,
-        context: CallContext,
+        mut context: CallContext,
     ) -> Result<Started, StartError> {
         let registered = self.registry.inner().prompts.get(prompt.as_usize());
         let (Some(handler), Some(registered)) = (self.prompts.get(prompt.as_usize()), registered) else {
             return Ok(not_run_here());
         };
         guarded(|| {
+            let mount = registered.mount.as_ref();
+            context.mount(mount);
             self.checked(&registered.arguments, arguments, |node| {
-                let mount = registered.mount.as_ref();
-                Ok(handler.start(node, context.within(mount))?.within(mount))
+                Ok(handler.start(node, context)?.within(mount))
             })
         })
     }
@@ -357,7 +352,7 @@ fn guarded(start: impl FnOnce() -> Result<Started, StartError>) -> Result<Starte
 fn start_with(
     handler: &Rc<dyn ShardHandler>,
     members: &[(&str, RawNode<'_>)],
-    context: CallContext,
+    mut context: CallContext,
     mount: Option<&Arc<Mount>>,
 ) -> Result<Started, StartError> {
     let mut nodes = vec![RawNode::Object {
@@ -367,7 +362,8 @@ fn start_with(
     for (name, value) in members {
         nodes.extend([RawNode::String(name), *value]);
     }
-    let started = start_nodes(handler, &nodes, context.within(mount));
+    context.mount(mount);
+    let started = start_nodes(handler, &nodes, context);
     started.map(|started| started.within(mount))
 }
 

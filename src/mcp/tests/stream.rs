@@ -38,7 +38,7 @@ impl Stream {
         out: &mut Vec<u8>,
     ) -> Reply {
         let mut ticket = work.ticket();
-        let message = work.repeatable().map(<[u8]>::to_vec);
+        let message = work.is_repeatable().then(|| work.message().to_vec());
         let task = work.task().map(|terms| state.create_task(&ticket, terms));
         let mut link = CallLink::new(Arc::new(PanickingListener), ServerHandle::NOWHERE);
         Arc::get_mut(&mut link).unwrap().begin(work.client());

@@ -149,9 +149,14 @@ impl CallLink {
         self.caller.message()
     }
 
-    /// Lets go of what was said of the caller of a call that is over.
-    pub fn forget_caller(&mut self) {
-        self.caller.clear();
+    /// The call of this link is over, and nobody else has the link. If the call said nothing, the link is as a new one.
+    pub fn rest(&mut self) {
+        self.caller.trim();
+        // Bound or not, it was polled to the end of a poll, so none of its messages is left on this thread.
+        if *self.flags.get_mut() & !BOUND == 0 && self.has_said_nothing() {
+            *self.flags.get_mut() = 0;
+            self.is_unused = true;
+        }
     }
 
     /// The same, if the call of this link has said nothing yet. Whoever has the link to itself knows then that the
@@ -160,7 +165,7 @@ impl CallLink {
     pub fn rest_if_silent(&mut self) -> bool {
         self.is_unused = self.is_silent();
         if self.is_unused {
-            self.caller.clear();
+            self.caller.trim();
         }
         self.is_unused
     }
@@ -169,6 +174,13 @@ impl CallLink {
     pub fn is_silent(&mut self) -> bool {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         *self.flags.get_mut() == 0 && state.is_empty()
+    }
+
+    /// Whether nothing is left of what a call said and asked.
+    fn has_said_nothing(&mut self) -> bool {
+        let numbers = [&mut self.progress, &mut self.taken].map(|number| *number.get_mut());
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        numbers == [f64::NAN.to_bits(); 2] && *self.dropped.get_mut() == 0 && state.is_empty()
     }
 
     /// Gives the call the number that its listener is told. Messages from before are announced now, because the
@@ -183,6 +195,7 @@ impl CallLink {
     }
 
     /// This thread polls the call: from here to [`CallLink::end_poll`] the listener is not told.
+    #[inline]
     pub fn begin_poll(&self) {
         unsent::begin_poll(self.address());
         self.flags.fetch_or(POLLED, Ordering::AcqRel);
@@ -190,6 +203,7 @@ impl CallLink {
 
     /// Returns whether there are emissions to take. This thread must take those of the poll before it polls another
     /// call.
+    #[inline]
     pub fn end_poll(&self) -> bool {
         let has_spoken = unsent::end_poll(self.address());
         let before = self.flags.fetch_and(!POLLED, Ordering::AcqRel);

@@ -104,11 +104,21 @@ impl fmt::Debug for ClientText {
 impl<'c> ClientInfo<'c> {
     /// What a text of this form says.
     pub(super) fn of_text(text: &'c [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let mut parts = text.strip_prefix(char::from(MARK))?.split(char::from(MARK));
-        let name = percent_decode(parts.next()?)?;
-        let version = parts.next().and_then(percent_decode);
-        Some(ClientInfo { name, version })
+        let text = std::str::from_utf8(text).ok()?.strip_prefix(char::from(MARK))?;
+        // Byte by byte, since it is shorter than what a search is made for.
+        let name_bytes = text.bytes().take_while(|byte| *byte != MARK).count();
+        let (name, version) = text.split_at_checked(name_bytes)?;
+        let version = version.strip_prefix(char::from(MARK));
+        if text.bytes().all(|byte| byte != b'%') {
+            return Some(ClientInfo {
+                name: Cow::Borrowed(name),
+                version: version.map(Cow::Borrowed),
+            });
+        }
+        Some(ClientInfo {
+            name: percent_decode(name)?,
+            version: version.and_then(percent_decode),
+        })
     }
 }
 

@@ -185,12 +185,6 @@ struct Place {
     end: u32,
 }
 
-impl Place {
-    fn bytes(self) -> usize {
-        self.end.saturating_sub(self.start) as usize
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum MetaPlace {
     Nowhere,
@@ -267,8 +261,17 @@ impl CallerFacts {
         }
     }
 
-    /// Nobody again, with little memory. What ordinary calls need is kept.
-    pub(in crate::registry) fn clear(&mut self) {
+    /// The call is over. What it needed more memory for than ordinary calls is let go; the rest is overwritten when the
+    /// next call begins, and nobody sees it until then.
+    #[inline]
+    pub(in crate::registry) fn trim(&mut self) {
+        if self.text.capacity() > COPIED_BYTES_MAX {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
         self.text.clear();
         self.text.shrink_to(COPIED_BYTES_MAX);
         self.meta = MetaPlace::Nowhere;
@@ -326,8 +329,10 @@ impl CallerFacts {
 
     fn said(&self, name: Place, version: Place) -> Option<ClientInfo<'_>> {
         let text = |place: Place| {
-            let is_told = (1..=NAME_BYTES_MAX).contains(&place.bytes());
-            is_told.then(|| Cow::Borrowed(self.str(place)))
+            let said = self.text.get(place.start as usize..place.end as usize)?;
+            let is_told = !said.is_empty() && said.len() <= NAME_BYTES_MAX;
+            let said = is_told.then(|| std::str::from_utf8(said).ok()).flatten()?;
+            Some(Cow::Borrowed(said))
         };
         Some(ClientInfo {
             name: text(name)?,
@@ -490,7 +495,7 @@ mod tests {
         let of = |bytes: usize| json!({"params": {"_meta": {"a": "x".repeat(bytes)}}}).to_string();
         assert!(meta_of(&mut facts, &of(META_BYTES_MAX - 16)).is_some());
         assert!(facts.text.capacity() > COPIED_BYTES_MAX);
-        facts.clear();
+        facts.trim();
         assert!(facts.text.capacity() <= COPIED_BYTES_MAX);
         assert_eq!(meta_of(&mut facts, &of(META_BYTES_MAX)), None);
         assert_eq!(facts.text.len(), 0);
@@ -509,7 +514,8 @@ mod tests {
         let (name, all) = (&message[..5], message.as_bytes());
         assert_eq!(ClientPlaces::of(all, name, name), ClientPlaces::ELSEWHERE);
         let places = ClientPlaces::of(&all[..COPIED_BYTES_MAX], name, &message[5..6]);
-        assert_eq!((places.name().bytes(), places.version().bytes()), (5, 1));
+        let bytes = |place: Place| place.end - place.start;
+        assert_eq!((bytes(places.name()), bytes(places.version())), (5, 1));
     }
 
     #[test]

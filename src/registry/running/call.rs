@@ -20,7 +20,7 @@ pub struct CallFuture {
 
 enum State {
     Running(Pin<Box<dyn CallSlot>>),
-    Failed(ToolError),
+    Failed(Box<ToolError>),
     Finished,
 }
 
@@ -35,7 +35,7 @@ impl CallFuture {
     /// A call that ended before it began.
     pub(in crate::registry) fn failed(error: ToolError) -> Self {
         Self {
-            state: State::Failed(error),
+            state: State::Failed(Box::new(error)),
             ending: Ending::default(),
         }
     }
@@ -47,16 +47,24 @@ impl Future for CallFuture {
     /// A poll after it was ready gives an internal error.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let State::Running(slot) = &mut self.state {
-            let outcome = match guard(|| slot.as_mut().poll(cx)) {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(outcome)) => outcome,
-                Err(panicked) => Err(panicked),
-            };
-            let outcome = self.finish().and(outcome);
-            return Poll::Ready(self.ending.of(outcome));
+            // It is written once, where it goes.
+            let mut polled = Poll::Pending;
+            if let Err(panicked) = guard(|| polled = slot.as_mut().poll(cx)) {
+                polled = Poll::Ready(Err(panicked));
+            }
+            if polled.is_pending() {
+                return Poll::Pending;
+            }
+            if let Err(panicked) = self.finish() {
+                polled = Poll::Ready(Err(panicked));
+            }
+            if !self.ending.is_nothing() {
+                polled = polled.map(|outcome| self.ending.of(outcome));
+            }
+            return polled;
         }
         match std::mem::replace(&mut self.state, State::Finished) {
-            State::Failed(error) => Poll::Ready(Err(error)),
+            State::Failed(error) => Poll::Ready(Err(*error)),
             _ => Poll::Ready(Err(ToolError::internal("a finished call was polled again"))),
         }
     }

@@ -157,9 +157,10 @@ impl CallContext {
         self.client.elicitation_complete(elicitation_id);
     }
 
-    pub(in crate::registry) fn for_tool(mut self, index: ToolIndex, name: &Arc<str>) -> Self {
+    /// It is that of a tool.
+    #[inline]
+    pub(in crate::registry) fn name_tool(&mut self, index: ToolIndex, name: &Arc<str>) {
         self.tool = Some((index, Arc::clone(name)));
-        self
     }
 
     /// What is known of a caller to whom the call cannot speak.
@@ -167,12 +168,12 @@ impl CallContext {
         self.client.unheard()
     }
 
-    /// The same for a function of a toolset that is mounted there.
-    pub(in crate::registry) fn within(mut self, mount: Option<&Arc<Mount>>) -> Self {
+    /// It is that of a function of a toolset that is mounted there, if it is one's.
+    #[inline]
+    pub(in crate::registry) fn mount(&mut self, mount: Option<&Arc<Mount>>) {
         if let Some(mount) = mount {
             self.mount = Some(Arc::clone(mount));
         }
-        self
     }
 
     /// The way to the client, if there is one.

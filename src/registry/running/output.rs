@@ -37,7 +37,8 @@ pub enum Content {
     /// One text block that repeats the structured part as JSON, for clients that read only text.
     StructuredAsText,
     /// One text block whose text is read while it is sent, and perhaps a text of the server's own behind it.
-    Streamed(StreamedText, Option<String>),
+    // Boxed, since other results are moved a few times and would be larger.
+    Streamed(Box<(StreamedText, Option<String>)>),
 }
 
 impl ToolOutput {
@@ -112,7 +113,7 @@ impl ToolOutput {
     /// One text block whose text is read while it is sent.
     pub fn streamed(text: StreamedText) -> Self {
         Self {
-            content: Content::Streamed(text, None),
+            content: Content::Streamed(Box::new((text, None))),
             structured: None,
             meta: Meta::NONE,
         }
@@ -120,8 +121,8 @@ impl ToolOutput {
 
     /// Adds a text block behind the others.
     pub(in crate::registry) fn note(&mut self, note: &str) {
-        if let Content::Streamed(_, own) = &mut self.content {
-            *own = Some(note.to_owned());
+        if let Content::Streamed(streamed) = &mut self.content {
+            streamed.1 = Some(note.to_owned());
             return;
         }
         let mut blocks = match std::mem::replace(&mut self.content, Content::Blocks(Vec::new())) {
@@ -180,7 +181,7 @@ impl ToolOutput {
     /// Takes the source of its text, once. What that holds is charged to `budget`.
     pub(in crate::registry) fn take_source(&self, budget: &Arc<CollectBudget>) -> Option<AnswerSource> {
         match &self.content {
-            Content::Streamed(text, _) => text.0.take(budget),
+            Content::Streamed(streamed) => streamed.0.0.take(budget),
             _ => None,
         }
     }
@@ -188,7 +189,7 @@ impl ToolOutput {
     /// Puts the whole text into the place of its source.
     pub(in crate::registry) fn put_text(&mut self, text: String) {
         let note = match &mut self.content {
-            Content::Streamed(_, note) => note.take(),
+            Content::Streamed(streamed) => streamed.1.take(),
             _ => None,
         };
         self.content = Content::Text(text);
@@ -201,7 +202,9 @@ impl ToolOutput {
     /// is returned.
     pub fn write_around_source(&self, out: &mut Vec<u8>) -> usize {
         let at = Self::write_around_text(out);
-        if let Content::Streamed(_, Some(note)) = &self.content {
+        if let Content::Streamed(streamed) = &self.content
+            && let Some(note) = &streamed.1
+        {
             out.pop();
             out.push(b',');
             write_json(&mut *out, &ContentBlock::text(note));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blocking_call::BlockingCall;
 use super::call::CallFuture;
 use super::call_guard::CallGuard;
-use super::ending::Ending;
+use super::ending::{Ending, Note};
 use crate::registry::mount::Mount;
 
 /// A call that is ready to run.
@@ -28,11 +28,12 @@ impl Started {
 
     /// The same call, whose result gets a note for the client at its end.
     pub(in crate::registry) fn with_note(mut self, note: Option<Box<str>>) -> Self {
-        self.ending().note = note;
+        self.ending().note = note.map(|note| Box::new(Note(note)));
         self
     }
 
     /// The same call of a toolset that is mounted there, if it is one's.
+    #[inline]
     pub(in crate::registry) fn within(mut self, mount: Option<&Arc<Mount>>) -> Self {
         if let Some(mount) = mount {
             self.ending().mount = Some(Arc::clone(mount));

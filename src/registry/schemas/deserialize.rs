@@ -30,6 +30,8 @@ pub(in crate::registry) fn from_tape<T: DeserializeOwned>(node: TapeNode<'_>) ->
 struct ValueDeserializer<'a>(&'a [RawNode<'a>]);
 
 impl<'a> ValueDeserializer<'a> {
+    // Inlined into what other crates derive, as the rest is, which is generic.
+    #[inline]
     fn first(self) -> Result<RawNode<'a>, ArgumentError> {
         self.0
             .first()
@@ -167,6 +169,7 @@ struct ElementsAccess<'a> {
 }
 
 impl ElementsAccess<'_> {
+    #[inline]
     fn end(&self) -> Result<(), ArgumentError> {
         if self.rest.is_empty() {
             return Ok(());
@@ -208,6 +211,7 @@ struct MembersAccess<'a> {
 }
 
 impl MembersAccess<'_> {
+    #[inline]
     fn end(&self, len: usize) -> Result<(), ArgumentError> {
         if self.rest.is_empty() {
             return Ok(());

@@ -101,6 +101,7 @@ pub(super) fn split_value<'s, 'a>(
 }
 
 /// Splits the first member off the members of an object.
+#[inline]
 pub(super) fn split_member<'s, 'a>(
     nodes: &'s [RawNode<'a>],
 ) -> Option<(&'a str, &'s [RawNode<'a>], &'s [RawNode<'a>])> {

@@ -81,6 +81,8 @@ pub(in crate::shard) struct Forwarding {
 
 impl Call {
     /// A call that has said nothing, and is none of a batch.
+    // It is large: inlined, it is made where it stays.
+    #[inline(always)]
     pub(in crate::shard) fn new(
         service: &LocalService,
         ticket: Ticket,

@@ -51,10 +51,12 @@ impl Links {
 
     /// Takes a link back whose call is over. One that a tool still holds is left to it.
     pub(super) fn put(&mut self, mut link: Arc<CallLink>) {
-        link.close();
-        if let Some(own) = Arc::get_mut(&mut link) {
-            own.forget_caller();
-            self.keep(link);
+        match Arc::get_mut(&mut link) {
+            Some(own) => {
+                own.rest();
+                self.keep(link);
+            }
+            None => link.close(),
         }
     }
 

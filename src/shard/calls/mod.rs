@@ -251,7 +251,7 @@ impl Calls {
 
     /// Leases a handler to a call, which is made where it stays: the one that its holder `held`, or an idle one; and
     /// what that was until now. `None` if there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lease(
         &mut self,
         holder: ConnectionKey,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::pool::HandlerKey;
 use crate::registry::{CallLink, CallerSource, ClientFacts, Emission, Started};
 
 use super::Calls;
@@ -27,6 +28,15 @@ impl Calls {
             Started::Future(_) => self.links.put_silent(link),
             // The function has not been given it yet.
             Started::Blocking(_) => Some(link),
+        }
+    }
+
+    /// A call that has just got this handler speaks into this link, whose listener is told this number.
+    #[inline]
+    pub(in crate::shard) fn bind_link(&mut self, handler: HandlerKey, number: u64, link: Arc<CallLink>) {
+        link.bind(number);
+        if let Some(call) = self.pool.call_mut(handler) {
+            call.link = Some(link);
         }
     }
 

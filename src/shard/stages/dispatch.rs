@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::mcp::{Era, OverloadReason, RequestContext, Step, Ticket, Work};
 use crate::metrics::{self, RequestClass, Stage};
 use crate::pool::{HandlerKey, ToolPermit};
-use crate::registry::{CallContext, CallLink};
+use crate::registry::CallContext;
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission::Endpoint;
 use crate::transport::http::{self, HEAD_RESERVE, Request};
@@ -214,9 +214,9 @@ impl<R: ShardRing> Shard<R> {
                 self.writer.put_buffer(out);
                 if let Some(handler) = self.lease(key, service, ticket, routed, None) {
                     if let Some(link) = self.calls.keep_link(link, &started) {
-                        let has_message = link.message().is_some();
-                        self.bind_link(handler, link);
-                        if !has_message {
+                        let keeps = link.message().is_none() && work.is_repeatable();
+                        self.calls.bind_link(handler, call_number(handler), link);
+                        if keeps {
                             self.keep_repeatable(handler, work);
                         }
                     }
@@ -236,19 +236,11 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn bind_link(&mut self, handler: HandlerKey, link: Arc<CallLink>) {
-        link.bind(call_number(handler));
-        if let Some(call) = self.calls.at(handler) {
-            call.link = Some(link);
-        }
-    }
-
     /// Keeps the message of a call that may be answered with questions, and whose link does not have it: what is bound
     /// to it is made only if it asks. A message that is larger than a handler's buffer is not kept, and bound at once.
+    #[cold]
     fn keep_repeatable(&mut self, handler: HandlerKey, work: &Work<'_>) {
-        let Some(message) = work.repeatable() else {
-            return;
-        };
+        let message = work.message();
         if message.len() <= self.calls.buffer_bytes() {
             self.calls.keep_body(handler, message);
         } else if let Some(call) = self.calls.at(handler) {

@@ -231,9 +231,13 @@ impl<R: ShardRing> Shard<R> {
         if !matches!(call.run, Run::Polled | Run::Working(_)) {
             return;
         }
-        // What it said comes before how it ended.
-        self.emit_polled(handler);
-        if self.read_source(handler, &mut outcome) {
+        let (may_have_spoken, is_task) = (call.link.is_some(), call.task.is_some());
+        // What it said comes before how it ended. Most have said nothing, and have no link any more.
+        if may_have_spoken {
+            self.emit_polled(handler);
+        }
+        let is_streamed = outcome.as_ref().is_ok_and(Output::is_streamed);
+        if is_streamed && self.read_source(handler, &mut outcome) {
             return;
         }
         let Some((service, _, elapsed)) = self.end_run(handler, ended) else {
@@ -250,7 +254,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
             self.log().failure(handler, detail);
         }
-        if self.calls.is_task(handler) {
+        if is_task {
             self.settle_task(handler, &outcome, elapsed);
             return self.serve_waiters();
         }
@@ -313,8 +317,18 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends what still runs of the call in a handler, which is about to lose it.
     pub(in crate::shard) fn end_call(&mut self, handler: HandlerKey) {
-        self.withdraw(handler);
-        let Some(call) = self.calls.at(handler) else {
+        let mut call = self.calls.at(handler);
+        if matches!(
+            call,
+            Some(Call {
+                run: Run::Forwarded(_),
+                ..
+            })
+        ) {
+            self.withdraw(handler);
+            call = self.calls.at(handler);
+        }
+        let Some(call) = call else {
             return;
         };
         let (is_unbegun, asker) = (matches!(call.run, Run::Polled), call.asker);

@@ -29,6 +29,7 @@ use crate::shard::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Has a worker read from the source of a call's result, if that has one, before the call is settled. False if it
     /// has none.
+    #[cold]
     pub(in crate::shard) fn read_source(&mut self, handler: HandlerKey, outcome: &mut Outcome) -> bool {
         let Ok(output) = outcome else {
             return false;

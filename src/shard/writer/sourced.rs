@@ -314,7 +314,17 @@ impl SourcedAnswers {
     }
 
     /// The answer of a connection is over, or given up: nobody reads on.
+    #[inline]
     pub(super) fn end(&mut self, key: ConnectionKey) -> Option<Sourced> {
+        // Most answers have no source, and most shards none of them.
+        if self.0.is_empty() {
+            return None;
+        }
+        self.remove(key)
+    }
+
+    #[cold]
+    fn remove(&mut self, key: ConnectionKey) -> Option<Sourced> {
         self.of(key)?;
         let mut sourced = self.0.remove(&key.slot)?;
         if let Some(job) = sourced.job.take() {

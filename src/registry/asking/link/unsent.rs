@@ -116,10 +116,8 @@ impl Unsent {
     /// Empties the queue. It keeps its memory, except for what an unusually talkative call needed.
     pub(super) fn clear(&mut self) {
         // Most calls say nothing.
-        if !self.emissions.is_empty() {
+        if !self.emissions.is_empty() || self.emissions.capacity() > KEPT_MAX {
             self.emissions.clear();
-        }
-        if self.emissions.capacity() > KEPT_MAX {
             self.emissions.shrink_to(KEPT_MAX);
         }
         self.bytes = 0;
