@@ -241,6 +241,10 @@ impl Talk {
         loop {
             match progress {
                 Progress::Waiting => {}
+                Progress::GaveWay => {
+                    let again = self.poll.again(self.connection.socket(), 0);
+                    again.map_err(|error| error.to_string())?;
+                }
                 Progress::Answered { outcome, .. } => return Ok(outcome),
                 Progress::Broken(Outcome::Status(status)) => {
                     return Err(format!("it does not open a WebSocket: status {status}"));

@@ -30,9 +30,17 @@ enum Sin {
     Refused,
     RefusedWithoutTime,
     TooMany,
+    Huge,
+    /// No sins, though rare: a body that ends with its connection, 100 before the answer, an end without a word.
+    ToTheEnd,
+    Continue,
+    Close,
+    /// Chunks without an end, and heads.
+    Chunks,
+    Head,
 }
 
-const SINS: [(Sin, &str); 15] = [
+const SINS: [(Sin, &str); 16] = [
     (Sin::WrongId, "wrong_id"),
     (Sin::Twice, "twice"),
     (Sin::TwiceLater, "twice"),
@@ -48,6 +56,7 @@ const SINS: [(Sin, &str); 15] = [
     (Sin::Refused, "refused_handlers"),
     (Sin::RefusedWithoutTime, "refused_no_retry_after"),
     (Sin::TooMany, "refused_too_many"),
+    (Sin::Huge, "too_large"),
 ];
 
 /// A server that commits these sins one after the other, with some good answers before each, and is good then.
@@ -103,7 +112,17 @@ fn serve(mut stream: &TcpStream, sins: &[Sin], requests: &AtomicUsize, open: &(M
             return;
         }
         match sin {
-            Sin::Half | Sin::Hangup => return,
+            Sin::Half | Sin::Hangup | Sin::ToTheEnd | Sin::Close => return,
+            Sin::Chunks => {
+                let chunks = "7\r\n: ping\n\r\n".repeat(1_000);
+                while stream.write_all(chunks.as_bytes()).is_ok() {}
+                return;
+            }
+            Sin::Head => {
+                let fields = "a: b\r\n".repeat(1_000);
+                while stream.write_all(fields.as_bytes()).is_ok() {}
+                return;
+            }
             Sin::TwiceLater => {
                 // Whether or not the next request is already here, this is the answer to the one before.
                 let _ = stream.write_all(answer(Sin::None, id).as_bytes());
@@ -148,7 +167,7 @@ fn answer(sin: Sin, id: u64) -> String {
     let good = result(id, "hello", false);
     let overload = format!(r#"{{"id":{id},"error":{{"code":-31503,"data":{{"reason":"handlers"}}}}}}"#);
     match sin {
-        Sin::None | Sin::TwiceLater => good,
+        Sin::None | Sin::TwiceLater | Sin::Close => good,
         Sin::WrongId => result(id + 50, "hello", false),
         Sin::Twice => good.clone() + &good,
         Sin::Half => good[..good.len() - 9].to_owned(),
@@ -165,6 +184,14 @@ fn answer(sin: Sin, id: u64) -> String {
         Sin::NoJson => with("200 OK", "", "<html>"),
         Sin::Refused => with("503 Service Unavailable", "retry-after: 3\r\n", &overload),
         Sin::RefusedWithoutTime => with("503 Service Unavailable", "", &overload),
+        Sin::Huge => "HTTP/1.1 200 OK\r\ncontent-length: 33554433\r\n\r\n{".to_owned(),
+        Sin::ToTheEnd => {
+            let body = good.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            format!("HTTP/1.0 200 OK\r\n\r\n{body}")
+        }
+        Sin::Continue => "HTTP/1.1 100 Continue\r\n\r\n".repeat(3) + &good,
+        Sin::Chunks => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(),
+        Sin::Head => "HTTP/1.1 200 OK\r\n".to_owned(),
         Sin::TooMany => with("429 Too Many Requests", "retry-after: 7\r\n", ""),
     }
 }
@@ -246,6 +273,41 @@ fn every_sin_is_counted_as_what_it_is() {
 }
 
 #[test]
+fn what_servers_may_do_is_good() {
+    let rare = [Sin::ToTheEnd, Sin::Continue, Sin::Close].repeat(20);
+    let sinner = Sinner::start(rare);
+    let measurement = run(&plan(&sinner, 2, closed(1_500)), |_, _| {}).unwrap();
+    let report = measurement.report(&[], Duration::ZERO);
+    assert_eq!(report["others"], serde_json::json!({}), "{report:?}");
+    assert!(
+        sinner.requests.load(Ordering::Relaxed) > 60 * (GOOD + 1),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn an_answer_without_end_is_given_up() {
+    for (sin, outcomes) in [
+        (Sin::Chunks, &["timed_out", "too_large"][..]),
+        (Sin::Head, &["malformed"]),
+    ] {
+        let sinner = Sinner::start([sin].repeat(1_000));
+        let mut plan = plan(&sinner, 4, closed(600));
+        plan.timeout = Duration::from_millis(200);
+        let begun = std::time::Instant::now();
+        let measurement = run(&plan, |_, _| {}).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let report = measurement.report(&[], Duration::ZERO);
+        let others = report["others"].as_object().unwrap();
+        assert!(!others.is_empty(), "{report:?}");
+        assert!(
+            others.keys().all(|name| outcomes.contains(&name.as_str())),
+            "{report:?}"
+        );
+    }
+}
+
+#[test]
 fn a_stall_shows_in_the_latencies_of_an_open_loop() {
     let sinner = Sinner::start(Vec::new());
     let mut plan = plan(&sinner, 4, open(400.0, 2_000));
@@ -322,7 +384,7 @@ fn more_than_the_generator_can_do_is_said() {
     }
     let measurement = run(&plan, |_, _| {}).unwrap();
     let own = measurement.own;
-    assert!(measurement.saturation(true).is_some(), "{own:?}");
+    assert!(measurement.hindrance(true).is_some(), "{own:?}");
     let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(10));
     assert_eq!(
         report["phases"][0]["offered"], 499_999,

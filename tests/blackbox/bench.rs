@@ -253,12 +253,13 @@ fn idle_connections_and_streams_are_beside_the_load() {
 fn what_it_cannot_do_is_said() {
     let server = Server::start(&[]);
     let url = url(&server);
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 7] = [
         (&[&url, "--tool", "ecko"], 1, "it has "),
         (&["http://127.0.0.1:1/mcp"], 1, "there is no server"),
         (&["https://127.0.0.1/mcp"], 2, "TLS"),
         (&[&url, "--args", "[1]"], 2, "no JSON object"),
         (&[&url, "--revision", "2020-01-01"], 2, "2025-11-25"),
+        (&[&url, "--duration", "0s"], 2, "measures nothing"),
         (&[], 2, "required"),
     ];
     for (arguments, status, word) in cases {

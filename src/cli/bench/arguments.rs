@@ -312,6 +312,9 @@ fn plan(arguments: &Arguments, speaker: Speaker, work: Work) -> Result<Plan, Str
     if arguments.clients == 0 && arguments.rate.is_none() && arguments.phase.is_empty() {
         return Err("--clients 0 asks nothing; it needs --rate".to_owned());
     }
+    if arguments.duration.is_zero() {
+        return Err("--duration 0s measures nothing".to_owned());
+    }
     let mut warm_up = arguments.warm_up.unwrap_or(Duration::from_secs(1));
     let phases = match arguments.rate {
         Some(rate) if rate.is_finite() && rate > 0.0 => {

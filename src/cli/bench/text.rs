@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::arguments::Planned;
-use crate::load::{Change, Measurement, Outcome, Pace, Plan, Verdict};
+use crate::load::{Change, Hindrance, Measurement, Outcome, Pace, Plan, RetryAfter, Verdict};
 use crate::units::display_duration;
 
 /// The percentiles that are shown.
@@ -194,7 +194,10 @@ fn refusals(measurement: &Measurement) -> Vec<String> {
         .tally
         .retry_after()
         .iter()
-        .map(|(seconds, count)| format!("{seconds} s ({count})"))
+        .map(|(said, count)| match said {
+            RetryAfter::Seconds(seconds) => format!("{seconds} s ({count})"),
+            RetryAfter::Date | RetryAfter::Nonsense => format!("{said} ({count})"),
+        })
         .collect();
     if !said.is_empty() {
         lines.push(format!("            Retry-After: {}", said.join(", ")));
@@ -259,13 +262,21 @@ fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
             measurement.counts.held, measurement.clients
         ));
     }
-    if let Some(why) = measurement.saturation(plan.open().is_some()) {
-        lines.push(format!(
+    lines.extend(measurement.hindrance(plan.open().is_some()).map(hindrance));
+    lines
+}
+
+fn hindrance(hindrance: Hindrance) -> String {
+    match hindrance {
+        Hindrance::Saturated(why) => format!(
             "THE GENERATOR WAS SATURATED: {why}. The figures may be its own; give it more --threads, CPUs of its own \
              (--cpus), or a smaller --rate"
-        ));
+        ),
+        Hindrance::Starved(why) => format!(
+            "requests went out, or answers were read, late: the machine gave the generator no CPU in time ({why}). Latencies have that in \
+             them; others use the CPUs"
+        ),
     }
-    lines
 }
 
 /// The figures beside those of an earlier run.

@@ -15,6 +15,8 @@ use crate::load::plan::Plan;
 const LOOK: Duration = Duration::from_millis(20);
 /// The server takes the connections meanwhile, and longer for many.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of one connection, before others have their turn.
+const READS_MAX: usize = 16;
 const PATIENCE_EACH: Duration = Duration::from_millis(2);
 
 /// Connections, all of them open.
@@ -66,12 +68,16 @@ impl Others {
         while !self.all.is_empty() && !is_over.load(Ordering::Relaxed) {
             for number in 0..self.poll.wait(LOOK)? {
                 let index = self.poll.index(number);
-                let has_ended = self.all[index]
-                    .as_ref()
-                    .is_some_and(|connection| drain(connection, &mut buffer));
-                if has_ended {
-                    self.all[index] = None;
-                    self.beside.ended += 1;
+                let Some(connection) = &self.all[index] else {
+                    continue;
+                };
+                match drain(connection, &mut buffer) {
+                    Left::Nothing => {}
+                    Left::More => self.poll.again(connection.socket(), index)?,
+                    Left::End => {
+                        self.all[index] = None;
+                        self.beside.ended += 1;
+                    }
                 }
             }
         }
@@ -79,15 +85,23 @@ impl Others {
     }
 }
 
-/// Reads and drops what came; whether it was the end.
-fn drain(connection: &Connection, buffer: &mut [u8]) -> bool {
-    loop {
+/// What a connection has left to read.
+enum Left {
+    Nothing,
+    More,
+    End,
+}
+
+/// Reads and drops what came, some of it at a time.
+fn drain(connection: &Connection, buffer: &mut [u8]) -> Left {
+    for _ in 0..READS_MAX {
         match connection.socket().read(buffer) {
-            Ok(0) => return true,
+            Ok(0) => return Left::End,
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Left::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return true,
+            Err(_) => return Left::End,
         }
     }
+    Left::More
 }

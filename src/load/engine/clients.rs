@@ -10,7 +10,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::load::peer::{Connection, Judge, Outcome, Poll, Progress, Source};
+use crate::load::peer::{Connection, Judge, Outcome, Poll, Progress, RetryAfter, Source};
 use crate::load::plan::Plan;
 use crate::load::script::{Advance, Calls, Script};
 
@@ -48,7 +48,7 @@ pub(super) enum Happened {
     /// What it asked for has ended; whether its connection is still there.
     Ended {
         outcome: Outcome,
-        retry_after: Option<u32>,
+        retry_after: Option<RetryAfter>,
         is_connected: bool,
     },
     /// Its session could not be opened, or its connection ended while it was free.
@@ -65,6 +65,8 @@ pub(super) struct Clients<'p> {
     opened: u32,
     /// The time in which there was nothing to do.
     pub(super) waited: Duration,
+    /// Connections made again because one had ended before its request reached the server.
+    pub(super) renewed: u64,
 }
 
 impl<'p> Clients<'p> {
@@ -86,6 +88,7 @@ impl<'p> Clients<'p> {
             buffer: vec![0; RECEIVE_BYTES],
             opened: thread as u32,
             waited: Duration::ZERO,
+            renewed: 0,
         })
     }
 
@@ -154,9 +157,39 @@ impl<'p> Clients<'p> {
             .as_mut()
             .map(|connection| connection.ask(client.script.request()))
         {
+            Some(Progress::Broken(_)) if self.is_worth_another(index) => self.ask_again(index),
             Some(Progress::Broken(outcome)) => self.end(index, outcome, None, false),
             Some(_) => Happened::Nothing,
             None => self.end(index, Outcome::Reset, None, false),
+        }
+    }
+
+    /// Whether a client's request did not reach the server, because the connection had ended behind an answer.
+    fn is_worth_another(&self, index: usize) -> bool {
+        let client = &self.all[index];
+        let is_unheard = client.connection.as_ref().is_some_and(Connection::is_unheard);
+        let endpoint = &self.plan.speaker.endpoint;
+        is_unheard && client.state == State::Busy && client.has_answered && !endpoint.framing.is_stream()
+    }
+
+    /// Asks the same over another connection.
+    fn ask_again(&mut self, index: usize) -> Happened {
+        self.renewed += 1;
+        let source = self.next_source();
+        self.all[index].connection = None;
+        let Ok(mut connection) = Connection::open(&self.plan.speaker.endpoint, source) else {
+            return self.end(index, Outcome::Reset, None, false);
+        };
+        let client = &mut self.all[index];
+        client.has_answered = false;
+        client.left = self.plan.requests_per_connection.unwrap_or(u64::MAX);
+        let is_watched = self.poll.watch(connection.socket(), index).is_ok();
+        let asked = connection.ask(client.script.request());
+        client.connection = Some(connection);
+        match asked {
+            Progress::Broken(outcome) => self.end(index, outcome, None, false),
+            _ if !is_watched => self.end(index, Outcome::Reset, None, false),
+            _ => Happened::Nothing,
         }
     }
 
@@ -177,21 +210,26 @@ impl<'p> Clients<'p> {
     }
 
     /// Goes on after an event.
-    pub(super) fn advance(&mut self, index: usize) -> Happened {
+    pub(super) fn advance(&mut self, index: usize) -> io::Result<Happened> {
         let client = &mut self.all[index];
         let Some(connection) = &mut client.connection else {
-            return Happened::Nothing;
+            return Ok(Happened::Nothing);
         };
         let (request, asked) = (client.script.request(), client.script.asked());
-        match connection.progress(request, &mut self.buffer, &mut self.judge, asked) {
-            Progress::Waiting => {
+        let progress = connection.progress(request, &mut self.buffer, &mut self.judge, asked);
+        if let Progress::GaveWay = progress {
+            self.poll.again(connection.socket(), index)?;
+        }
+        Ok(match progress {
+            Progress::Waiting | Progress::GaveWay => {
                 let is_made =
                     client.state == State::Opening && !connection.is_asking() && connection.is_connected();
                 if is_made && client.script.is_ready() {
                     client.state = State::Free;
-                    return Happened::Free;
+                    Happened::Free
+                } else {
+                    Happened::Nothing
                 }
-                Happened::Nothing
             }
             Progress::Answered {
                 outcome,
@@ -214,9 +252,12 @@ impl<'p> Clients<'p> {
                     Advance::Done(outcome) => self.end(index, outcome, retry_after, !is_last),
                 }
             }
-            Progress::Broken(outcome) if client.state == State::Busy => self.end(index, outcome, None, false),
+            Progress::Broken(_) if self.is_worth_another(index) => self.ask_again(index),
+            Progress::Broken(outcome) if self.all[index].state == State::Busy => {
+                self.end(index, outcome, None, false)
+            }
             Progress::Broken(outcome) => self.lose(index, outcome),
-        }
+        })
     }
 
     /// Gives up a request that has waited for too long.
@@ -232,7 +273,13 @@ impl<'p> Clients<'p> {
         self.all[index].has_answered
     }
 
-    fn end(&mut self, index: usize, outcome: Outcome, retry_after: Option<u32>, is_usable: bool) -> Happened {
+    fn end(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        retry_after: Option<RetryAfter>,
+        is_usable: bool,
+    ) -> Happened {
         let client = &mut self.all[index];
         client.left = client.left.saturating_sub(1);
         let is_connected = is_usable && client.left > 0;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::load::figures::{Record, Seen, Tally, Timeline};
-use crate::load::peer::Outcome;
+use crate::load::peer::{Outcome, RetryAfter};
 use crate::load::plan::Plan;
 
 /// A request that ended.
@@ -12,7 +12,7 @@ use crate::load::plan::Plan;
 pub(super) struct Ended {
     pub(super) kind: usize,
     pub(super) outcome: Outcome,
-    pub(super) retry_after: Option<u32>,
+    pub(super) retry_after: Option<RetryAfter>,
     pub(super) due: Instant,
     pub(super) sent: Instant,
     pub(super) ended: Instant,

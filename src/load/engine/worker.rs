@@ -16,7 +16,7 @@ use super::clients::{Clients, Happened, State};
 use super::observer::{Ended, Live, Observer, Sights};
 use super::own::{Used, of_this_thread};
 use crate::load::figures::{Counts, Own};
-use crate::load::peer::{Outcome, Source};
+use crate::load::peer::{Outcome, RetryAfter, Source};
 use crate::load::plan::{Pace, Plan};
 use crate::load::schedule::Schedule;
 
@@ -218,7 +218,7 @@ impl<'p> Worker<'p> {
     fn turn(&mut self, patience: Duration) -> io::Result<()> {
         for number in 0..self.clients.wait(patience)? {
             let index = self.clients.index(number);
-            let happened = self.clients.advance(index);
+            let happened = self.clients.advance(index)?;
             self.handle(index, happened)?;
         }
         Ok(())
@@ -346,7 +346,7 @@ impl<'p> Worker<'p> {
         Ok(())
     }
 
-    fn record(&mut self, index: usize, outcome: Outcome, retry_after: Option<u32>, ended: Instant) {
+    fn record(&mut self, index: usize, outcome: Outcome, retry_after: Option<RetryAfter>, ended: Instant) {
         let client = &self.clients.all[index];
         let (kind, due, sent) = (client.script.kind(), client.due, client.sent);
         if let Some(observer) = &mut self.observer {
@@ -379,6 +379,8 @@ impl<'p> Worker<'p> {
     /// Counts requests without an answer, which never get one now.
     fn finish(&mut self, before: Option<Before>) -> Outcomes {
         let now = Instant::now();
+        self.counts.reconnects += self.clients.renewed;
+        self.counts.idle_closes += self.clients.renewed;
         let (elapsed, own) = before.map_or_else(Default::default, |before| self.own_since(&before, now));
         let busy: Vec<usize> = (0..self.clients.all.len())
             .filter(|index| self.clients.all[*index].state == State::Busy)

@@ -38,6 +38,15 @@ pub(crate) struct Own {
     pub(crate) cpu: Duration,
 }
 
+/// Why the figures may be the generator's and not the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    /// It was busy itself.
+    Saturated(String),
+    /// It was not, but the machine did not let it run in time.
+    Starved(String),
+}
+
 /// Connections beside the load, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Beside {
@@ -84,23 +93,29 @@ impl Own {
         self.occupied.max(self.busy + self.waited)
     }
 
-    /// Why the figures may be the generator's and not the server's; `lateness` is of an open loop, 99 % of whose
-    /// requests went out within it.
-    pub(crate) fn saturation(&self, lateness: Option<Duration>) -> Option<String> {
+    /// What kept the generator from its work; `lateness` is of an open loop, 99 % of whose requests went out within it.
+    pub(crate) fn hindrance(&self, lateness: Option<Duration>) -> Option<Hindrance> {
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        if self.busy >= BUSY_MAX {
+            let text = format!(
+                "a thread of it was on a CPU for {} of the time",
+                percent(self.busy)
+            );
+            return Some(Hindrance::Saturated(text));
+        }
         if self.share() >= BUSY_MAX {
-            return Some(format!(
-                "a thread of it had something to do {} of the time; it was on a CPU for {}, and waited for one for {}",
+            return Some(Hindrance::Starved(format!(
+                "a thread had something to do {} of the time, and was on a CPU for {}",
                 percent(self.share()),
-                percent(self.busy),
-                percent(self.waited)
-            ));
+                percent(self.busy)
+            )));
         }
         let late = lateness.filter(|lateness| *lateness > LATENESS_MAX)?;
-        Some(format!(
-            "1 % of the requests went out more than {:.1} ms after they were due",
-            late.as_secs_f64() * 1e3
-        ))
+        Some(Hindrance::Starved(format!(
+            "1 % of them more than {:.1} ms after they were due, though it was on a CPU for only {} of the time",
+            late.as_secs_f64() * 1e3,
+            percent(self.busy)
+        )))
     }
 }
 
@@ -110,11 +125,11 @@ impl Measurement {
         Duration::from_nanos(self.tally.lateness().value_at_quantile(0.99))
     }
 
-    /// Why the figures may be the generator's; only an open loop has times at which requests are due. When no
-    /// connection was free it was the server that kept requests back.
-    pub(crate) fn saturation(&self, is_open: bool) -> Option<String> {
+    /// What kept the generator from its work; only an open loop has times at which requests are due. When no connection
+    /// was free it was the server that kept requests back.
+    pub(crate) fn hindrance(&self, is_open: bool) -> Option<Hindrance> {
         let is_late = is_open && self.counts.held == 0;
-        self.own.saturation(is_late.then(|| self.lateness()))
+        self.own.hindrance(is_late.then(|| self.lateness()))
     }
 
     /// The figures, of an open loop with those of its phases and windows.
@@ -141,6 +156,11 @@ impl Measurement {
             );
         }
         let lateness = self.tally.lateness();
+        let (saturated, starved) = match self.hindrance(is_open) {
+            Some(Hindrance::Saturated(why)) => (Some(why), None),
+            Some(Hindrance::Starved(why)) => (None, Some(why)),
+            None => (None, None),
+        };
         let generator = json!({
             "busy": self.own.busy,
             "waited_for_cpu": self.own.waited,
@@ -149,7 +169,8 @@ impl Measurement {
                 self.own.cpu.as_secs_f64() * 1e6 / self.tally.lateness().len().max(1) as f64,
             "sent_late_p99_micros": micros(lateness, 0.99),
             "sent_late_max_micros": lateness.max() as f64 / 1e3,
-            "saturated": self.saturation(is_open),
+            "saturated": saturated,
+            "starved": starved,
         });
         for (name, value) in [
             ("connections", json!(self.clients)),
@@ -190,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generator_without_time_to_spare_is_saturated() {
+    fn a_generator_that_is_busy_itself_is_saturated_and_otherwise_starved() {
         let own = |busy, waited| Own {
             busy,
             waited,
@@ -198,22 +219,29 @@ mod tests {
             cpu: Duration::ZERO,
         };
         let (early, late) = (Duration::from_micros(900), Duration::from_millis(2));
-        assert_eq!(own(0.6, 0.2).saturation(Some(early)), None);
-        assert_eq!(own(0.6, 0.2).saturation(None), None);
-        let busy = own(0.97, 0.0).saturation(None).unwrap();
-        assert!(busy.contains("97 % of the time"), "{busy}");
-        let waited = own(0.6, 0.38).saturation(None).unwrap();
+        assert_eq!(own(0.6, 0.2).hindrance(Some(early)), None);
+        assert_eq!(own(0.6, 0.2).hindrance(None), None);
+        let saturated = |own: Own| match own.hindrance(None) {
+            Some(Hindrance::Saturated(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        let starved = |own: Own, lateness| match own.hindrance(lateness) {
+            Some(Hindrance::Starved(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(saturated(own(0.97, 0.0)).contains("97 % of the time"));
+        let waited = starved(own(0.6, 0.38), None);
         assert!(
-            waited.ends_with("on a CPU for 60 %, and waited for one for 38 %"),
+            waited.ends_with("98 % of the time, and was on a CPU for 60 %"),
             "{waited}"
         );
         let stolen = Own {
             occupied: 0.99,
             ..own(0.4, 0.0)
         };
-        assert!(stolen.saturation(None).unwrap().contains("99 % of the time"));
-        let late = own(0.6, 0.2).saturation(Some(late)).unwrap();
-        assert!(late.contains("2.0 ms"), "{late}");
+        assert!(starved(stolen, None).contains("99 % of the time"));
+        let late = starved(own(0.02, 0.2), Some(late));
+        assert!(late.contains("2.0 ms") && late.contains("only 2 %"), "{late}");
         let mut all = own(0.2, 0.1);
         all.add(own(0.5, 0.0));
         assert_eq!(all, own(0.5, 0.0));

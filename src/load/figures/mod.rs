@@ -9,7 +9,7 @@ mod timeline;
 
 pub(crate) use compare::{Change, Verdict, compare};
 pub(crate) use histogram_log::write_histogram_log;
-pub(crate) use measurement::{Beside, Counts, Measurement, Own};
+pub(crate) use measurement::{Beside, Counts, Hindrance, Measurement, Own};
 pub(crate) use records::Record;
 pub(crate) use tally::{Seen, Tally};
 pub(crate) use timeline::Timeline;

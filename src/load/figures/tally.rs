@@ -8,7 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use crate::load::peer::Outcome;
+use crate::load::peer::{Outcome, RetryAfter};
 
 /// A good answer later than this is counted by itself, and an outstanding request this old is recorded.
 pub(crate) const LATE: Duration = Duration::from_millis(50);
@@ -27,8 +27,7 @@ pub(crate) struct Seen {
     pub(crate) latency: Duration,
     /// How long after it was due it went out.
     pub(crate) lateness: Duration,
-    /// Seconds.
-    pub(crate) retry_after: Option<u32>,
+    pub(crate) retry_after: Option<RetryAfter>,
 }
 
 #[derive(Clone)]
@@ -39,8 +38,8 @@ pub(crate) struct Tally {
     /// Good answers of each kind, if there are several.
     kinds: Vec<Histogram<u64>>,
     others: BTreeMap<Outcome, u64>,
-    /// How often each number of seconds was said.
-    retry_after: BTreeMap<u32, u64>,
+    /// How often each was said.
+    retry_after: BTreeMap<RetryAfter, u64>,
     late: u64,
     unanswered: u64,
 }
@@ -70,8 +69,8 @@ impl Tally {
         } else {
             *self.others.entry(seen.outcome).or_default() += 1;
         }
-        if let Some(seconds) = seen.retry_after {
-            *self.retry_after.entry(seconds).or_default() += 1;
+        if let Some(said) = seen.retry_after {
+            *self.retry_after.entry(said).or_default() += 1;
         }
     }
 
@@ -133,8 +132,8 @@ impl Tally {
         &self.others
     }
 
-    /// How often refusals said so many seconds.
-    pub(crate) fn retry_after(&self) -> &BTreeMap<u32, u64> {
+    /// How often refusals said when to try again.
+    pub(crate) fn retry_after(&self) -> &BTreeMap<RetryAfter, u64> {
         &self.retry_after
     }
 
@@ -212,7 +211,7 @@ mod tests {
         (1..=100).for_each(|millis| tally.record(&seen(Outcome::Ok, millis)));
         tally.record(&seen(Outcome::Reset, 0));
         let refused = Seen {
-            retry_after: Some(2),
+            retry_after: Some(RetryAfter::Seconds(2)),
             ..seen(Outcome::Refused(Refusal::Handlers), 0)
         };
         let mut other = Tally::new(1);

@@ -13,7 +13,10 @@ use super::address::{Line, Source};
 use super::frames::{Endpoint, Framing, pong, upgrade};
 use super::judge::{Asked, Judge, Verdict, answer_in};
 use super::outcome::Outcome;
-use super::response::{self, Front, Payload};
+use super::response::{ANSWER_BYTES_MAX, Front, Payload, Reading, RetryAfter};
+
+/// Bytes that one turn reads at most, so that a server that never stops does not keep everybody else from theirs.
+const TURN_BYTES: usize = 256 << 10;
 
 pub(crate) struct Connection {
     line: Line,
@@ -27,16 +30,21 @@ pub(crate) struct Connection {
     received: Vec<u8>,
     /// Where the last answer lies in what was received.
     answer: Range<usize>,
+    /// Where in it the bytes begin that were not understood yet, and how far those were read.
+    unread: usize,
+    reading: Reading,
     is_asking: bool,
+    is_unheard: bool,
 }
 
 /// The state of a connection after an event.
 pub(crate) enum Progress {
     Waiting,
+    /// There is more to read at once.
+    GaveWay,
     Answered {
         outcome: Outcome,
-        /// Seconds.
-        retry_after: Option<u32>,
+        retry_after: Option<RetryAfter>,
         is_last: bool,
     },
     /// The connection is of no further use.
@@ -68,7 +76,10 @@ impl Connection {
             written: 0,
             received: Vec::new(),
             answer: 0..0,
+            unread: 0,
+            reading: Reading::default(),
             is_asking: false,
+            is_unheard: false,
         })
     }
 
@@ -82,12 +93,19 @@ impl Connection {
         debug_assert!(!self.is_asking, "one request at a time");
         self.is_asking = true;
         self.written = 0;
-        self.received.drain(..self.answer.end);
+        self.received.drain(..self.unread);
         self.answer = 0..0;
+        self.unread = 0;
         match self.write(request) {
             Ok(()) => Progress::Waiting,
-            Err(_) => Progress::Broken(Outcome::Reset),
+            Err(error) => self.broken_by(&error),
         }
+    }
+
+    /// Whether the server ended the connection without reading what was last asked, as far as one can tell. Servers may
+    /// do so behind any answer, and clients ask again over another connection.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard
     }
 
     pub(crate) fn is_asking(&self) -> bool {
@@ -101,7 +119,7 @@ impl Connection {
 
     /// The last answer's status and message.
     pub(crate) fn message(&self) -> Option<(u16, Option<serde_json::Value>)> {
-        match self.framing.front(self.answer()) {
+        match self.framing.front(&mut Reading::default(), self.answer(), true) {
             Front::Whole(reply) => Some((reply.status, answer_in(&reply.payload))),
             _ => None,
         }
@@ -120,46 +138,65 @@ impl Connection {
         judge: &mut Judge,
         asked: &Asked,
     ) -> Progress {
-        if self.write(request).is_err() {
-            return Progress::Broken(self.end());
+        if let Err(error) = self.write(request) {
+            return self.broken_by(&error);
         }
-        loop {
+        let mut left = TURN_BYTES;
+        while left > 0 {
             match self.line.socket.read(buffer) {
-                Ok(0) => return Progress::Broken(self.end()),
+                Ok(0) => {
+                    // That may be what says that the answer is whole.
+                    return match self.find(judge, asked, true) {
+                        Found::Answer(progress) => progress,
+                        Found::Nothing => {
+                            // The kernel says so of requests that were sent behind the end.
+                            let error = self.line.socket.take_error().ok().flatten();
+                            self.broken_by(&error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+                        }
+                    };
+                }
                 Ok(count) => {
+                    left = left.saturating_sub(count);
                     self.received.extend_from_slice(&buffer[..count]);
-                    if let Found::Answer(progress) = self.find(judge, asked) {
+                    if let Found::Answer(progress) = self.find(judge, asked, false) {
                         return progress;
                     }
-                    if self.write(request).is_err() {
-                        return Progress::Broken(self.end());
+                    if let Err(error) = self.write(request) {
+                        return self.broken_by(&error);
                     }
                 }
                 Err(error) if is_not_yet(&error) => return Progress::Waiting,
-                Err(_) => return Progress::Broken(self.end()),
+                Err(error) => return self.broken_by(&error),
             }
         }
+        Progress::GaveWay
     }
 
-    /// Looks for the answer in what was received.
-    fn find(&mut self, judge: &mut Judge, asked: &Asked) -> Found {
-        if self.is_asking && self.answer.end == 0 && judge.is_known(&self.received, asked) {
-            return self.answered(0..self.received.len(), Outcome::Ok, None, false);
+    /// Looks for the answer in what was received; `is_ended` says that nothing will follow.
+    fn find(&mut self, judge: &mut Judge, asked: &Asked, is_ended: bool) -> Found {
+        if self.is_asking && self.unread == 0 && judge.is_known(&self.received, asked) {
+            return self.answered(self.received.len(), Outcome::Ok, None, false);
         }
         loop {
-            let start = self.answer.end;
-            let rest = &self.received[start..];
+            let rest = &self.received[self.unread..];
             if rest.is_empty() {
                 return Found::Nothing;
             }
             let front = if self.is_opening {
-                response::front(rest)
+                self.reading.front(rest, is_ended)
             } else {
-                self.framing.front(rest)
+                self.framing.front(&mut self.reading, rest, is_ended)
             };
             match front {
-                Front::Incomplete => return Found::Nothing,
+                Front::Incomplete if rest.len() > ANSWER_BYTES_MAX => return broken(Outcome::TooLarge),
+                Front::Incomplete => {
+                    // What was skipped is of no use; the answer before it may be.
+                    self.received.drain(self.answer.end..self.unread);
+                    self.unread = self.answer.end;
+                    return Found::Nothing;
+                }
                 Front::Malformed => return broken(Outcome::Malformed),
+                Front::TooLarge => return broken(Outcome::TooLarge),
                 Front::Empty(bytes) => self.skip(bytes),
                 Front::Ping { bytes, payload } => {
                     let mut answer = Vec::new();
@@ -183,11 +220,11 @@ impl Connection {
                         Verdict::Other => return broken(Outcome::Malformed),
                         Verdict::Answer(outcome) if !self.is_asking => return broken(unasked(outcome)),
                         Verdict::Answer(outcome) if self.framing.is_stream() || bytes == rest.len() => {
-                            return self.answered(start..start + bytes, outcome, retry_after, is_last);
+                            return self.answered(bytes, outcome, retry_after, is_last);
                         }
                         // HTTP has no answer behind the answer.
                         Verdict::Answer(_) => {
-                            return broken(match response::front(&rest[bytes..]) {
+                            return broken(match Reading::default().front(&rest[bytes..], false) {
                                 Front::Whole(second) if is_same(&reply.payload, &second.payload) => {
                                     Outcome::Twice
                                 }
@@ -201,18 +238,21 @@ impl Connection {
     }
 
     fn skip(&mut self, bytes: usize) {
-        self.received.drain(self.answer.end..self.answer.end + bytes);
+        self.unread += bytes;
+        self.reading = Reading::default();
     }
 
+    /// The next so many bytes are the answer.
     fn answered(
         &mut self,
-        answer: Range<usize>,
+        bytes: usize,
         outcome: Outcome,
-        retry_after: Option<u32>,
+        retry_after: Option<RetryAfter>,
         is_last: bool,
     ) -> Found {
         self.is_asking = false;
-        self.answer = answer;
+        self.answer = self.unread..self.unread + bytes;
+        self.skip(bytes);
         Found::Answer(if outcome.is_end() {
             Progress::Broken(outcome)
         } else {
@@ -224,9 +264,20 @@ impl Connection {
         })
     }
 
+    /// A server that closes a connection with a request in it resets it, or has done so before the request came.
+    fn broken_by(&mut self, error: &io::Error) -> Progress {
+        let outcome = self.end();
+        let is_closed = matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        );
+        self.is_unheard = is_closed && outcome == Outcome::Reset;
+        Progress::Broken(outcome)
+    }
+
     /// How a connection ended that ended now.
     fn end(&self) -> Outcome {
-        if self.is_asking && self.received.len() > self.answer.end {
+        if self.is_asking && self.received.len() > self.unread {
             Outcome::Cut
         } else {
             Outcome::Reset

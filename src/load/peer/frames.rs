@@ -1,7 +1,7 @@
 //! How messages travel: as HTTP requests, as one WebSocket frame each, or as one line each.
 
 use super::address::Address;
-use super::response::{self, Front, Payload, Reply};
+use super::response::{Front, Payload, Reading, Reply};
 
 /// Any key will do: it keeps proxies from being fooled, and there are none.
 pub(crate) const MASK: [u8; 4] = [0x5A, 0x17, 0xC3, 0x81];
@@ -24,12 +24,12 @@ impl Framing {
         self != Framing::Http
     }
 
-    /// Looks for one answer at the front of `received`.
-    pub(super) fn front(self, received: &[u8]) -> Front<'_> {
+    /// Looks for one answer at the front of `received`; `is_ended` says that nothing will follow.
+    pub(super) fn front<'a>(self, reading: &'a mut Reading, received: &'a [u8], is_ended: bool) -> Front<'a> {
         match self {
-            Framing::Http => response::front(received),
+            Framing::Http => reading.front(received, is_ended),
             Framing::WebSocket => frame_front(received),
-            Framing::Lines => line_front(received),
+            Framing::Lines => line_front(reading, received),
         }
     }
 }
@@ -133,8 +133,8 @@ fn frame_front(received: &[u8]) -> Front<'_> {
     }
 }
 
-fn line_front(received: &[u8]) -> Front<'_> {
-    let Some(end) = memchr::memchr(b'\n', received) else {
+fn line_front<'a>(reading: &mut Reading, received: &'a [u8]) -> Front<'a> {
+    let Some(end) = reading.search(received, b"\n") else {
         return Front::Incomplete;
     };
     match received[..end].trim_ascii() {
@@ -209,9 +209,10 @@ mod tests {
 
     #[test]
     fn a_line_is_one_message() {
-        assert_eq!(line_front(b"{\"id\":1"), Front::Incomplete);
-        assert_eq!(payload(line_front(b"{}\r\n{}\n")), (4, "{}".to_owned()));
-        assert_eq!(line_front(b"\r\n{}\n"), Front::Empty(2));
+        let front = |received| line_front(&mut Reading::default(), received);
+        assert_eq!(front(b"{\"id\":1"), Front::Incomplete);
+        assert_eq!(payload(front(b"{}\r\n{}\n")), (4, "{}".to_owned()));
+        assert_eq!(front(b"\r\n{}\n"), Front::Empty(2));
     }
 
     #[test]

@@ -176,7 +176,9 @@ impl Judge {
     }
 
     fn message(&self, bytes: &[u8], asked: &Asked) -> Verdict {
-        let Ok(message) = serde_json::from_slice::<Message<'_>>(bytes) else {
+        // What is passed over would not be looked at otherwise.
+        let text = str::from_utf8(bytes).ok();
+        let Some(message) = text.and_then(|text| serde_json::from_str::<Message<'_>>(text).ok()) else {
             return Verdict::Answer(Outcome::Malformed);
         };
         if message.method.is_some() {
@@ -280,12 +282,16 @@ fn refusal(body: &[u8]) -> Refusal {
 /// A search, not a parse.
 fn searched(body: &[u8]) -> Outcome {
     let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
-    if has(br#""isError":true"#) || has(br#""isError": true"#) {
+    if str::from_utf8(body).is_err() {
+        Outcome::Malformed
+    } else if has(br#""isError":true"#) || has(br#""isError": true"#) {
         Outcome::ToolError
     } else if has(br#""result""#) {
         Outcome::Ok
-    } else {
+    } else if has(br#""error""#) {
         Outcome::Failed
+    } else {
+        Outcome::Malformed
     }
 }
 
@@ -305,6 +311,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::load::peer::response::RetryAfter;
 
     const ID: u64 = 1_000_000_007;
 
@@ -320,7 +327,12 @@ mod tests {
         Judge::new([(expectation, None)])
     }
 
-    fn verdict(judge: &mut Judge, status: u16, retry_after: Option<u32>, payload: Payload<'_>) -> Verdict {
+    fn verdict(
+        judge: &mut Judge,
+        status: u16,
+        retry_after: Option<RetryAfter>,
+        payload: Payload<'_>,
+    ) -> Verdict {
         let (Payload::Json(body) | Payload::Events(body)) = &payload;
         let received = body.to_vec();
         let reply = Reply {
@@ -368,13 +380,47 @@ mod tests {
     }
 
     #[test]
+    fn text_is_utf_8_and_an_error_says_so() {
+        let mut judge = judge(Expectation::Result);
+        let body = |text: &[u8]| [br#"{"id":1000000007,"result":{"text":""#, text, br#""}}"#].concat();
+        let large = b"x".repeat(LARGE_BYTES);
+        let deep = b"[".repeat(LARGE_BYTES + 1);
+        // The first of the large ones is parsed, and the others are searched.
+        for bytes in [
+            body(b"\xFF\xFE"),
+            body(&[&large[..], b"\xFF"].concat()),
+            body(&[&large[..], b"\xFF"].concat()),
+            deep,
+        ] {
+            let payload = Payload::Json(bytes.into());
+            let verdict = verdict(&mut judge, 200, None, payload);
+            assert_eq!(verdict, Verdict::Answer(Outcome::Malformed));
+        }
+    }
+
+    #[test]
     fn statuses_come_before_bodies() {
         let overload = r#"{"id":1,"error":{"code":-31503,"data":{"reason":"queue_timeout"}}}"#;
         for (status, retry_after, body, expected) in [
-            (503, Some(1), overload, Outcome::Refused(Refusal::QueueTimeout)),
-            (503, Some(1), "busy", Outcome::Refused(Refusal::Other)),
+            (
+                503,
+                Some(RetryAfter::Seconds(1)),
+                overload,
+                Outcome::Refused(Refusal::QueueTimeout),
+            ),
+            (
+                503,
+                Some(RetryAfter::Seconds(1)),
+                "busy",
+                Outcome::Refused(Refusal::Other),
+            ),
             (503, None, overload, Outcome::Refused(Refusal::NoRetryAfter)),
-            (429, Some(1), "", Outcome::Refused(Refusal::TooMany)),
+            (
+                429,
+                Some(RetryAfter::Seconds(1)),
+                "",
+                Outcome::Refused(Refusal::TooMany),
+            ),
             (404, None, "{}", Outcome::Status(404)),
             (200, None, "", Outcome::Status(200)),
         ] {

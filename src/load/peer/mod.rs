@@ -18,4 +18,4 @@ pub(crate) use frames::{Endpoint, Framing, MASK, framed};
 pub(crate) use judge::{Asked, Expectation, Judge};
 pub(crate) use outcome::{Outcome, Refusal};
 pub(crate) use poll::Poll;
-pub(crate) use response::header_value;
+pub(crate) use response::{RetryAfter, header_value};

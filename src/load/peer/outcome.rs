@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     Status(u16),
     /// Bytes that are not the protocol as it is understood here, or that nobody asked for.
     Malformed,
+    /// More than is kept of one answer.
+    TooLarge,
     /// The connection ended in the middle of an answer.
     Cut,
     /// The connection ended, or was refused, before an answer began.
@@ -92,6 +94,7 @@ impl Outcome {
             Outcome::WrongId
                 | Outcome::Twice
                 | Outcome::Malformed
+                | Outcome::TooLarge
                 | Outcome::Cut
                 | Outcome::Reset
                 | Outcome::TimedOut
@@ -113,6 +116,7 @@ impl Outcome {
             Outcome::Twice => "requests answered twice".to_owned(),
             Outcome::Status(status) => format!("answers with status {status}"),
             Outcome::Malformed => "answers that are not HTTP or JSON-RPC".to_owned(),
+            Outcome::TooLarge => "answers of more than 32 MiB".to_owned(),
             Outcome::Cut => "connections that ended in the middle of an answer".to_owned(),
             Outcome::Reset => "connections that ended or failed before an answer".to_owned(),
             Outcome::TimedOut => "requests given up after --timeout".to_owned(),
@@ -133,6 +137,7 @@ impl fmt::Display for Outcome {
             Outcome::Twice => f.write_str("twice"),
             Outcome::Status(status) => write!(f, "status_{status}"),
             Outcome::Malformed => f.write_str("malformed"),
+            Outcome::TooLarge => f.write_str("too_large"),
             Outcome::Cut => f.write_str("cut"),
             Outcome::Reset => f.write_str("reset"),
             Outcome::TimedOut => f.write_str("timed_out"),

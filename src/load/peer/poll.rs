@@ -35,6 +35,13 @@ impl Poll {
         Ok(())
     }
 
+    /// Has the next wait say what is ready on a socket although nothing new came: its owner left some of it.
+    pub(crate) fn again(&self, socket: &Socket, index: usize) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::modify(&self.epoll, socket, EventData::new_u64(index as u64), flags)?;
+        Ok(())
+    }
+
     /// Waits until something is ready, a signal comes, or `patience` is over; how many are ready.
     pub(crate) fn wait(&mut self, patience: Duration) -> io::Result<usize> {
         let timeout = Timespec {
