@@ -64,9 +64,18 @@ pub(crate) fn discover(endpoint: &Endpoint, wanted: Option<Revision>) -> Result<
                     tools,
                 });
             }
-            Err(reason) => reasons.push(format!("{}: {reason}", revision.as_str())),
+            Err(reason) => reasons.push((revision, reason)),
         }
     }
+    if let [(_, first), others @ ..] = &reasons[..]
+        && others.iter().all(|(_, other)| other == first)
+    {
+        return Err(first.clone());
+    }
+    let reasons: Vec<String> = reasons
+        .iter()
+        .map(|(revision, reason)| format!("{}: {reason}", revision.as_str()))
+        .collect();
     Err(format!(
         "the server speaks no MCP that is known here; {}",
         reasons.join("; ")
@@ -166,7 +175,7 @@ impl Talk {
         }
         match self.exchange(&notification, None) {
             Ok(Outcome::Status(200..=204)) => Ok(server),
-            Ok(outcome) => Err(format!("notifications/initialized is answered with {outcome}")),
+            Ok(outcome) => Err(format!("notifications/initialized: {}", self.unlike_mcp(outcome))),
             Err(error) => Err(error),
         }
     }
@@ -224,8 +233,43 @@ impl Talk {
                 message["error"]["code"],
                 message["error"]["message"].as_str().unwrap_or_default()
             )),
-            _ => Err(format!("{method} is answered with {outcome}")),
+            _ => Err(self.unlike_mcp(outcome)),
         }
+    }
+
+    /// What an answer that is no MCP says, and what to do about it.
+    fn unlike_mcp(&self, outcome: Outcome) -> String {
+        let path = &self.speaker.endpoint.path;
+        let answer = self.connection.answer();
+        match outcome {
+            Outcome::Status(401) => "it answers with status 401: it wants a token: --token".to_owned(),
+            Outcome::Status(404) => format!(
+                "there is nothing at {path} (status 404): Weir's path is /mcp; or is this the admin listener?"
+            ),
+            Outcome::Status(405) => {
+                format!("{path} takes no POST (status 405): is this the admin listener?")
+            }
+            Outcome::Refused(_) => match header_value(answer, "retry-after") {
+                Some(value) => format!("it refuses; Retry-After: {value}"),
+                None => "it refuses, without Retry-After".to_owned(),
+            },
+            Outcome::Status(status) => format!("it answers with status {status}"),
+            outcome => format!("no answer came but {}", outcome.meaning()),
+        }
+    }
+
+    /// Why no answer came.
+    fn unanswered(&mut self, outcome: Outcome) -> String {
+        if let Address::Program(words) = &self.speaker.endpoint.address {
+            let program = words.first().cloned().unwrap_or_default();
+            if outcome == Outcome::Malformed {
+                return format!("{program} says back what it is told, or other than JSON-RPC");
+            }
+            if let Some(status) = self.connection.exit() {
+                return format!("{program} ended without an answer, {status}");
+            }
+        }
+        format!("no answer came but {}", outcome.meaning())
     }
 
     /// Sends a request, and waits for what comes back.
@@ -249,7 +293,7 @@ impl Talk {
                 Progress::Broken(Outcome::Status(status)) => {
                     return Err(format!("it does not open a WebSocket: status {status}"));
                 }
-                Progress::Broken(outcome) => return Err(format!("no answer came: {}", outcome.meaning())),
+                Progress::Broken(outcome) => return Err(self.unanswered(outcome)),
             }
             if Instant::now() > end {
                 return Err(format!("no answer came in {} s", PATIENCE.as_secs()));

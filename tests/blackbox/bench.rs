@@ -129,6 +129,10 @@ fn answers_that_are_not_as_expected_are_counted() {
     let wrong = figures(&[&url], &["--clients", "2", "--expect", "hullo"]);
     assert_eq!(wrong["requests"], 0);
     assert_eq!(wrong["others"], json!({"wrong": wrong["errors"]}));
+    assert_eq!(wrong["first_texts"], json!({"wrong": "hello"}));
+    let text = bench(&[&[&url, "--clients", "2", "--expect", "hullo"][..], &SHORT].concat());
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("the first: hello"), "{text}");
     let error = figures(
         &[&url],
         &["--clients", "2", "--tool", "echo", "--args", r#"{"no":1}"#],
@@ -253,14 +257,21 @@ fn idle_connections_and_streams_are_beside_the_load() {
 fn what_it_cannot_do_is_said() {
     let server = Server::start(&[]);
     let url = url(&server);
-    let cases: [(&[&str], i32, &str); 7] = [
+    let wrong_path = format!("http://{}/mpc", server.address);
+    let admin = format!("http://{}/mcp", server.admin.unwrap());
+    let cases: [(&[&str], i32, &str); 12] = [
         (&[&url, "--tool", "ecko"], 1, "it has "),
         (&["http://127.0.0.1:1/mcp"], 1, "there is no server"),
         (&["https://127.0.0.1/mcp"], 2, "TLS"),
         (&[&url, "--args", "[1]"], 2, "no JSON object"),
         (&[&url, "--revision", "2020-01-01"], 2, "2025-11-25"),
         (&[&url, "--duration", "0s"], 2, "measures nothing"),
-        (&[], 2, "required"),
+        (&[], 2, "--stdio"),
+        (&["--stdio", "false"], 1, "exit status: 1"),
+        (&["--stdio", "cat"], 1, "says back"),
+        (&[&wrong_path], 1, "nothing at /mpc"),
+        (&[&admin], 1, "admin listener"),
+        (&[&url, "--out", "/nowhere/out.json"], 2, "cannot be written"),
     ];
     for (arguments, status, word) in cases {
         let output = bench(arguments);

@@ -23,11 +23,7 @@ const CLIENTS_MAX: usize = 8192;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The server: http://HOST:PORT/mcp, ws://HOST:PORT/mcp, unix:PATH or unix:@NAME
-    #[arg(
-        value_name = "URL",
-        required_unless_present = "stdio",
-        conflicts_with = "stdio"
-    )]
+    #[arg(value_name = "URL", conflicts_with = "stdio")]
     url: Option<String>,
     /// A server on stdio instead, one process for each client
     #[arg(long, value_name = "COMMAND")]
@@ -200,6 +196,9 @@ fn endpoint(arguments: &Arguments) -> Result<Endpoint, String> {
     if let Some(command) = &arguments.stdio {
         return program(command);
     }
+    let Some(url) = &arguments.url else {
+        return Err("a URL is needed, or a program: --stdio COMMAND; see --help".to_owned());
+    };
     let mut headers = arguments.header.clone();
     if let Some(wrong) = headers
         .iter()
@@ -215,11 +214,7 @@ fn endpoint(arguments: &Arguments) -> Result<Endpoint, String> {
             .iter()
             .map(|token| format!("authorization: Bearer {token}")),
     );
-    target(
-        arguments.url.as_deref().unwrap_or_default(),
-        arguments.path.as_deref(),
-        headers,
-    )
+    target(url, arguments.path.as_deref(), headers)
 }
 
 fn wanted(arguments: &Arguments) -> Result<Option<Revision>, String> {

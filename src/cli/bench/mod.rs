@@ -61,7 +61,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     if !is_json {
         text::before(&planned).iter().for_each(|line| print_line(line));
     }
-    // A file that cannot be read is no reason to find out after a minute of load.
+    // A file that cannot be written or read is no reason to find out after a minute of load.
     let earlier = match planned.arguments.compare.as_deref().map(read_report).transpose() {
         Ok(earlier) => earlier,
         Err(error) => {
@@ -69,6 +69,10 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if let Err(error) = try_files(&planned.arguments) {
+        print_error(&error);
+        return ExitCode::from(EXIT_USAGE);
+    }
     let began = SystemTime::now() + planned.plan.warm_up;
     let progress = Progress::new(&planned.plan);
     let measured = run_load(&planned.plan, |at, live| progress.show(at, live));
@@ -101,6 +105,15 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Opens what will be written, and leaves it as it is.
+fn try_files(arguments: &Arguments) -> Result<(), String> {
+    for file in [&arguments.out, &arguments.hdr_log].into_iter().flatten() {
+        let opened = fs::OpenOptions::new().append(true).create(true).open(file);
+        opened.map_err(|error| format!("{file} cannot be written: {error}"))?;
+    }
+    Ok(())
 }
 
 /// What an earlier run wrote.

@@ -210,11 +210,12 @@ fn errors(measurement: &Measurement) -> Vec<String> {
     let errors: Vec<_> = measurement.tally.others().iter().filter(is_error).collect();
     let count: u64 = errors.iter().map(|(_, count)| **count).sum();
     let mut lines = vec![String::new(), format!("errors: {count}")];
-    lines.extend(
-        errors
-            .iter()
-            .map(|(outcome, count)| format!("{count:>10}  {}", outcome.meaning())),
-    );
+    for (outcome, count) in errors {
+        lines.push(format!("{count:>10}  {}", outcome.meaning()));
+        if let Some(text) = measurement.firsts.get(outcome) {
+            lines.push(format!("            the first: {text}"));
+        }
+    }
     let unanswered = measurement.tally.unanswered();
     if unanswered > 0 {
         lines.push(format!(

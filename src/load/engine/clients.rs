@@ -7,6 +7,7 @@
 //!     └── Away ◀────────────────────────────────────────┘ its connection ended, or had its number of requests
 //! ```
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -202,6 +203,11 @@ impl<'p> Clients<'p> {
         let ready = self.poll.wait(patience);
         self.waited += begun.elapsed();
         ready
+    }
+
+    /// Of each outcome that an answer explains, the text of the first.
+    pub(super) fn firsts(&self) -> BTreeMap<Outcome, String> {
+        self.judge.firsts().clone()
     }
 
     /// The client that event `number` of the last wait is about.

@@ -181,6 +181,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
         let Outcomes {
             seen,
             counts,
+            firsts,
             clients,
             sessions: open,
             own,
@@ -194,6 +195,9 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
                 all.timeline.add(&seen.timeline);
                 all.records.extend(seen.records);
                 all.counts.add(counts);
+                for (outcome, text) in firsts {
+                    all.firsts.entry(outcome).or_insert(text);
+                }
                 all.clients += clients;
                 all.own.add(own);
             }
@@ -204,6 +208,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
                     timeline: seen.timeline,
                     records: seen.records,
                     counts: Counts::default(),
+                    firsts,
                     clients,
                     beside: Beside::default(),
                     own,

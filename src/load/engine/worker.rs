@@ -7,7 +7,7 @@
 //! and the report says how late requests went out, so that coordinated omission cannot happen.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Outcomes {
     pub(super) seen: Sights,
     pub(super) counts: Counts,
+    pub(super) firsts: BTreeMap<Outcome, String>,
     pub(super) clients: usize,
     /// Sessions that are still open.
     pub(super) sessions: Vec<String>,
@@ -410,6 +411,7 @@ impl<'p> Worker<'p> {
         Outcomes {
             seen: observer.finish(),
             counts: self.counts,
+            firsts: self.clients.firsts(),
             clients: self.clients.all.len(),
             sessions: self
                 .clients

@@ -1,5 +1,6 @@
 //! All that was seen in a run, of the server and of the generator itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::records::{self, Record};
 use super::tally::{Tally, micros};
 use super::timeline::Timeline;
+use crate::load::peer::Outcome;
 use crate::load::schedule::Phase;
 
 /// A thread that is this busy, or waits for a CPU, for so much of the time has no time left.
@@ -63,6 +65,8 @@ pub(crate) struct Measurement {
     /// Of an open loop, each request.
     pub(crate) records: Vec<Record>,
     pub(crate) counts: Counts,
+    /// Of each outcome that an answer explains, the text of the first.
+    pub(crate) firsts: BTreeMap<Outcome, String>,
     pub(crate) clients: usize,
     pub(crate) beside: Beside,
     pub(crate) own: Own,
@@ -172,7 +176,12 @@ impl Measurement {
             "saturated": saturated,
             "starved": starved,
         });
+        let firsts = self.firsts.iter();
+        let firsts: Map<String, Value> = firsts
+            .map(|(outcome, text)| (outcome.to_string(), text.as_str().into()))
+            .collect();
         for (name, value) in [
+            ("first_texts", Value::Object(firsts)),
             ("connections", json!(self.clients)),
             ("reconnects", json!(self.counts.reconnects)),
             ("held", json!(self.counts.held)),

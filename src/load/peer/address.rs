@@ -4,13 +4,17 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Loopback source addresses that are used in turn by clients that connect often, so that ports do not run out.
 const SOURCES: u32 = 200;
+/// A process ends a little after its output does.
+const EXIT_LOOK: Duration = Duration::from_millis(10);
+const EXIT_LOOKS: u32 = 20;
 
 /// Where a server listens, or how it is started.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +41,21 @@ pub(crate) enum Source {
 /// A socket that does not block, and the process at its other end if it was started for it.
 pub(crate) struct Line {
     pub(crate) socket: Socket,
-    _process: Option<Process>,
+    process: Option<Process>,
+}
+
+impl Line {
+    /// How its process ended, if there is one and it ended by itself; waited for a moment.
+    pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
+        let child = &mut self.process.as_mut()?.0;
+        for _ in 0..EXIT_LOOKS {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(EXIT_LOOK);
+        }
+        None
+    }
 }
 
 /// Ends the process when nobody needs it any more.
@@ -57,7 +75,7 @@ impl Address {
         match self {
             Address::Internet(address) => Ok(Line {
                 socket: connect_from(*address, source)?,
-                _process: None,
+                process: None,
             }),
             Address::Unix(name) => {
                 let name = name
@@ -68,7 +86,7 @@ impl Address {
                 socket.set_nonblocking(true)?;
                 Ok(Line {
                     socket,
-                    _process: None,
+                    process: None,
                 })
             }
             Address::Program(words) => start(words),
@@ -93,7 +111,7 @@ fn start(words: &[String]) -> io::Result<Line> {
         .map_err(|error| io::Error::new(error.kind(), format!("{program} cannot be started: {error}")))?;
     Ok(Line {
         socket: Socket::from(OwnedFd::from(own)),
-        _process: Some(Process(process)),
+        process: Some(Process(process)),
     })
 }
 

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::mem;
 use std::ops::Range;
+use std::process::ExitStatus;
 
 use socket2::{SockRef, Socket};
 
@@ -115,6 +116,11 @@ impl Connection {
     /// The bytes of the last answer.
     pub(crate) fn answer(&self) -> &[u8] {
         &self.received[self.answer.clone()]
+    }
+
+    /// How the process at its other end ended, if it did.
+    pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
+        self.line.exit()
     }
 
     /// The last answer's status and message.

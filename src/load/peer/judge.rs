@@ -6,6 +6,7 @@
 //! cost the generator more than the server; of those, one in [`SAMPLE`] is judged in full and the others are searched.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +19,8 @@ use super::response::{Payload, Reply};
 const LARGE_BYTES: usize = 16 << 10;
 /// One in so many of them is.
 const SAMPLE: u64 = 32;
+/// Characters of a text that is shown.
+const TEXT_MAX: usize = 200;
 /// The code of errors that say "not now" where there is no HTTP.
 const OVERLOAD: i64 = -31503;
 
@@ -59,6 +62,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Judge {
     kinds: Vec<Kind>,
     large: u64,
+    /// Of each outcome that an answer explains, the text of the first.
+    firsts: BTreeMap<Outcome, String>,
 }
 
 #[derive(Default)]
@@ -103,7 +108,7 @@ impl Judge {
         });
         Judge {
             kinds: kinds.collect(),
-            large: 0,
+            ..Judge::default()
         }
     }
 
@@ -126,8 +131,31 @@ impl Judge {
             && received[end..] == kind.good[end..]
     }
 
+    /// Of each outcome that an answer explains, the text of the first.
+    pub(crate) fn firsts(&self) -> &BTreeMap<Outcome, String> {
+        &self.firsts
+    }
+
     /// Judges a whole answer; `received` is all that it consists of.
     pub(crate) fn judge(&mut self, received: &[u8], reply: &Reply<'_>, asked: &Asked) -> Verdict {
+        let verdict = self.verdict(received, reply, asked);
+        if let Verdict::Answer(outcome) = verdict
+            && matches!(
+                outcome,
+                Outcome::Failed
+                    | Outcome::ToolError
+                    | Outcome::Wrong
+                    | Outcome::Status(400..)
+                    | Outcome::Malformed
+            )
+            && !self.firsts.contains_key(&outcome)
+        {
+            self.firsts.insert(outcome, text(&reply.payload));
+        }
+        verdict
+    }
+
+    fn verdict(&mut self, received: &[u8], reply: &Reply<'_>, asked: &Asked) -> Verdict {
         let has_retry_after = reply.retry_after.is_some();
         let (Payload::Json(body) | Payload::Events(body)) = &reply.payload;
         match reply.status {
@@ -181,7 +209,15 @@ impl Judge {
         let Some(message) = text.and_then(|text| serde_json::from_str::<Message<'_>>(text).ok()) else {
             return Verdict::Answer(Outcome::Malformed);
         };
-        if message.method.is_some() {
+        if let Some(method) = &message.method {
+            // No server asks for these: it says back what it is told.
+            let is_echo = matches!(
+                &**method,
+                "initialize" | "server/discover" | "tools/list" | "tools/call"
+            );
+            if is_echo {
+                return Verdict::Answer(Outcome::Malformed);
+            }
             return Verdict::Other;
         }
         let kind = asked.kind.and_then(|kind| self.kinds.get(kind));
@@ -293,6 +329,24 @@ fn searched(body: &[u8]) -> Outcome {
     } else {
         Outcome::Malformed
     }
+}
+
+/// What an answer says for people: its error, its first text, or some of it.
+fn text(payload: &Payload<'_>) -> String {
+    let (Payload::Json(body) | Payload::Events(body)) = payload;
+    let message = answer_in(payload).unwrap_or_default();
+    let (error, result) = (&message["error"], &message["result"]);
+    let text = if let Some(text) = error["message"].as_str() {
+        format!("{}: {text}", error["code"])
+    } else if let Some(text) = result["content"][0]["text"].as_str() {
+        text.to_owned()
+    } else if !result.is_null() {
+        result.to_string()
+    } else {
+        // No character has more than four bytes.
+        String::from_utf8_lossy(&body[..body.len().min(4 * TEXT_MAX)]).into_owned()
+    };
+    text.chars().take(TEXT_MAX).collect()
 }
 
 /// The one message of a payload: the answer, if there are others beside it.
@@ -499,6 +553,32 @@ mod tests {
             ..asked()
         };
         assert!(!judge.is_known(good.as_bytes(), &elsewhere));
+    }
+
+    #[test]
+    fn the_first_answer_of_an_outcome_is_kept_in_words() {
+        let mut judge = judge(Expectation::Text("hello".to_owned()));
+        let long = "x".repeat(1_000);
+        for body in [
+            r#"{"id":1000000007,"error":{"code":-32602,"message":"no such tool"}}"#.to_owned(),
+            r#"{"id":1000000007,"error":{"code":-32602,"message":"another"}}"#.to_owned(),
+            r#"{"id":1000000007,"result":{"content":[{"type":"text","text":"hullo"}]}}"#.to_owned(),
+            format!(r#"{{"id":1000000007,"result":{{"isError":true,"content":[{{"text":"{long}"}}]}}}}"#),
+            "<html>".to_owned(),
+        ] {
+            verdict(&mut judge, 200, None, Payload::Json(body.as_bytes().into()));
+        }
+        let firsts = judge.firsts();
+        assert_eq!(firsts[&Outcome::Failed], "-32602: no such tool");
+        assert_eq!(firsts[&Outcome::Wrong], "hullo");
+        assert_eq!(firsts[&Outcome::ToolError], "x".repeat(TEXT_MAX));
+        assert_eq!(firsts[&Outcome::Malformed], "<html>");
+    }
+
+    #[test]
+    fn who_says_back_what_it_is_told_does_not_answer() {
+        let body = r#"{"jsonrpc":"2.0","id":1000000007,"method":"initialize","params":{}}"#;
+        assert_eq!(of(Expectation::Result, body), Outcome::Malformed);
     }
 
     #[test]

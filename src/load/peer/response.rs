@@ -1,7 +1,7 @@
 //! Finds the end of an HTTP response.
 //!
-//! It understands a body with `content-length`, a chunked one, one that ends with its connection, and a head whose status
-//! allows none. Answers of 1xx before the answer are skipped.
+//! It understands a body with `content-length`, a chunked one, one that ends with its connection, and a head whose
+//! status allows none. Answers of 1xx before the answer are skipped.
 
 use std::borrow::Cow;
 use std::fmt;
