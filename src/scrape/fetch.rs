@@ -12,8 +12,14 @@ use std::time::{Duration, Instant};
 
 use super::address::AdminAddress;
 
-/// The largest answer, head included.
+/// The largest answer.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// The largest head of an answer.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// The longest line that has a chunk's size: a number, and extensions that nobody uses.
+const CHUNK_LINE_BYTES_MAX: usize = 1024;
 
 /// The most fields of an answer's head.
 const FIELDS_MAX: usize = 64;
@@ -31,7 +37,7 @@ pub enum FetchError {
     #[error("no answer in time")]
     TimedOut,
     /// The status was another than 200.
-    #[error("it answers {0}, not 200")]
+    #[error("it answers {0}, not 200; is this the admin listener (--admin)?")]
     Status(u16),
     /// The answer is not of HTTP/1.1, or no text.
     #[error("its answer is broken: {0}")]
@@ -66,22 +72,13 @@ pub fn fetch(address: &AdminAddress, patience: Duration) -> Result<String, Fetch
     );
     socket.set_write_timeout(Some(left(deadline)?))?;
     socket.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
+    let mut answer = Answer::default();
+    let mut piece = vec![0; 64 * 1024];
     loop {
-        if let Some(body) = body(&answer, Ended::No)? {
-            return text(body);
-        }
-        let start = answer.len();
-        answer.resize(start + 64 * 1024, 0);
         socket.set_read_timeout(Some(left(deadline)?))?;
-        let count = socket.read(&mut answer[start..])?;
-        answer.truncate(start + count);
-        if count == 0 {
-            let body = body(&answer, Ended::Yes)?;
-            return text(body.ok_or(FetchError::Malformed("it ends early"))?);
-        }
-        if answer.len() > ANSWER_BYTES_MAX {
-            return Err(FetchError::TooLarge);
+        let count = socket.read(&mut piece)?;
+        if let Some(body) = answer.take(&piece[..count])? {
+            return String::from_utf8(body).map_err(|_| FetchError::Malformed("it is not UTF-8"));
         }
     }
 }
@@ -109,43 +106,109 @@ fn left(deadline: Instant) -> Result<Duration, FetchError> {
     }
 }
 
-fn text(body: Vec<u8>) -> Result<String, FetchError> {
-    String::from_utf8(body).map_err(|_| FetchError::Malformed("it is not UTF-8"))
-}
-
-/// Whether the server has closed its side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    No,
-    Yes,
-}
-
 /// How an answer's body ends.
+#[derive(Clone, Copy)]
 enum Framing {
     Length(usize),
     Chunked,
     Close,
 }
 
-/// The body of an answer, once it is whole.
-fn body(answer: &[u8], ended: Ended) -> Result<Option<Vec<u8>>, FetchError> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut head = httparse::Response::new(&mut fields);
-    let parsed = head
-        .parse(answer)
-        .map_err(|_| FetchError::Malformed("it is not HTTP/1.1"))?;
-    let httparse::Status::Complete(head_bytes) = parsed else {
-        return Ok(None);
-    };
-    match head.code {
-        Some(200) => {}
-        status => return Err(FetchError::Status(status.unwrap_or_default())),
+/// An answer as it comes, in pieces of any size. What was read of it is not read again, so that a server that sends
+/// each byte by itself costs no more than another.
+#[derive(Default)]
+struct Answer {
+    /// What has come: the head, and then, once that was read, only what follows it.
+    bytes: Vec<u8>,
+    /// How the body ends; `None` until the head has been read.
+    framing: Option<Framing>,
+    /// How many of the bytes are chunks that have been read.
+    read_bytes: usize,
+    /// The chunks that have been read, together.
+    chunks: Vec<u8>,
+}
+
+impl Answer {
+    /// Takes the next piece, an empty one being the end. The body, once it is whole.
+    fn take(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>, FetchError> {
+        if self.bytes.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Err(FetchError::TooLarge);
+        }
+        self.bytes.extend_from_slice(piece);
+        // A head can only be whole, or wrong in a way that shows, where a line ends.
+        if self.framing.is_none() && (piece.is_empty() || piece.contains(&b'\n')) {
+            self.read_head()?;
+        }
+        let body = match self.framing {
+            None if self.bytes.len() > HEAD_BYTES_MAX => {
+                return Err(FetchError::Malformed("its head is too large"));
+            }
+            None => None,
+            Some(Framing::Length(length)) if self.bytes.len() >= length => {
+                self.bytes.truncate(length);
+                Some(std::mem::take(&mut self.bytes))
+            }
+            Some(Framing::Length(_)) => None,
+            Some(Framing::Chunked) => self.read_chunks()?.then(|| std::mem::take(&mut self.chunks)),
+            Some(Framing::Close) => piece.is_empty().then(|| std::mem::take(&mut self.bytes)),
+        };
+        if piece.is_empty() && body.is_none() {
+            return Err(FetchError::Malformed("it ends early"));
+        }
+        Ok(body)
     }
-    let bytes = &answer[head_bytes..];
-    match framing(head.headers)? {
-        Framing::Length(length) => Ok(bytes.get(..length).map(<[u8]>::to_vec)),
-        Framing::Chunked => chunks(bytes),
-        Framing::Close => Ok((ended == Ended::Yes).then(|| bytes.to_vec())),
+
+    fn read_head(&mut self) -> Result<(), FetchError> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut head = httparse::Response::new(&mut fields);
+        let head_part = &self.bytes[..self.bytes.len().min(HEAD_BYTES_MAX)];
+        let parsed = head
+            .parse(head_part)
+            .map_err(|_| FetchError::Malformed("it is not HTTP/1.1"))?;
+        let httparse::Status::Complete(head_bytes) = parsed else {
+            return Ok(());
+        };
+        match head.code {
+            Some(200) => {}
+            status => return Err(FetchError::Status(status.unwrap_or_default())),
+        }
+        self.framing = Some(framing(head.headers)?);
+        self.bytes.drain(..head_bytes);
+        Ok(())
+    }
+
+    /// Reads the chunks that are whole; whether the last has come. Trailers are not waited for.
+    fn read_chunks(&mut self) -> Result<bool, FetchError> {
+        const MALFORMED: FetchError = FetchError::Malformed("its chunks are broken");
+        loop {
+            let bytes = &self.bytes[self.read_bytes..];
+            let size_line = &bytes[..bytes.len().min(CHUNK_LINE_BYTES_MAX)];
+            let size = httparse::parse_chunk_size(size_line).map_err(|_| MALFORMED)?;
+            let httparse::Status::Complete((start, size)) = size else {
+                return if size_line.len() < CHUNK_LINE_BYTES_MAX {
+                    Ok(false)
+                } else {
+                    Err(MALFORMED)
+                };
+            };
+            if size == 0 {
+                return Ok(true);
+            }
+            let size = usize::try_from(size)
+                .ok()
+                .filter(|size| *size <= ANSWER_BYTES_MAX);
+            let size = size.ok_or(FetchError::TooLarge)?;
+            let Some((chunk, rest)) = bytes[start..].split_at_checked(size) else {
+                return Ok(false);
+            };
+            match rest {
+                [] | [b'\r'] => return Ok(false),
+                [b'\r', b'\n', ..] => {}
+                _ => return Err(MALFORMED),
+            }
+            self.chunks.extend_from_slice(chunk);
+            self.read_bytes += start + size + b"\r\n".len();
+        }
     }
 }
 
@@ -173,34 +236,6 @@ fn framing(fields: &[httparse::Header<'_>]) -> Result<Framing, FetchError> {
     match length.ok_or(FetchError::Malformed("its length is no number"))? {
         length if length > ANSWER_BYTES_MAX => Err(FetchError::TooLarge),
         length => Ok(Framing::Length(length)),
-    }
-}
-
-/// The chunks of a body together, once the last has come. Trailers are not waited for.
-fn chunks(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, FetchError> {
-    const MALFORMED: FetchError = FetchError::Malformed("its chunks are broken");
-    let mut body = Vec::new();
-    loop {
-        let size = httparse::parse_chunk_size(bytes).map_err(|_| MALFORMED)?;
-        let httparse::Status::Complete((start, size)) = size else {
-            return Ok(None);
-        };
-        if size == 0 {
-            return Ok(Some(body));
-        }
-        let size = usize::try_from(size)
-            .ok()
-            .filter(|size| *size <= ANSWER_BYTES_MAX);
-        let size = size.ok_or(FetchError::TooLarge)?;
-        let Some((chunk, rest)) = bytes[start..].split_at_checked(size) else {
-            return Ok(None);
-        };
-        body.extend_from_slice(chunk);
-        bytes = match rest {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', rest @ ..] => rest,
-            _ => return Err(MALFORMED),
-        };
     }
 }
 
@@ -257,6 +292,56 @@ mod tests {
         }
     }
 
+    /// An answer whose pieces are taken until there is a body or an error.
+    fn taken<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Vec<u8>>, FetchError> {
+        let mut answer = Answer::default();
+        for piece in pieces {
+            if let Some(body) = answer.take(piece)? {
+                return Ok(Some(body));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn pieces_may_be_of_any_size() {
+        for pieces in FRAMINGS {
+            let whole = pieces.concat();
+            for split in 1..whole.len() {
+                let (one, other) = whole.split_at(split);
+                assert_eq!(taken([one, other, b""]).unwrap().unwrap(), b"a 1\n", "{split}");
+            }
+            let bytes = whole.chunks(1).chain([&b""[..]]);
+            assert_eq!(taken(bytes).unwrap().unwrap(), b"a 1\n");
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again() {
+        // This takes many minutes if every piece has all before it read again.
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut answer = Answer::default();
+        assert!(answer.take(head).unwrap().is_none());
+        for _ in 0..300_000 {
+            assert!(answer.take(b"1\r\na\r\n").unwrap().is_none());
+        }
+        assert_eq!(answer.take(b"0\r\n\r\n").unwrap().unwrap().len(), 300_000);
+    }
+
+    #[test]
+    fn heads_and_sizes_of_chunks_are_bounded() {
+        let reason = |start: &'static [u8], more: &'static [u8]| {
+            let pieces = std::iter::once(start).chain(std::iter::repeat_n(more, 70_000));
+            taken(pieces).unwrap_err().to_string()
+        };
+        let too_large = "its answer is broken: its head is too large";
+        assert_eq!(reason(b"HTTP/1.1 200 OK\r\nX: ", b"a"), too_large);
+        assert_eq!(
+            reason(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+            "its answer is broken: its chunks are broken"
+        );
+    }
+
     #[test]
     fn what_is_no_answer_is_told_apart() {
         let reason = |pieces| fetched(pieces).0.unwrap_err().to_string();
@@ -267,7 +352,7 @@ mod tests {
         );
         assert_eq!(
             reason(&[b"HTTP/1.1 404 Not Found\r\n\r\n"]),
-            "it answers 404, not 200"
+            "it answers 404, not 200; is this the admin listener (--admin)?"
         );
         assert_eq!(
             reason(&[b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na 1\n"]),

@@ -448,25 +448,54 @@ fn tools(window: &Window, newest: &Samples) -> Vec<ToolFigures> {
         all.entry(tool).or_default();
     }
     let each_second = |count: f64| window.span().map(|span| count / span.as_secs_f64());
+    let limits = Limits::of(window, newest);
     let figures = all.into_iter().map(|(name, own)| ToolFigures {
         rate: each_second(own.ended),
         errors: each_second(own.errors),
         p50: own.buckets.quantile(0.5),
         p99: own.buckets.quantile(0.99),
-        limit: limit(window, newest, &name),
+        limit: limits.limit(&name, each_second),
         name,
     });
     figures.collect()
 }
 
-fn limit(window: &Window, newest: &Samples, tool: &str) -> Option<ToolLimit> {
-    let own = [("tool", tool)];
-    Some(ToolLimit {
-        in_flight_max: newest.sum("weir_tool_in_flight_max", &own)?,
-        in_flight: gauge(newest, "weir_tool_in_flight", &own),
-        waiting: gauge(newest, "weir_tool_waiting", &own),
-        refused: window.rate("weir_tool_refusals_total", &own),
-    })
+/// What there is about limits, by tool: gathered once, because a server may have thousands of tools.
+struct Limits<'a> {
+    in_flight_max: BTreeMap<&'a str, f64>,
+    in_flight: BTreeMap<&'a str, f64>,
+    waiting: BTreeMap<&'a str, f64>,
+    /// How many were refused in the window.
+    refused: BTreeMap<&'a str, f64>,
+}
+
+impl<'a> Limits<'a> {
+    fn of(window: &'a Window, newest: &'a Samples) -> Self {
+        Self {
+            in_flight_max: by_tool(newest.of("weir_tool_in_flight_max")),
+            in_flight: by_tool(newest.of("weir_tool_in_flight")),
+            waiting: by_tool(newest.of("weir_tool_waiting")),
+            refused: by_tool(window.growths("weir_tool_refusals_total")),
+        }
+    }
+
+    fn limit(&self, tool: &str, each_second: impl Fn(f64) -> Option<f64>) -> Option<ToolLimit> {
+        let level = |levels: &BTreeMap<&str, f64>| levels.get(tool).copied();
+        Some(ToolLimit {
+            in_flight_max: level(&self.in_flight_max)?,
+            in_flight: level(&self.in_flight).unwrap_or(0.0),
+            waiting: level(&self.waiting).unwrap_or(0.0),
+            refused: level(&self.refused).and_then(each_second),
+        })
+    }
+}
+
+fn by_tool<'a>(series: impl Iterator<Item = (&'a Labels, f64)>) -> BTreeMap<&'a str, f64> {
+    let mut sums = BTreeMap::new();
+    for (labels, value) in series {
+        *sums.entry(labels.value("tool")).or_insert(0.0) += value;
+    }
+    sums
 }
 
 fn children(window: &Window, newest: &Samples) -> Vec<ChildFigures> {

@@ -61,7 +61,9 @@ impl Buckets {
 
     /// The value below which a share of what was counted lies; `None` if nothing was.
     pub fn quantile(&self, share: f64) -> Option<Quantile> {
-        if self.count() <= 0.0 {
+        // A count that is no number is none either.
+        let count = self.count();
+        if !(count > 0.0 && count.is_finite()) {
             return None;
         }
         let rank = share.clamp(0.0, 1.0) * self.count;
@@ -158,6 +160,16 @@ mod tests {
         assert_eq!(both.count(), 100.0);
         assert!(both.quantile(0.98).unwrap().seconds() <= 0.01);
         assert!(both.quantile(0.999).unwrap().seconds() > 1.0);
+    }
+
+    #[test]
+    fn counts_that_are_no_numbers_have_no_quantile() {
+        for count in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -4.0] {
+            let mut buckets = Buckets::default();
+            buckets.add(0.1, count);
+            buckets.add(f64::INFINITY, count);
+            assert_eq!(buckets.quantile(0.99), None, "{count}");
+        }
     }
 
     #[test]
