@@ -108,6 +108,15 @@ tmux send-keys Escape
 shows '^TOOL'
 tmux send-keys s
 shows 'sort: latency'
+tmux send-keys C-z
+shows 'Stopped'
+tmux send-keys 'fg' Enter
+shows '^TOOL'
+shell=$(tmux list-panes -F '#{pane_pid}')
+kill -TSTP "$(cut -d' ' -f1 "/proc/$shell/task/$shell/children")"
+shows 'Stopped'
+tmux send-keys 'fg' Enter
+shows '^TOOL'
 tmux resize-window -x 120 -y 40
 shows '\? help$'
 tmux resize-window -x 80 -y 24

@@ -127,6 +127,46 @@ fn every_end_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_stopped_view_is_brought_back_whole() {
+    let server = Server::start(&[]);
+    let admin = server.admin.unwrap().to_string();
+    let mut top = InTerminal::start_in_shell(USUAL, &["top", &admin]);
+    for stop in ["\x1a", "TSTP"] {
+        let _case = case(stop.escape_debug().to_string());
+        top.eventually_shows("SHARD");
+        match stop {
+            "TSTP" => top.signal(Signal::TSTP),
+            key => top.press(key),
+        }
+        top.eventually_given_back();
+        assert!(!top.text().contains("SHARD"), "{}", top.text());
+        top.press("\n");
+        let screen = top.eventually_shows("SHARD");
+        assert!(screen.starts_with(&admin), "{screen}");
+        eventually("the terminal is taken again", || top.is_taken());
+    }
+    // Whatever others did to the screen meanwhile is drawn over.
+    top.signal(Signal::STOP);
+    top.press("\n");
+    top.eventually_shows("SHARD");
+    top.press("q");
+    assert!(top.assert_given_back().success());
+}
+
+#[test]
+fn a_view_that_no_shell_could_bring_back_does_not_stop() {
+    let server = Server::start(&[]);
+    let admin = server.admin.unwrap().to_string();
+    let mut top = InTerminal::start(USUAL, &["top", &admin], &[]);
+    top.eventually_shows("SHARD");
+    top.press("\x1as");
+    top.eventually_shows("sort: latency");
+    assert!(top.is_taken());
+    top.press("q");
+    assert!(top.assert_given_back().success());
+}
+
+#[test]
 fn colours_are_left_out_when_that_is_wished() {
     let server = Server::start(&["--pool-size", "1"]);
     let admin = server.admin.unwrap().to_string();
@@ -273,7 +313,10 @@ fn what_is_no_admin_listener_is_told() {
     let server = Server::start(&[]);
     let (status, told, errors) = once(&[&server.address.to_string(), "--interval=100ms"]);
     assert_eq!((status, told.as_str()), (Some(1), ""));
-    assert!(errors.contains("it answers 404, not 200"), "{errors}");
+    assert!(
+        errors.contains("404, not 200; is this the admin listener"),
+        "{errors}"
+    );
     for wrong in [
         &["https://a"][..],
         &["a b"],

@@ -1,4 +1,7 @@
 //! The view on a terminal: waits for readings, keys and signals, and draws after each.
+//!
+//! Ctrl-Z and SIGTSTP give the terminal back and stop the program, as a shell expects it; SIGCONT takes the terminal
+//! again, whatever has become of it.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -6,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::{self, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::process::{Signal, getpid, getsid, kill_current_process_group};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::page::Now;
@@ -25,7 +29,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Fails when the terminal cannot be used, or there can be no more threads.
 pub(super) fn run(addresses: Vec<AdminAddress>, interval: Duration) -> io::Result<()> {
     let (sender, events) = channel();
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT])?;
     let mut screen = Screen::take(Palette::of_environment())?;
     start_signals(signals, sender.clone())?;
     start_keys(sender.clone())?;
@@ -35,8 +39,11 @@ pub(super) fn run(addresses: Vec<AdminAddress>, interval: Duration) -> io::Resul
     let mut view = View::new(addresses.into_iter().map(Server::new).collect());
     screen.show(&mut view, now())?;
     loop {
-        if take(&events, &mut view) == Next::Quit {
-            return Ok(());
+        match take(&events, &mut view) {
+            Next::Stay => {}
+            Next::Stop => stop(&mut screen)?,
+            Next::GoOn => screen.take_again()?,
+            Next::Quit => return Ok(()),
         }
         screen.show(&mut view, now())?;
     }
@@ -52,15 +59,17 @@ fn take(events: &Receiver<Event>, view: &mut View) -> Next {
     while let Some(taken) = event {
         let next = match taken {
             Event::Reading(server, at, reading) => {
-                view.on_reading(server, at, reading);
+                view.on_reading(server, at, *reading);
                 Next::Stay
             }
             Event::Terminal(event::Event::Key(key)) if key.kind != KeyEventKind::Release => view.on_key(key),
             // Drawing asks for the size.
             Event::Terminal(_) => Next::Stay,
+            Event::Stop => Next::Stop,
+            Event::GoOn => Next::GoOn,
             Event::End => Next::Quit,
         };
-        if next == Next::Quit {
+        if next != Next::Stay {
             return next;
         }
         event = events.try_recv().ok();
@@ -68,10 +77,31 @@ fn take(events: &Receiver<Event>, view: &mut View) -> Next {
     Next::Stay
 }
 
+/// Stops until somebody sends SIGCONT, which is an event then.
+///
+/// # Errors
+/// Fails when there can be no such signal.
+fn stop(screen: &mut Screen) -> io::Result<()> {
+    // Without a shell above it, as under `ssh -t HOST weir top`, nobody would let it go on.
+    if getsid(None)? == getpid() {
+        return Ok(());
+    }
+    screen.give_back();
+    // All of the job, as the terminal does it for Ctrl-Z: a script around this program would wait for it otherwise.
+    // SIGTSTP would come back to this program's own handler.
+    kill_current_process_group(Signal::STOP)?;
+    Ok(())
+}
+
 fn start_signals(mut signals: Signals, events: Sender<Event>) -> io::Result<()> {
     let work = move || {
-        for _ in signals.forever() {
-            if events.send(Event::End).is_err() {
+        for signal in signals.forever() {
+            let event = match signal {
+                SIGTSTP => Event::Stop,
+                SIGCONT => Event::GoOn,
+                _ => Event::End,
+            };
+            if events.send(event).is_err() {
                 return;
             }
         }

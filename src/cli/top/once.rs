@@ -2,12 +2,12 @@
 
 use std::io::{self, IsTerminal};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::live::now;
 use super::one_server;
 use super::page::Sort;
-use super::readers::read;
+use super::readers::Reader;
 use super::servers::Server;
 use crate::cli::terminal::{print_error, print_line};
 use crate::scrape::AdminAddress;
@@ -15,10 +15,11 @@ use crate::scrape::AdminAddress;
 /// Asks each server twice, an interval apart, because rates need two answers, and prints what it knows then. Whether
 /// all of them answered.
 pub(super) fn run(addresses: Vec<AdminAddress>, interval: Duration) -> bool {
+    let mut readers: Vec<Reader> = addresses.iter().cloned().map(Reader::new).collect();
     let mut servers: Vec<Server> = addresses.into_iter().map(Server::new).collect();
-    ask(&mut servers);
+    ask(&mut readers, &mut servers);
     thread::sleep(interval);
-    ask(&mut servers);
+    ask(&mut readers, &mut servers);
     let width = width();
     let mut is_first = true;
     let mut are_all_there = true;
@@ -43,12 +44,12 @@ pub(super) fn run(addresses: Vec<AdminAddress>, interval: Duration) -> bool {
 }
 
 /// One request to each server, all at the same time.
-fn ask(servers: &mut [Server]) {
+fn ask(readers: &mut [Reader], servers: &mut [Server]) {
     thread::scope(|scope| {
-        for server in servers {
+        for (reader, server) in readers.iter_mut().zip(servers) {
             scope.spawn(|| {
-                let reading = read(&server.address);
-                server.on_reading(Instant::now(), reading);
+                let (at, reading) = reader.read();
+                server.on_reading(at, reading);
             });
         }
     });

@@ -22,7 +22,7 @@ const SHARDS: [Column; 12] = [
 ];
 
 const TOOLS: [Column; 7] = [
-    name("TOOL", 0),
+    name("TOOL OR METHOD", 0),
     number("CALLS/S", 0),
     number("P50", 1),
     number("P99", 0),
@@ -146,8 +146,8 @@ fn work(figures: &Figures) -> Vec<Cell> {
     vec![
         Cell::new(format!("calls/s {}", over_shards(|shard| shard.work))),
         Cell::new(format!("refused/s {}", rate(refused))).toned(tone),
-        Cell::new(format!("P50 {}", quantile(figures.work.quantile(0.5)))),
         Cell::new(format!("P99 {}", quantile(figures.work.quantile(0.99)))),
+        Cell::new(format!("P50 {}", quantile(figures.work.quantile(0.5)))),
         Cell::new(format!("waits P99 {}", quantile(figures.waits.quantile(0.99)))),
         Cell::new(format!("control/s {}", over_shards(|shard| shard.control))),
     ]

@@ -1,4 +1,6 @@
 //! A thread for each server, which asks it for its metrics at every interval.
+//!
+//! All that takes long happens there: a server may have thousands of tools, or be nasty, and keys do not wait for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
@@ -6,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::servers::Reading;
-use crate::scrape::{AdminAddress, Samples, fetch};
+use crate::scrape::{AdminAddress, Figures, Samples, Window, fetch};
 
 /// For how long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -14,18 +16,49 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the view waits for.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// What a request to one of the servers came to, and when it was made.
-    Reading(usize, Instant, Reading),
+    /// What a request to one of the servers came to, and when it was answered.
+    Reading(usize, Instant, Box<Reading>),
     /// A key, or another size of the terminal.
     Terminal(crossterm::event::Event),
+    /// A signal wants the program to stop for now.
+    Stop,
+    /// A signal lets the program go on; whoever had the terminal since may have changed it.
+    GoOn,
     /// A signal wants the program to end, or the terminal has gone, or there is a fault in here.
     End,
 }
 
-/// Asks a server once; the reason otherwise.
-pub(super) fn read(address: &AdminAddress) -> Reading {
-    let text = fetch(address, PATIENCE).map_err(|error| error.to_string())?;
-    Samples::parse(&text).map_err(|error| error.to_string())
+/// Whoever asks one server, with its last answers.
+#[derive(Debug)]
+pub(super) struct Reader {
+    address: AdminAddress,
+    window: Window,
+}
+
+impl Reader {
+    pub(super) fn new(address: AdminAddress) -> Self {
+        Self {
+            address,
+            window: Window::default(),
+        }
+    }
+
+    /// Asks the server once: when it answered, and what.
+    pub(super) fn read(&mut self) -> (Instant, Reading) {
+        let text = fetch(&self.address, PATIENCE);
+        let at = Instant::now();
+        let reading = text
+            .map_err(|error| error.to_string())
+            .and_then(|text| self.take(at, &text));
+        (at, reading)
+    }
+
+    /// Takes metrics of the server, as they were at `at`.
+    pub(super) fn take(&mut self, at: Instant, text: &str) -> Reading {
+        let samples = Samples::parse(text).map_err(|error| error.to_string())?;
+        self.window.push(at, samples);
+        Figures::of(&self.window).ok_or_else(|| "these are not the metrics of a Weir server".to_owned())
+    }
 }
 
 /// Asks a server at every interval, until nobody takes its answers. A server that takes longer is asked again at once.
@@ -38,13 +71,14 @@ pub(super) fn start(
     interval: Duration,
     events: Sender<Event>,
 ) -> std::io::Result<()> {
+    let mut reader = Reader::new(address);
     let work = move || {
         loop {
             let began = Instant::now();
-            let reading = catch_unwind(AssertUnwindSafe(|| read(&address)));
+            let reading = catch_unwind(AssertUnwindSafe(|| reader.read()));
             // The terminal was given back for the panic's message, so there is nothing left to draw on.
             let (event, is_last) = match reading {
-                Ok(reading) => (Event::Reading(place, Instant::now(), reading), false),
+                Ok((at, reading)) => (Event::Reading(place, at, Box::new(reading)), false),
                 Err(_) => (Event::End, true),
             };
             if events.send(event).is_err() || is_last {

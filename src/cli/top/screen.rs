@@ -2,9 +2,12 @@
 
 use std::io;
 
-use ratatui::Frame;
+use crossterm::execute;
+use crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use ratatui::backend::CrosstermBackend;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text;
+use ratatui::{DefaultTerminal, Frame, Terminal};
 
 use super::page::Now;
 use super::table::{Cell, Tone};
@@ -45,7 +48,8 @@ impl Palette {
 /// The terminal in this program's hands: its own screen, and keys as they are pressed. Dropping it, and any panic,
 /// gives it back as it was.
 pub(super) struct Screen {
-    terminal: ratatui::DefaultTerminal,
+    /// Nothing while it is given back for a time.
+    terminal: Option<DefaultTerminal>,
     palette: Palette,
 }
 
@@ -56,7 +60,10 @@ impl Screen {
     /// Fails when it is none, or goes away.
     pub(super) fn take(palette: Palette) -> io::Result<Self> {
         match ratatui::try_init() {
-            Ok(terminal) => Ok(Self { terminal, palette }),
+            Ok(terminal) => Ok(Self {
+                terminal: Some(terminal),
+                palette,
+            }),
             Err(error) => {
                 // Half of it may have been done.
                 let _ = ratatui::try_restore();
@@ -65,22 +72,45 @@ impl Screen {
         }
     }
 
+    /// Gives the terminal back for a time. Nothing is shown until it is taken again.
+    pub(super) fn give_back(&mut self) {
+        if let Some(mut terminal) = self.terminal.take() {
+            let _ = terminal.show_cursor();
+            // A terminal that has gone needs nothing.
+            let _ = ratatui::try_restore();
+        }
+    }
+
+    /// Takes the terminal over again, and knows nothing of what is on it: all is drawn anew.
+    ///
+    /// # Errors
+    /// Fails when the terminal has gone.
+    pub(super) fn take_again(&mut self) -> io::Result<()> {
+        // Its modes are set only from those they were before.
+        self.give_back();
+        enable_raw_mode()?;
+        let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        execute!(terminal.backend_mut(), EnterAlternateScreen)?;
+        self.terminal = Some(terminal);
+        Ok(())
+    }
+
     /// Shows the view, by sending what has changed since the last time.
     ///
     /// # Errors
     /// Fails when the terminal has gone.
     pub(super) fn show(&mut self, view: &mut View, now: Now) -> io::Result<()> {
         let palette = self.palette;
-        self.terminal.draw(|frame| draw(frame, view, palette, now))?;
+        if let Some(terminal) = &mut self.terminal {
+            terminal.draw(|frame| draw(frame, view, palette, now))?;
+        }
         Ok(())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.terminal.show_cursor();
-        // A terminal that has gone needs nothing.
-        let _ = ratatui::try_restore();
+        self.give_back();
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scrape::{AdminAddress, Figures, Samples, Window};
+use crate::scrape::{AdminAddress, Figures};
 
 /// For how long a restart is told.
 const RESTART_TOLD: Duration = Duration::from_secs(30);
 
 /// What one request for metrics came to; otherwise the reason, in this program's words.
-pub(super) type Reading = Result<Samples, String>;
+pub(super) type Reading = Result<Figures, String>;
 
 /// Whether a server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,6 @@ pub(super) enum Presence {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: AdminAddress,
-    window: Window,
     figures: Option<Figures>,
     restarted: Option<Instant>,
     failing: Option<(Instant, String)>,
@@ -37,7 +36,6 @@ impl Server {
     pub(super) fn new(address: AdminAddress) -> Self {
         Self {
             address,
-            window: Window::default(),
             figures: None,
             restarted: None,
             failing: None,
@@ -46,16 +44,12 @@ impl Server {
 
     /// Takes what a request at `at` came to.
     pub(super) fn on_reading(&mut self, at: Instant, reading: Reading) {
-        let figures = reading.and_then(|samples| {
-            let restarts = self.window.restarts();
-            self.window.push(at, samples);
-            if self.window.restarts() > restarts {
-                self.restarted = Some(at);
-            }
-            Figures::of(&self.window).ok_or_else(|| "these are not the metrics of a Weir server".to_owned())
-        });
-        match figures {
+        match reading {
             Ok(figures) => {
+                let restarts = self.figures.as_ref().map_or(0, |known| known.restarts);
+                if figures.restarts > restarts {
+                    self.restarted = Some(at);
+                }
                 self.figures = Some(figures);
                 self.failing = None;
             }
@@ -94,24 +88,27 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
+    use super::super::readers::Reader;
     use super::*;
 
     #[test]
     fn a_server_goes_away_and_comes_back() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let reading = |count: u32| {
+        let address: AdminAddress = "127.0.0.1:1".parse().unwrap();
+        let mut reader = Reader::new(address.clone());
+        let mut reading = |seconds, count: u32| {
             let text = format!("weir_build_info{{version=\"1\"}} 1\nweir_received_bytes_total {count}\n");
-            Samples::parse(&text).map_err(|error| error.to_string())
+            reader.take(at(seconds), &text)
         };
-        let mut server = Server::new("127.0.0.1:1".parse().unwrap());
+        let mut server = Server::new(address.clone());
         assert_eq!(server.presence(at(0)), Presence::Awaited);
         server.on_reading(at(0), Err("nobody".to_owned()));
         assert_eq!(
             server.presence(at(3)),
             Presence::Away(Duration::from_secs(3), "nobody".to_owned())
         );
-        server.on_reading(at(3), reading(9));
+        server.on_reading(at(3), reading(3, 9));
         assert_eq!(server.presence(at(3)), Presence::Up);
         // Away counts from the first failure, with the last reason, and the figures stay.
         server.on_reading(at(4), Err("gone".to_owned()));
@@ -121,13 +118,13 @@ mod tests {
             Presence::Away(Duration::from_secs(5), "refused".to_owned())
         );
         assert!(server.figures().is_some());
-        server.on_reading(at(10), reading(1));
+        server.on_reading(at(10), reading(10, 1));
         assert_eq!(
             server.presence(at(12)),
             Presence::Restarted(Duration::from_secs(2))
         );
         assert_eq!(server.presence(at(60)), Presence::Up);
-        server.on_reading(at(61), Samples::parse("x 1\n").map_err(|error| error.to_string()));
+        server.on_reading(at(61), Reader::new(address).take(at(61), "x 1\n"));
         assert!(matches!(server.presence(at(61)), Presence::Away(_, reason) if reason.contains("Weir")));
     }
 }

@@ -11,10 +11,10 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
 use super::page::Now;
+use super::readers::Reader;
 use super::screen::{Palette, draw};
 use super::servers::Server;
 use super::view::{Next, View};
-use crate::scrape::Samples;
 
 const EARLIER: &str = include_str!("../../scrape/testdata/earlier.txt");
 const LATER: &str = include_str!("../../scrape/testdata/later.txt");
@@ -25,6 +25,7 @@ const WALL_SECONDS: f64 = 1_796_071_719.12 + 192.0;
 /// A view with its time.
 struct Trial {
     view: View,
+    readers: Vec<Reader>,
     start: Instant,
     elapsed: Duration,
 }
@@ -36,6 +37,10 @@ impl Trial {
             .map(|address| Server::new(address.parse().unwrap()));
         Self {
             view: View::new(servers.collect()),
+            readers: addresses
+                .iter()
+                .map(|address| Reader::new(address.parse().unwrap()))
+                .collect(),
             start: Instant::now(),
             elapsed: Duration::ZERO,
         }
@@ -55,8 +60,9 @@ impl Trial {
     }
 
     fn answer(&mut self, server: usize, text: &str) {
-        let samples = Samples::parse(text).map_err(|error| error.to_string());
-        self.view.on_reading(server, self.start + self.elapsed, samples);
+        let at = self.start + self.elapsed;
+        let reading = self.readers[server].take(at, text);
+        self.view.on_reading(server, at, reading);
     }
 
     fn fail(&mut self, server: usize, reason: &str) {
@@ -299,6 +305,51 @@ fn tab_goes_from_table_to_table() {
         trial.press(KeyCode::Tab);
         assert!(top(&mut trial).starts_with(table), "{}", trial.screen(80, 12));
     }
+}
+
+#[test]
+fn a_small_screen_keeps_what_matters_most() {
+    let mut trial = Trial::busy();
+    let screen = trial.screen(40, 24);
+    assert!(screen.contains("  P99 >1.0s"), "{screen}");
+    for (width, keys) in [
+        (40, "q quit  p pause  s sort: load  ? help"),
+        (20, "q quit  ? help"),
+    ] {
+        assert_eq!(trial.screen(width, 10).lines().last(), Some(keys));
+    }
+}
+
+#[test]
+fn nonsense_is_no_number() {
+    for nonsense in ["NaN", "+Inf", "-Inf", "1e308", "-4000"] {
+        let mut trial = Trial::new(&["a:1"]);
+        let text: String = LATER
+            .lines()
+            .map(|line| match line.rsplit_once(' ') {
+                Some((series, _)) if !line.starts_with('#') => format!("{series} {nonsense}\n"),
+                _ => String::new(),
+            })
+            .collect();
+        trial.answer(0, &text);
+        trial.wait(2);
+        trial.answer(0, &text);
+        for places in [&[][..], &[KeyCode::Enter]] {
+            places.iter().for_each(|code| _ = trial.press(*code));
+            let screen = trial.screen(200, 60);
+            for wrong in ["NaN", "inf", "0000000", "TiB", "PiB", "EiB", "-4", "-2"] {
+                assert!(!screen.contains(wrong), "{nonsense}: {wrong}: {screen}");
+            }
+        }
+    }
+}
+
+#[test]
+fn control_z_stops_and_nothing_else_does() {
+    let mut trial = Trial::busy();
+    let stop = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    assert_eq!(trial.view.on_key(stop), Next::Stop);
+    assert_eq!(trial.press(KeyCode::Char('z')), Next::Stay);
 }
 
 #[test]

@@ -26,6 +26,8 @@ enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Stay,
+    Stop,
+    GoOn,
     Quit,
 }
 
@@ -48,7 +50,7 @@ pub(super) struct View {
 
 /// Keys and what they do; all of the help fits 80 columns and 24 rows.
 const HELP: [(&str, &str); 10] = [
-    ("q, Ctrl-C", "end"),
+    ("q, Ctrl-C; Ctrl-Z", "end; stop, until the shell's `fg`"),
     (
         "p, blank",
         "pause: the screen stays as it is, until the next time",
@@ -112,6 +114,7 @@ impl View {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c' | 'd') if is_control => return Next::Quit,
+            KeyCode::Char('z') if is_control => return Next::Stop,
             KeyCode::Char('q') => return Next::Quit,
             KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
             KeyCode::Char('s') => self.sort = self.sort.next(),
@@ -290,18 +293,19 @@ impl View {
         if self.servers.len() > 1 {
             keys.push(("1-9", "server"));
         }
-        keys.push(("?", "help"));
+        let help = ("?", "help");
+        let help_width = 2 + help.0.len() + 1 + help.1.len();
         let mut line = Line::default();
         let mut used = 0;
-        for (key, does) in keys {
-            let gap = if used == 0 { "" } else { "  " };
-            let length = gap.len() + key.len() + 1 + does.len();
-            if used + length > width {
-                break;
-            }
-            used += length;
+        // Where not all fit, the last are left out, but never the key that tells of them.
+        let fitting = keys.iter().take_while(|(key, does)| {
+            used += if used == 0 { 0 } else { 2 } + key.len() + 1 + does.len();
+            used + help_width <= width
+        });
+        for (key, does) in fitting.chain([&help]) {
+            let gap = if line.cells.is_empty() { "" } else { "  " };
             line.cells.push(Cell::new(gap));
-            line.cells.push(Cell::new(key).toned(Tone::Strong));
+            line.cells.push(Cell::new(*key).toned(Tone::Strong));
             line.cells.push(Cell::new(format!(" {does}")));
         }
         line

@@ -33,6 +33,16 @@ pub(crate) type Size = (u16, u16);
 impl InTerminal {
     /// `weir` with these arguments and variables, in a session of its own whose terminal this is.
     pub(crate) fn start(size: Size, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], size, arguments, variables)
+    }
+
+    /// The same as a job of a shell that brings it back at the Enter key once it was stopped.
+    pub(crate) fn start_in_shell(size: Size, arguments: &[&str]) -> Self {
+        const SCRIPT: &str = r#"set -m; "$0" "$@"; while read -r line; do fg && exit; done"#;
+        Self::start_under(&["sh", "-c", SCRIPT], size, arguments, &[])
+    }
+
+    fn start_under(shell: &[&str], size: Size, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -41,7 +51,7 @@ impl InTerminal {
         set_size(&ours, size);
         let side = || Stdio::from(terminal.try_clone().unwrap());
         let mut command = Command::new("setsid");
-        command.args(["--ctty", WEIR]).args(arguments);
+        command.arg("--ctty").args(shell).arg(WEIR).args(arguments);
         command.stdin(side()).stdout(side()).stderr(side());
         command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         command.envs(variables.iter().copied());
@@ -109,9 +119,14 @@ impl InTerminal {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // `setsid` becomes the program.
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        // `setsid` becomes the program, or else the shell, whose only child it is then.
+        let own = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+        let pid = children
+            .split_whitespace()
+            .next()
+            .map_or(own, |pid| pid.parse().unwrap());
+        kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Whether the terminal is the program's: its own screen, no cursor, and each key by itself.
@@ -127,14 +142,24 @@ impl InTerminal {
     #[track_caller]
     pub(crate) fn assert_given_back(&mut self) -> ExitStatus {
         let status = eventually_some("the program ends", || self.child.try_wait().unwrap());
-        let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
-        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
-        eventually("the screen is the shell's again", || {
+        assert!(self.is_cooked());
+        self.eventually_given_back();
+        status
+    }
+
+    /// Waits until the terminal is as it was before, whether or not the program has ended.
+    #[track_caller]
+    pub(crate) fn eventually_given_back(&self) {
+        eventually("the terminal is the shell's again", || {
             let parser = self.screen.lock().unwrap();
             let screen = parser.screen();
-            !screen.alternate_screen() && !screen.hide_cursor()
+            !screen.alternate_screen() && !screen.hide_cursor() && self.is_cooked()
         });
-        status
+    }
+
+    fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     /// Whether anything on the screen has a colour.
