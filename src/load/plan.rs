@@ -1,6 +1,8 @@
 //! Everything that decides a run, as values.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::schedule::{Arrivals, Phase};
@@ -57,9 +59,15 @@ pub(crate) struct Plan {
     pub(crate) streams: usize,
     /// The server's process, if its CPU time is wanted.
     pub(crate) server: Option<u32>,
+    /// Set when it is to end now, with what it has.
+    pub(crate) interrupt: Arc<AtomicBool>,
 }
 
 impl Plan {
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
     /// What counts, from the start.
     pub(crate) fn measured(&self) -> Range<Duration> {
         match &self.pace {
@@ -83,6 +91,22 @@ impl Plan {
     /// Whether whole sessions are what counts.
     pub(crate) fn is_life_cycle(&self) -> bool {
         matches!(self.work, Work::LifeCycles(_))
+    }
+
+    /// The phases of an open loop, as far as they came.
+    pub(crate) fn phases(&self, interrupted: Option<Duration>) -> Vec<Phase> {
+        let mut left = interrupted.unwrap_or(Duration::MAX);
+        let phases = self.open().map_or(&[][..], |open| &open.phases[..]);
+        let mut came = Vec::new();
+        for phase in phases {
+            if left.is_zero() {
+                break;
+            }
+            let length = phase.length.min(left);
+            left -= length;
+            came.push(Phase { length, ..*phase });
+        }
+        came
     }
 
     pub(crate) fn open(&self) -> Option<&OpenLoop> {

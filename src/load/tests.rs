@@ -220,6 +220,7 @@ fn plan(sinner: &Sinner, clients: usize, pace: Pace) -> Plan {
         idle: 0,
         streams: 0,
         server: None,
+        interrupt: Arc::default(),
     }
 }
 
@@ -306,6 +307,31 @@ fn an_answer_without_end_is_given_up() {
             others.keys().all(|name| outcomes.contains(&name.as_str())),
             "{report:?}"
         );
+    }
+}
+
+#[test]
+fn an_interrupted_run_has_what_it_waited_for() {
+    for pace in [closed(60_000), open(100.0, 60_000)] {
+        let sinner = Sinner::start(Vec::new());
+        let plan = plan(&sinner, 2, pace);
+        let begun = std::time::Instant::now();
+        let measurement = run(&plan, |at, _| {
+            sinner.set_open(at < Duration::from_millis(300));
+            let is_enough = at > Duration::from_millis(900);
+            plan.interrupt.store(is_enough, Ordering::Relaxed);
+        })
+        .unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        let report = measurement.report(&plan.phases(measurement.interrupted), Duration::from_millis(100));
+        assert!(
+            report["interrupted_after_seconds"].as_f64().unwrap() > 0.8,
+            "{report:?}"
+        );
+        assert!(report["seconds"].as_f64().unwrap() < 30.0, "{report:?}");
+        assert!(report["requests"].as_u64().unwrap() > 0, "{report:?}");
+        assert!(report["unanswered"].as_u64().unwrap() >= 2, "{report:?}");
+        assert_eq!(report["errors"], 0, "{report:?}");
     }
 }
 

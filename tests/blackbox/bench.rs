@@ -232,6 +232,43 @@ fn figures_are_written_read_and_compared() {
 }
 
 #[test]
+fn an_interrupted_run_says_what_it_has() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let scratch = Scratch::new("bench");
+    let out = scratch.text("out.json");
+    for pace in [&["--clients", "2"][..], &["--clients", "2", "--rate", "200"]] {
+        let run = [
+            "bench",
+            &url,
+            "--duration",
+            "60s",
+            "--warm-up",
+            "0s",
+            "--out",
+            &out,
+        ];
+        let before = server.metrics().sum("weir_requests_total", &[]);
+        let mut bench = Process::start(&[&run[..], pace].concat());
+        eventually("load has begun", || {
+            server.metrics().sum("weir_requests_total", &[]) > before + 30.0
+        });
+        bench.signal(Signal::INT);
+        assert_eq!(bench.wait().code(), Some(130), "{}", bench.stderr());
+        let text = bench.stdout();
+        assert!(
+            text.contains("INTERRUPTED after ") && text.contains("errors: 0"),
+            "{text}"
+        );
+        let report = serde_json::from_slice::<Value>(&fs::read(&out).unwrap()).unwrap();
+        assert_good(&report);
+        assert!(report["seconds"].as_f64().unwrap() < 30.0, "{report}");
+        let rate = report["requests_per_second"].as_f64().unwrap();
+        assert!(rate > 10.0, "{report}");
+    }
+}
+
+#[test]
 fn idle_connections_and_streams_are_beside_the_load() {
     let server = Server::start(&[]);
     let url = url(&server);

@@ -1,6 +1,7 @@
 //! The flags of `weir bench`, and the plan that they make.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, FromArgMatches};
@@ -365,6 +366,7 @@ fn plan(arguments: &Arguments, speaker: Speaker, work: Work) -> Result<Plan, Str
         idle: arguments.idle,
         streams: arguments.streams,
         server: arguments.pid,
+        interrupt: Arc::default(),
     })
 }
 

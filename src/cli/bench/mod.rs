@@ -10,10 +10,14 @@ mod text;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::terminal::{EXIT_USAGE, print_error, print_line};
 use crate::config::raise_soft_limits;
@@ -23,6 +27,8 @@ use progress::Progress;
 
 /// The name of the command.
 pub(super) const BENCH: &str = "bench";
+/// As shells have it: 128 and the signal's number.
+const EXIT_INTERRUPTED: u8 = 130;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +80,10 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     let began = SystemTime::now() + planned.plan.warm_up;
+    if let Err(error) = hear_interrupts(&planned.plan.interrupt) {
+        print_error(&format!("signals cannot be heard: {error}"));
+        return ExitCode::FAILURE;
+    }
     let progress = Progress::new(&planned.plan);
     let measured = run_load(&planned.plan, |at, live| progress.show(at, live));
     progress.finish();
@@ -100,11 +110,24 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         print_error(&error);
         return ExitCode::FAILURE;
     }
+    if measurement.interrupted.is_some() {
+        return ExitCode::from(EXIT_INTERRUPTED);
+    }
     if measurement.tally.answered() == 0 && !is_json {
         print_error("no request had a good answer");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// The first SIGINT or SIGTERM has the run end with what it has, and the second ends the process at once.
+fn hear_interrupts(interrupt: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let status = i32::from(EXIT_INTERRUPTED);
+        flag::register_conditional_shutdown(signal, status, Arc::clone(interrupt))?;
+        flag::register(signal, Arc::clone(interrupt))?;
+    }
+    Ok(())
 }
 
 /// Opens what will be written, and leaves it as it is.
@@ -146,9 +169,9 @@ fn write_files(
 /// All figures, and what they are of.
 fn report(planned: &Planned, measurement: &Measurement) -> Map<String, Value> {
     let Planned { plan, arguments, .. } = planned;
-    let (phases, window) = plan
-        .open()
-        .map_or((&[][..], plan.warm_up), |open| (&open.phases[..], open.window));
+    let (phases, window) = plan.open().map_or((Vec::new(), plan.warm_up), |open| {
+        (plan.phases(measurement.interrupted), open.window)
+    });
     let mut report = Map::new();
     report.insert("label".to_owned(), arguments.label.clone().into());
     report.insert("url".to_owned(), planned.place.clone().into());
@@ -162,6 +185,6 @@ fn report(planned: &Planned, measurement: &Measurement) -> Map<String, Value> {
         "requests_per_connection".to_owned(),
         plan.requests_per_connection.into(),
     );
-    report.append(&mut measurement.report(phases, window));
+    report.append(&mut measurement.report(&phases, window));
     report
 }

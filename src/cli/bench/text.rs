@@ -83,14 +83,19 @@ pub(super) fn after(planned: &Planned, measurement: &Measurement) -> Vec<String>
     let Measurement { tally, elapsed, .. } = measurement;
     let seconds = elapsed.as_secs_f64();
     let answered = tally.answered();
-    let mut lines = vec![
+    let interrupted = measurement.interrupted.map(|after| {
+        let after = after.as_secs_f64();
+        format!("INTERRUPTED after {after:.1} s: these are the figures so far")
+    });
+    let mut lines: Vec<String> = interrupted.into_iter().collect();
+    lines.extend([
         String::new(),
         format!(
             "{:.1} requests/s: {answered} good answers in {seconds:.2} s",
-            answered as f64 / seconds
+            answered as f64 / seconds.max(f64::MIN_POSITIVE)
         ),
         String::new(),
-    ];
+    ]);
     let names = plan.work.names();
     let several = tally.kinds();
     let mut rows = vec![("latency".to_owned(), tally.latencies())];
@@ -104,7 +109,9 @@ pub(super) fn after(planned: &Planned, measurement: &Measurement) -> Vec<String>
     if let Some(open) = plan.open()
         && open.phases.len() > 1 + usize::from(!plan.warm_up.is_zero())
     {
-        lines.extend(phases(&measurement.report(&open.phases, open.window)));
+        lines.extend(phases(
+            &measurement.report(&plan.phases(measurement.interrupted), open.window),
+        ));
     }
     lines.extend(refusals(measurement));
     lines.extend(errors(measurement));

@@ -124,6 +124,8 @@ fn begin(hears: &Receiver<Said>, starts: &[Sender<Instant>], threads: usize) -> 
 struct SeenByAll {
     outcomes: Vec<Option<Box<Outcomes>>>,
     server_cpu: Option<Duration>,
+    /// When it was interrupted, from the start.
+    interrupted: Option<Duration>,
 }
 
 fn look_on(
@@ -168,7 +170,11 @@ fn look_on(
             .transpose()?,
         _ => None,
     };
-    Ok(SeenByAll { outcomes, server_cpu })
+    Ok(SeenByAll {
+        outcomes,
+        server_cpu,
+        interrupted: plan.is_interrupted().then(|| started.elapsed()),
+    })
 }
 
 fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
@@ -213,6 +219,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
                     beside: Beside::default(),
                     own,
                     server_cpu: None,
+                    interrupted: None,
                 });
                 if let Some(all) = &mut all {
                     all.counts.add(counts);
@@ -222,6 +229,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
     }
     let mut all = all.ok_or_else(|| io::Error::other("no thread ran"))?;
     end_sessions(&plan.speaker, &sessions);
+    all.interrupted = seen.interrupted;
     all.server_cpu = seen.server_cpu.filter(|_| plan.server.is_some());
     Ok(all)
 }

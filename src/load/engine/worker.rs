@@ -128,6 +128,9 @@ impl<'p> Worker<'p> {
         let patience = OPENING_PATIENCE + OPENING_PATIENCE_EACH * count as u32;
         let end = Instant::now() + patience;
         while self.free.len() < count {
+            if self.plan.is_interrupted() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             if Instant::now() > end {
                 let open = self.free.len();
                 let text = format!(
@@ -180,15 +183,20 @@ impl<'p> Worker<'p> {
                 && now >= started + measured.end
                 && self.held.is_empty()
                 && !self.clients.all.iter().any(|client| client.state == State::Busy);
-            if is_done || now >= last {
+            if is_done || now >= last || self.plan.is_interrupted() {
                 break;
             }
             let until = self.next_due(started).unwrap_or(last).min(last);
             // What was done took its time: a wait of less than that would be one of the timer's slack.
             self.turn(until.saturating_duration_since(Instant::now()).min(POLL))?;
         }
+        if self.plan.is_interrupted() {
+            // What was to come says nothing of the server.
+            self.held.clear();
+            return Ok(self.finish(before, true));
+        }
         self.held.extend(self.schedule.by_ref().map(|due| started + due));
-        Ok(self.finish(before))
+        Ok(self.finish(before, false))
     }
 
     /// Asks what is due by now.
@@ -378,7 +386,7 @@ impl<'p> Worker<'p> {
     }
 
     /// Counts requests without an answer, which never get one now.
-    fn finish(&mut self, before: Option<Before>) -> Outcomes {
+    fn finish(&mut self, before: Option<Before>, is_interrupted: bool) -> Outcomes {
         let now = Instant::now();
         self.counts.reconnects += self.clients.renewed;
         self.counts.idle_closes += self.clients.renewed;
@@ -387,7 +395,7 @@ impl<'p> Worker<'p> {
             .filter(|index| self.clients.all[*index].state == State::Busy)
             .collect();
         for index in busy {
-            match (self.plan.open(), &mut self.observer) {
+            match (self.plan.open().filter(|_| !is_interrupted), &mut self.observer) {
                 (None, Some(observer)) => observer.record_outstanding(self.clients.all[index].due, now),
                 _ => self.record(index, Outcome::Unanswered, None, now),
             }
@@ -422,6 +430,7 @@ impl<'p> Worker<'p> {
             own,
             elapsed: match self.plan.pace {
                 Pace::Closed { .. } => elapsed,
+                Pace::Open(_) if is_interrupted => elapsed.min(measured.end - measured.start),
                 Pace::Open(_) => measured.end - measured.start,
             },
         }

@@ -72,6 +72,8 @@ pub(crate) struct Measurement {
     pub(crate) own: Own,
     /// The server's CPU time, if its process is known.
     pub(crate) server_cpu: Option<Duration>,
+    /// When somebody ended it early, from the start.
+    pub(crate) interrupted: Option<Duration>,
 }
 
 impl Counts {
@@ -181,6 +183,10 @@ impl Measurement {
             .map(|(outcome, text)| (outcome.to_string(), text.as_str().into()))
             .collect();
         for (name, value) in [
+            (
+                "interrupted_after_seconds",
+                json!(self.interrupted.map(|after| after.as_secs_f64())),
+            ),
             ("first_texts", Value::Object(firsts)),
             ("connections", json!(self.clients)),
             ("reconnects", json!(self.counts.reconnects)),
