@@ -140,6 +140,7 @@ fn a_stopped_view_is_brought_back_whole() {
         }
         top.eventually_given_back();
         assert!(!top.text().contains("SHARD"), "{}", top.text());
+        top.eventually_typed_to_shell(true);
         top.press("\n");
         let screen = top.eventually_shows("SHARD");
         assert!(screen.starts_with(&admin), "{screen}");
@@ -147,7 +148,9 @@ fn a_stopped_view_is_brought_back_whole() {
     }
     // Whatever others did to the screen meanwhile is drawn over.
     top.signal(Signal::STOP);
+    top.eventually_typed_to_shell(true);
     top.press("\n");
+    top.eventually_typed_to_shell(false);
     top.eventually_shows("SHARD");
     top.press("q");
     assert!(top.assert_given_back().success());

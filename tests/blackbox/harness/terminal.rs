@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 
 use super::process::WEIR;
 use super::wait::{eventually, eventually_some};
@@ -154,6 +154,16 @@ impl InTerminal {
             let parser = self.screen.lock().unwrap();
             let screen = parser.screen();
             !screen.alternate_screen() && !screen.hide_cursor() && self.is_cooked()
+        });
+    }
+
+    /// Waits until the shell, or else its job, reads what is typed.
+    #[track_caller]
+    pub(crate) fn eventually_typed_to_shell(&self, is_shell: bool) {
+        // The shell leads its session, and so its own group.
+        let shell = Pid::from_child(&self.child);
+        eventually("another reads what is typed", || {
+            (tcgetpgrp(&self.keyboard).unwrap() == shell) == is_shell
         });
     }
 
