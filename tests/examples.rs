@@ -4,6 +4,11 @@
 //! official conformance suite judges the fixtures of `everything`, not this test.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+/// Its own test runs here: were it marked as having one, `cargo test` would build the test in the program's place.
+#[expect(dead_code, reason = "the program is started, not called")]
+#[path = "../examples/hello.rs"]
+mod hello;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
