@@ -150,7 +150,7 @@
 //!
 //! | level | modules | knows |
 //! |---|---|---|
-//! | 8 | `main`, `cli`, `load` | the command line; the load generator behind `weir bench` |
+//! | 8 | `main`, `cli`, `tune`, `load` | the command line; the search behind `weir tune`; the load generator behind `weir bench` |
 //! | 7 | this file, `testing`, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
 //! | 6 | `shard` | the executor |
 //! | 5 | `transport` | one connection's conversation |
@@ -220,6 +220,8 @@ mod timers;
 #[cfg(feature = "tokio")]
 mod tokio_runtime;
 mod transport;
+#[cfg(feature = "cli")]
+mod tune;
 mod units;
 mod wire;
 mod workers;

@@ -73,7 +73,9 @@ fn the_readme_begins_with_two_commands() {
 
 #[test]
 fn the_documents_name_options_that_exist() {
-    let helps = ["serve", "size", "doctor", "bench", "top"].map(help).concat();
+    let helps = ["serve", "size", "doctor", "bench", "tune", "top"]
+        .map(help)
+        .concat();
     let is_known = |flag: &str| {
         let mut places = helps.match_indices(flag).map(|(start, _)| start + flag.len());
         places.any(|end| !helps[end..].starts_with(|c: char| c == '-' || c.is_ascii_alphanumeric()))

@@ -20,7 +20,7 @@ use circles::Crate;
 
 /// Highest level first; within a level a module may use those to its right.
 const LEVELS: [(u8, &[&str]); 8] = [
-    (8, &["main", "cli", "load"]),
+    (8, &["main", "cli", "tune", "load"]),
     (7, &["lib", "guide", "testing", "server", "admin"]),
     (6, &["shard"]),
     (5, &["transport"]),

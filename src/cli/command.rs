@@ -5,7 +5,7 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
-use super::{bench, new, top};
+use super::{bench, new, top, tune};
 use crate::config::{
     CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, joined, nearest_option,
 };
@@ -57,6 +57,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(new::command())
         .subcommand(bench::command())
+        .subcommand(tune::command())
         .subcommand(probe())
         .subcommand(
             Command::new("size")

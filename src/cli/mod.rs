@@ -1,16 +1,18 @@
 //! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check`, `weir probe`, `weir size`, `weir bench`,
-//! `weir top`, `weir new`.
+//! `weir tune`, `weir top`, `weir new`.
 //!
 //! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
 //! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `probe`, `size`,
-//! `bench`, `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command
-//! cannot run here, and 2 if it was used wrongly.
+//! `bench`, `tune`, `new`, help) to stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the
+//! command cannot run here, and 2 if it was used wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 mod allocator;
+mod asked;
 mod bench;
 mod command;
 mod given;
+mod interrupt;
 mod log_queue;
 mod logging;
 mod new;
@@ -23,6 +25,7 @@ mod start;
 mod terminal;
 mod toolsets;
 mod top;
+mod tune;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some((top::TOP, given)) => top::run(given),
         Some((new::NEW, given)) => new::run(given),
         Some((bench::BENCH, given)) => bench::run(given),
+        Some((tune::TUNE, given)) => tune::run(given),
         _ => ExitCode::from(EXIT_USAGE),
     }
 }

@@ -89,7 +89,7 @@ fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryErro
             .mime_type("text/plain")
             .read(|_: CallContext, args: Nap| async move {
                 match args.ms {
-                    ms @ 0..=NAP_MS_MAX => tools::sleep(ms).await,
+                    ms @ 0..=NAP_MS_MAX => tools::nap(ms).await,
                     _ => Err(ToolError::not_found("it takes a minute at most")),
                 }
             }),

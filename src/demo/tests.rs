@@ -120,6 +120,7 @@ fn arguments_are_bounded() {
         ("sleep", json!({"ms": 60_001})),
         ("sleep", json!({"ms": -1})),
         ("sleep", json!({"ms": 1.5})),
+        ("sleep", json!({"ms": 1, "spread": "wide"})),
         ("spin", json!({"ms": 60_001})),
         ("fail", json!({"how": "softly"})),
         ("blob", json!({"bytes": 3 * 1024 * 1024 + 1})),
@@ -131,6 +132,7 @@ fn arguments_are_bounded() {
         assert!(start(name, &arguments).is_err(), "{name} {arguments}");
     }
     assert!(start("blob", &json!({"bytes": 3 * 1024 * 1024})).is_ok());
+    assert!(start("sleep", &json!({"ms": 1, "spread": "heavy"})).is_ok());
 }
 
 #[test]

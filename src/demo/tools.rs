@@ -23,6 +23,20 @@ struct Sleep {
     /// How long to wait, in milliseconds.
     #[schemars(range(max = 60_000))]
     ms: u64,
+    /// How the time is spread over calls whose mean it is. `heavy` is log-normal with a standard deviation of three
+    /// times the mean.
+    #[serde(default)]
+    spread: Spread,
+}
+
+/// How long calls take, about a mean.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Spread {
+    #[default]
+    Constant,
+    Exponential,
+    Heavy,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -94,7 +108,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .idempotent()
             .open_world(false)
             .task(TaskSupport::Optional)
-            .run(|_: CallContext, args: Sleep| sleep(args.ms)),
+            .run(|_: CallContext, args: Sleep| sleep(args)),
     )?;
     tools.add(
         Tool::new("spin")
@@ -147,9 +161,46 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
     Ok(())
 }
 
-pub(super) async fn sleep(ms: u64) -> Result<String, ToolError> {
-    crate::ring::sleep(Duration::from_millis(ms)).await;
-    Ok(format!("slept {ms} ms"))
+/// Waits for this long.
+pub(super) async fn nap(ms: u64) -> Result<String, ToolError> {
+    sleep(Sleep {
+        ms,
+        spread: Spread::Constant,
+    })
+    .await
+}
+
+async fn sleep(Sleep { ms, spread }: Sleep) -> Result<String, ToolError> {
+    let drawn = spread.draw(&mut fastrand::Rng::new(), ms as f64);
+    crate::ring::sleep(Duration::from_secs_f64(drawn / 1e3)).await;
+    Ok(match spread {
+        Spread::Constant => format!("slept {ms} ms"),
+        Spread::Exponential | Spread::Heavy => format!("slept {drawn:.3} ms"),
+    })
+}
+
+/// The longest time that a spread draws, in milliseconds.
+const DRAWN_MS_MAX: f64 = 60_000.0;
+
+impl Spread {
+    /// A time of this mean, in its unit.
+    fn draw(self, random: &mut fastrand::Rng, mean: f64) -> f64 {
+        // 1 - [0, 1) is never 0.
+        let mut exponential = || -(1.0 - random.f64()).ln();
+        let drawn = match self {
+            Spread::Constant => mean,
+            Spread::Exponential => mean * exponential(),
+            Spread::Heavy => {
+                // Of a log-normal time with a coefficient of variation of 3.
+                let variance = 10_f64.ln();
+                // Box and Muller: a normal number of two uniform ones.
+                let radius = (2.0 * exponential()).sqrt();
+                let normal = radius * (std::f64::consts::TAU * random.f64()).cos();
+                mean * variance.sqrt().mul_add(normal, -variance / 2.0).exp()
+            }
+        };
+        drawn.min(DRAWN_MS_MAX)
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "runs on a worker")]
@@ -236,5 +287,38 @@ async fn ask(context: CallContext, args: Question) -> Result<String, ToolError> 
         ElicitAnswer::Accept(content) => Ok(format!("the user said: {}", content.answer)),
         ElicitAnswer::Decline => Ok("the user declined".to_owned()),
         ElicitAnswer::Cancel => Ok("the user cancelled".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_have_their_mean_and_deviation() {
+        let mut random = fastrand::Rng::with_seed(11);
+        for (spread, deviation, slack) in [
+            (Spread::Constant, 0.0, 0.0),
+            (Spread::Exponential, 1.0, 0.02),
+            // The tail that makes the deviation is rare.
+            (Spread::Heavy, 3.0, 0.5),
+        ] {
+            let drawn: Vec<f64> = (0..400_000).map(|_| spread.draw(&mut random, 20.0)).collect();
+            let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
+            let variance = drawn.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / drawn.len() as f64;
+            assert!((mean / 20.0 - 1.0).abs() < 0.02, "{spread:?}: mean {mean}");
+            let found = variance.sqrt() / mean;
+            assert!((found - deviation).abs() <= slack, "{spread:?}: {found}");
+        }
+        assert_eq!(Spread::Heavy.draw(&mut random, 0.0), 0.0);
+    }
+
+    #[test]
+    fn what_is_drawn_is_bounded() {
+        let mut random = fastrand::Rng::with_seed(12);
+        let longest = (0..10_000)
+            .map(|_| Spread::Heavy.draw(&mut random, 60_000.0))
+            .fold(0.0, f64::max);
+        assert_eq!(longest, DRAWN_MS_MAX);
     }
 }

@@ -64,5 +64,6 @@ mod subscribe;
 mod tasks;
 mod top;
 mod transcripts;
+mod tune;
 mod unix_sockets;
 mod websocket;

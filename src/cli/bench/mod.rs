@@ -10,25 +10,21 @@ mod text;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
+use super::asked::Unasked;
+use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line};
 use crate::config::raise_soft_limits;
 use crate::load::{Change, Measurement, compare, run as run_load, write_histogram_log};
-use arguments::{Arguments, Planned, Unplanned, planned};
+use arguments::{Arguments, Planned, planned};
 use progress::Progress;
 
 /// The name of the command.
 pub(super) const BENCH: &str = "bench";
-/// As shells have it: 128 and the signal's number.
-const EXIT_INTERRUPTED: u8 = 130;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,11 +50,11 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     raise_soft_limits();
     let planned = match planned(matches) {
         Ok(planned) => planned,
-        Err(Unplanned::Usage(error)) => {
+        Err(Unasked::Usage(error)) => {
             print_error(&error);
             return ExitCode::from(EXIT_USAGE);
         }
-        Err(Unplanned::Server(error)) => {
+        Err(Unasked::Server(error)) => {
             print_error(&error);
             return ExitCode::FAILURE;
         }
@@ -118,16 +114,6 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-/// The first SIGINT or SIGTERM has the run end with what it has, and the second ends the process at once.
-fn hear_interrupts(interrupt: &Arc<AtomicBool>) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        let status = i32::from(EXIT_INTERRUPTED);
-        flag::register_conditional_shutdown(signal, status, Arc::clone(interrupt))?;
-        flag::register(signal, Arc::clone(interrupt))?;
-    }
-    Ok(())
 }
 
 /// Opens what will be written, and leaves it as it is.

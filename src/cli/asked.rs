@@ -1,0 +1,274 @@
+//! Which server is asked, and what: the flags that commands which make load have in common.
+
+use std::time::Duration;
+
+use clap::{ArgMatches, Args};
+use serde_json::Value;
+
+use crate::load::{Call, Discovered, Endpoint, Expectation, Template, program, target};
+use crate::mcp::Revision;
+use crate::units::parse_duration;
+
+/// The tool that is called where none is named, and its arguments.
+const ECHO: &str = "echo";
+const ECHO_ARGUMENTS: &str = r#"{"message":"hello"}"#;
+
+/// Why nothing can be asked.
+pub(super) enum Unasked {
+    /// The flags say what cannot be.
+    Usage(String),
+    /// The server is not there, or not as the flags say.
+    Server(String),
+}
+
+/// Flags.
+#[derive(Args, Debug)]
+pub(super) struct Asked {
+    /// The server: http://HOST:PORT/mcp, ws://HOST:PORT/mcp, unix:PATH or unix:@NAME
+    #[arg(value_name = "URL", conflicts_with = "stdio")]
+    pub(super) url: Option<String>,
+    /// A server on stdio instead, one process for each client
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) stdio: Option<String>,
+    /// The path of requests over a Unix socket [default: /mcp]
+    #[arg(long)]
+    pub(super) path: Option<String>,
+    /// A tool to call; several with weights (`--tool fast=9 --tool slow=1`) are called as often as those say. Without
+    /// any it is `echo`
+    #[arg(long, value_name = "NAME[=WEIGHT]")]
+    pub(super) tool: Vec<String>,
+    /// The arguments of the --tool before it, a JSON object, in which {{counter}}, {{random:LENGTH}},
+    /// {{number:LEAST..MOST}} and {{line:FILE}} are filled in anew for every call
+    #[arg(long, value_name = "JSON")]
+    pub(super) args: Vec<String>,
+    /// What results of the --tool before it must be: `error`, a JSON object that the result must contain, or the text
+    /// of its first content
+    #[arg(long, value_name = "TEXT|JSON")]
+    pub(super) expect: Vec<String>,
+    /// The revision of MCP; without it the newest that the server speaks
+    #[arg(long)]
+    pub(super) revision: Option<String>,
+    /// A further header line, `name: value`
+    #[arg(long)]
+    pub(super) header: Vec<String>,
+    /// A bearer token
+    #[arg(long)]
+    pub(super) token: Option<String>,
+    /// A request without an answer is given up after this
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    pub(super) timeout: Duration,
+    /// Threads [default: one for each of --cpus, or one]
+    #[arg(long)]
+    pub(super) threads: Option<usize>,
+    /// CPUs to run on
+    #[arg(long, value_delimiter = ',')]
+    pub(super) cpus: Vec<usize>,
+    /// Decides everything that is random
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+}
+
+impl Asked {
+    /// The server, as the user wrote it.
+    pub(super) fn place(&self) -> String {
+        self.url
+            .clone()
+            .or_else(|| self.stdio.clone())
+            .unwrap_or_default()
+    }
+
+    /// The revision that was named, if one was.
+    ///
+    /// # Errors
+    /// Names those that there are.
+    pub(super) fn revision(&self) -> Result<Option<Revision>, String> {
+        let Some(name) = &self.revision else {
+            return Ok(None);
+        };
+        let found = Revision::parse(name.as_bytes());
+        let known = || Revision::ALL.map(Revision::as_str).join(", ");
+        found
+            .map(Some)
+            .ok_or_else(|| format!("--revision {name} is unknown; there are {}", known()))
+    }
+
+    /// How the server is reached.
+    ///
+    /// # Errors
+    /// Says what is wrong with the flags.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, String> {
+        if let Some(command) = &self.stdio {
+            return program(command);
+        }
+        let Some(url) = &self.url else {
+            return Err("a URL is needed, or a program: --stdio COMMAND; see --help".to_owned());
+        };
+        let mut headers = self.header.clone();
+        if let Some(wrong) = headers
+            .iter()
+            .find(|header| !header.contains(':') || header.contains(['\r', '\n']))
+        {
+            return Err(format!(
+                "--header {wrong:?} is no header line; write `name: value`"
+            ));
+        }
+        headers.extend(
+            self.token
+                .iter()
+                .map(|token| format!("authorization: Bearer {token}")),
+        );
+        target(url, self.path.as_deref(), headers)
+    }
+
+    /// The tools that were named, with the arguments and expectations behind each.
+    pub(super) fn named_calls(&self, matches: &ArgMatches) -> Result<Vec<Call>, String> {
+        let places = |name: &str| matches.indices_of(name).into_iter().flatten().collect::<Vec<_>>();
+        let tools = places("tool");
+        // What stands before the first tool belongs to the one that is called without any.
+        let mut calls = vec![call(ECHO, 1.0, ECHO_ARGUMENTS)?];
+        for tool in &self.tool {
+            let (name, weight) = weighted(tool)?;
+            calls.push(call(name, weight, "{}")?);
+        }
+        let owner = |at: usize| tools.iter().filter(|tool| **tool < at).count();
+        for (at, text) in places("args").into_iter().zip(&self.args) {
+            calls[owner(at)].arguments = text.parse().map_err(|error| format!("--args {error}"))?;
+        }
+        for (at, text) in places("expect").into_iter().zip(&self.expect) {
+            calls[owner(at)].expectation = expectation(text);
+        }
+        if tools.is_empty() {
+            return Ok(calls);
+        }
+        let is_before = |name: &str| places(name).iter().any(|at| owner(*at) == 0);
+        if is_before("args") || is_before("expect") {
+            return Err("--args and --expect belong to the --tool before them".to_owned());
+        }
+        calls.remove(0);
+        Ok(calls)
+    }
+}
+
+fn call(tool: &str, weight: f64, arguments: &str) -> Result<Call, String> {
+    Ok(Call {
+        tool: tool.to_owned(),
+        weight,
+        arguments: arguments.parse::<Template>()?,
+        expectation: Expectation::Result,
+    })
+}
+
+fn weighted(tool: &str) -> Result<(&str, f64), String> {
+    let Some((name, weight)) = tool.rsplit_once('=') else {
+        return Ok((tool, 1.0));
+    };
+    match weight.parse::<f64>() {
+        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok((name, weight)),
+        _ => Err(format!(
+            "--tool {tool}: {weight:?} is no weight, which is a number above 0"
+        )),
+    }
+}
+
+fn expectation(text: &str) -> Expectation {
+    match serde_json::from_str::<Value>(text) {
+        _ if text == "error" => Expectation::ToolError,
+        Ok(value @ Value::Object(_)) => Expectation::Json(value),
+        _ => Expectation::Text(text.to_owned()),
+    }
+}
+
+/// The named calls, if the server has their tools.
+///
+/// # Errors
+/// Says which it has.
+pub(super) fn calls(named: Vec<Call>, found: &Discovered) -> Result<Vec<Call>, String> {
+    match named.iter().find(|call| !found.tools.contains(&call.tool)) {
+        None => Ok(named),
+        Some(call) => {
+            let tools = match &found.tools[..] {
+                [] => "it has none".to_owned(),
+                tools => format!("it has {}", tools.join(", ")),
+            };
+            Err(format!(
+                "{} has no tool `{}`; {tools}; say which to call: --tool NAME --args JSON",
+                found.server, call.tool
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn given(flags: &[&str]) -> (ArgMatches, Asked) {
+        let command = Asked::augment_args(Command::new("test"));
+        let line = ["test", "http://127.0.0.1:1/mcp"]
+            .into_iter()
+            .chain(flags.iter().copied());
+        let matches = command.try_get_matches_from(line).unwrap();
+        let asked = Asked::from_arg_matches(&matches).unwrap();
+        (matches, asked)
+    }
+
+    fn named(flags: &[&str]) -> Result<Vec<Call>, String> {
+        let (matches, asked) = given(flags);
+        asked.named_calls(&matches)
+    }
+
+    #[test]
+    fn arguments_and_expectations_belong_to_the_tool_before_them() {
+        let flags = [
+            "--tool",
+            "a=3",
+            "--args",
+            r#"{"x":1}"#,
+            "--tool",
+            "b",
+            "--tool",
+            "c",
+            "--expect",
+            "hi",
+            "--args",
+            "{}",
+        ];
+        let calls = named(&flags).unwrap();
+        let facts: Vec<_> = calls
+            .iter()
+            .map(|call| (call.tool.as_str(), call.weight))
+            .collect();
+        assert_eq!(facts, [("a", 3.0), ("b", 1.0), ("c", 1.0)]);
+        assert_eq!(calls[0].arguments, r#"{"x":1}"#.parse().unwrap());
+        assert_eq!(calls[1].arguments, "{}".parse().unwrap());
+        assert_eq!(calls[2].expectation, Expectation::Text("hi".to_owned()));
+        let echo = named(&["--args", r#"{"message":"x"}"#]).unwrap();
+        assert_eq!((echo.len(), echo[0].tool.as_str()), (1, ECHO));
+        assert_eq!(echo[0].arguments, r#"{"message":"x"}"#.parse().unwrap());
+        assert!(named(&["--args", "{}", "--tool", "a"]).is_err());
+        assert!(named(&["--tool", "a=x"]).is_err());
+        assert!(named(&["--tool", "a", "--args", "[1]"]).is_err());
+    }
+
+    #[test]
+    fn what_is_expected_is_read() {
+        assert_eq!(expectation("error"), Expectation::ToolError);
+        assert_eq!(
+            expectation("{\"a\":1}"),
+            Expectation::Json(serde_json::json!({"a": 1}))
+        );
+        assert_eq!(expectation("7"), Expectation::Text("7".to_owned()));
+    }
+
+    #[test]
+    fn a_token_is_a_header_and_nonsense_is_none() {
+        let (_, asked) = given(&["--token", "t"]);
+        assert_eq!(asked.endpoint().unwrap().headers, ["authorization: Bearer t"]);
+        let (_, asked) = given(&["--header", "nonsense"]);
+        assert!(asked.endpoint().is_err());
+        let (_, asked) = given(&["--revision", "1999-01-01"]);
+        assert!(asked.revision().unwrap_err().contains("2026-07-28"));
+    }
+}

@@ -1,0 +1,164 @@
+//! `weir tune`: how much a server bears, and the flags that follow from it.
+//!
+//! The search is in `tune`; here flags become a goal, and what was found becomes words. A search that was ended early
+//! says what it knows by then.
+
+mod arguments;
+mod text;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{ArgMatches, Args, Command};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::asked::Unasked;
+use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
+use super::terminal::{EXIT_USAGE, print_error, print_line};
+use crate::config::raise_soft_limits;
+use crate::tune::{Driver, Ended, Found, Search};
+use arguments::{Arguments, planned};
+
+/// The name of the command.
+pub(super) const TUNE: &str = "tune";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir tune http://127.0.0.1:8080/mcp --tool search --args '{\"query\":\"{{random:8}}\"}' --p99 200ms
+  weir tune http://10.0.0.7/mcp --admin http://10.0.0.7:9464 --tool sleep --args '{\"ms\":20}'
+
+It puts real load on the server, up to as much as the server carries: use a server whose users do not mind. It takes up \
+to two minutes. Of a server that is no Weir, or whose metrics cannot be read (--admin), it finds rates and no flags.";
+
+/// The command line.
+pub(super) fn command() -> Command {
+    Arguments::augment_args(Command::new(TUNE))
+        .about("Find how much a running server carries, and the pool, queue and rate that follow")
+        .long_about(None)
+        .after_help(EXAMPLES)
+}
+
+/// Runs it.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    raise_soft_limits();
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let planned = match planned(matches, &interrupt) {
+        Ok(planned) => planned,
+        Err(Unasked::Usage(error)) => {
+            print_error(&error);
+            return ExitCode::from(EXIT_USAGE);
+        }
+        Err(Unasked::Server(error)) => {
+            print_error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(error) = hear_interrupts(&interrupt) {
+        print_error(&format!("signals cannot be heard: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let arguments = &planned.arguments;
+    if let Some(file) = &arguments.out
+        && let Err(error) = fs::OpenOptions::new().append(true).create(true).open(file)
+    {
+        print_error(&format!("{file} cannot be written: {error}"));
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let mut driver = Driver::new(planned.place);
+    if !arguments.json {
+        text::before(&planned.server, &planned.url, &planned.called)
+            .iter()
+            .for_each(|line| print_line(line));
+    }
+    match driver.metrics() {
+        Ok(_) if arguments.json => {}
+        Ok(Some(figures)) => print_line(&text::pool(&figures)),
+        Ok(None) => {
+            print_line("without metrics: a Unix socket or program needs --admin URL to say where they are")
+        }
+        Err(error) => print_error(&format!(
+            "the metrics cannot be read, so only rates can be found and no flags: {error}; \
+             `weir serve --admin 127.0.0.1:9464` has them, `--admin URL` says where they are"
+        )),
+    }
+    let found = searched(&mut driver, planned.search, &interrupt, arguments.json);
+    ended(&found, arguments, &planned.server, &planned.url)
+}
+
+/// Searches to the end, and says each step.
+fn searched(driver: &mut Driver, mut search: Search, interrupt: &AtomicBool, is_silent: bool) -> Found {
+    let bar = bar(is_silent);
+    if !is_silent {
+        print_line("");
+        print_line(text::HEAD);
+    }
+    while let Some(step) = search.next() {
+        bar.set_message(text::step(&step));
+        let seen = driver.observe(step, |_, _| bar.tick());
+        if interrupt.load(Ordering::Relaxed) {
+            search.end(Ended::Interrupted);
+            break;
+        }
+        match seen {
+            Ok(seen) => {
+                bar.suspend(|| {
+                    if !is_silent {
+                        print_line(&text::row(&seen));
+                    }
+                });
+                search.tell(seen);
+            }
+            Err(error) => search.end(Ended::Failed(error)),
+        }
+    }
+    bar.finish_and_clear();
+    search.found()
+}
+
+/// What the search does now, where somebody looks.
+fn bar(is_silent: bool) -> ProgressBar {
+    let target = if stdout().is_terminal() && !is_silent {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Says what was found, and writes it.
+fn ended(found: &Found, arguments: &Arguments, server: &str, url: &str) -> ExitCode {
+    let report = report(found, server, url);
+    if arguments.json {
+        // It is JSON, which nothing needs to escape; it is fine if nobody reads.
+        let _ = writeln!(io::stdout(), "{report}");
+    } else {
+        text::after(found).iter().for_each(|line| print_line(line));
+    }
+    if let Some(file) = &arguments.out
+        && let Err(error) = fs::write(file, format!("{report}\n"))
+    {
+        print_error(&format!("{file} cannot be written: {error}"));
+        return ExitCode::FAILURE;
+    }
+    match &found.ended {
+        Ended::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+        Ended::Failed(_) => ExitCode::FAILURE,
+        Ended::Complete | Ended::TimeIsUp => ExitCode::SUCCESS,
+    }
+}
+
+fn report(found: &Found, server: &str, url: &str) -> Value {
+    // Numbers and text can always be written as JSON.
+    let mut report = serde_json::to_value(found).unwrap_or_default();
+    report["url"] = json!(url);
+    report["server"] = json!(server);
+    report
+}

@@ -1,0 +1,253 @@
+//! What `weir tune` says.
+
+use crate::scrape::Figures;
+use crate::tune::{Ended, Found, Load, Observation, Recommended, Rule, Step};
+
+/// Over the rows of steps.
+pub(super) const HEAD: &str =
+    "load              served/s       P50        P99   handlers   waiting   refused";
+
+/// Which server is looked at.
+pub(super) fn before(server: &str, url: &str, called: &str) -> Vec<String> {
+    vec![format!("{server} at {url}: calls of {called}")]
+}
+
+/// The pool as it is.
+pub(super) fn pool(figures: &Figures) -> String {
+    let shards = figures.shards.len();
+    let places = figures.over_shards(|shard| shard.queue.depth_max);
+    format!(
+        "its pool: {:.0} handlers on {}, {places:.0} places to wait",
+        figures.pool.size,
+        counted(shards, "shard")
+    )
+}
+
+/// What is done now.
+pub(super) fn step(step: &Step) -> String {
+    format!("{} for {:.1} s", load(step.load).trim_end(), step.seconds)
+}
+
+/// A step that is over.
+pub(super) fn row(seen: &Observation) -> String {
+    let handlers = seen.utilization().map_or("-".to_owned(), |utilization| {
+        format!("{:.0} %", utilization * 100.0)
+    });
+    let waiting = seen
+        .server
+        .as_ref()
+        .map_or("-".to_owned(), |inside| format!("{:.1}", inside.queued));
+    let mut row = format!(
+        "{:<16} {:>9} {:>9} {:>10} {handlers:>10} {waiting:>9} {:>9}",
+        load(seen.load),
+        rate(seen.served),
+        time(seen.latency.p50),
+        time(seen.latency.p99),
+        seen.refused,
+    );
+    if seen.failed > 0 {
+        let failure = seen.failure.as_deref().unwrap_or("no answer");
+        row.push_str(&format!("   {} failed: {failure}", seen.failed));
+    } else if seen.is_cut {
+        row.push_str("   ended early: the queue was full");
+    } else if seen.hindrance.is_some() {
+        row.push_str("   (the generator was late)");
+    }
+    row
+}
+
+/// What all of it means.
+pub(super) fn after(found: &Found) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    match &found.ended {
+        Ended::Complete => {}
+        Ended::TimeIsUp => lines.push(
+            "The time was over before all was known; --max-time gives it more. What is known:".to_owned(),
+        ),
+        Ended::Interrupted => lines.push("INTERRUPTED. What is known so far:".to_owned()),
+        Ended::Failed(why) => lines.push(format!(
+            "The server stopped answering: {why}. What was known by then:"
+        )),
+    }
+    match &found.saturation {
+        Some(saturation) => {
+            lines.push(format!(
+                "Saturation: {} requests/s are the most that this server carries.",
+                rate(saturation.rate)
+            ));
+            lines.push(format!("  The limit is {}.", saturation.because));
+        }
+        None => {
+            lines.push("How much the server carries is not known yet.".to_owned());
+            return lines;
+        }
+    }
+    lines.extend(knee(found));
+    lines.extend(within(found));
+    lines.extend(laws(found));
+    if let Some(recommended) = &found.recommended {
+        lines.extend(flags(recommended));
+    }
+    lines
+}
+
+fn knee(found: &Found) -> Vec<String> {
+    let Some(knee) = &found.knee else {
+        return Vec::new();
+    };
+    let utilization = knee.utilization.map_or(String::new(), |utilization| {
+        format!(", where {:.0} % of the handlers are busy", utilization * 100.0)
+    });
+    let sure = match (knee.is_sure, knee.misfits) {
+        (true, _) => "beyond what chance explains".to_owned(),
+        (false, 0) => "though chance could explain the step above".to_owned(),
+        (false, misfits) => format!("with {misfits} of {} steps on the wrong side", knee.steps),
+    };
+    vec![format!(
+        "Knee: 99 of 100 answers take up to {} while little waits, and more than a quarter longer from between {} and {} \
+         requests/s on{utilization} ({sure}).",
+        time(knee.plateau),
+        rate(knee.rate_low),
+        rate(knee.rate_high)
+    )]
+}
+
+fn within(found: &Found) -> Vec<String> {
+    let Some(objective) = found.objective else {
+        return Vec::new();
+    };
+    let whose = if found.is_objective_given {
+        String::new()
+    } else {
+        " (twice the plateau; --p99 sets another)".to_owned()
+    };
+    match &found.within {
+        Some(within) => vec![format!(
+            "Objective: P99 stays within {}{whose} up to {} requests/s; it was {} there{}.",
+            time(objective),
+            rate(within.rate),
+            time(within.p99),
+            if within.is_confirmed { ", twice" } else { "" }
+        )],
+        None => vec![format!(
+            "Objective: P99 does not stay within {}{whose} even at a tenth of the saturation rate: a call takes that long \
+             by itself, which no pool changes.",
+            time(objective)
+        )],
+    }
+}
+
+/// How the rules of thumb fare.
+fn laws(found: &Found) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(little) = &found.little {
+        lines.push(format!(
+            "Little's law: rate x time in service = {:.1} calls in flight; {:.1} handlers were busy, {}.",
+            little.computed,
+            little.counted,
+            if little.agrees {
+                "so it fits"
+            } else {
+                "so it does not fit: calls hold handlers in other ways, too"
+            }
+        ));
+    }
+    if let Some(classic) = &found.classic {
+        let verdict = match classic.rule {
+            Rule::Fits => "it fits",
+            Rule::Wastes => "it wastes: fewer handlers hold the objective",
+            Rule::FallsShort => "it falls short: the objective needs more",
+            Rule::SaysNothing => "handlers are not what limits this server",
+        };
+        lines.push(format!(
+            "The classic rule (busy / 0.75): {:.1} / 0.75 = {:.0} handlers, where {:.0} carried it; {verdict}.",
+            classic.in_flight, classic.handlers_by_rule, classic.handlers
+        ));
+    }
+    lines
+}
+
+fn flags(recommended: &Recommended) -> Vec<String> {
+    let mut lines = vec![
+        String::new(),
+        "For that rate:".to_owned(),
+        format!(
+            "  weir serve --shards {} --pool-size {} --queue-depth {} --queue-timeout {}",
+            recommended.shards,
+            recommended.pool_size,
+            recommended.queue_depth,
+            flag_time(recommended.queue_timeout)
+        ),
+        "  A full queue of that depth is worked off in half of the timeout; who waits longer waits in vain."
+            .to_owned(),
+    ];
+    if let Some(larger) = &recommended.larger {
+        lines.push(format!(
+            "  The CPU would carry more: --pool-size {} should carry {} requests/s. Try it, and tune again.",
+            larger.pool_size,
+            rate(larger.rate)
+        ));
+    }
+    lines
+}
+
+fn load(load: Load) -> String {
+    match load {
+        Load::Clients(clients) => counted(clients, "client"),
+        Load::Rate(offered) => format!("{}/s", rate(offered)),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Three digits that matter.
+fn rate(rate: f64) -> String {
+    match rate {
+        rate if rate < 10.0 => format!("{rate:.2}"),
+        rate if rate < 100.0 => format!("{rate:.1}"),
+        rate => format!("{rate:.0}"),
+    }
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 1e-3 => format!("{:.0} µs", seconds * 1e6),
+        seconds if seconds < 1e-2 => format!("{:.2} ms", seconds * 1e3),
+        seconds if seconds < 1e-1 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
+
+/// As flags take it.
+fn flag_time(seconds: f64) -> String {
+    let millis = (seconds * 1e3).round().max(1.0);
+    if millis >= 1e3 && millis % 1e3 == 0.0 {
+        format!("{:.0}s", millis / 1e3)
+    } else {
+        format!("{millis:.0}ms")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::parse_duration;
+
+    #[test]
+    fn times_and_rates_have_three_digits_that_matter() {
+        let times = [2e-5, 0.0012345, 0.02, 0.345, 12.0].map(time);
+        assert_eq!(times, ["20 µs", "1.23 ms", "20.0 ms", "345 ms", "12.00 s"]);
+        assert_eq!([1.234, 56.78, 1234.5].map(rate), ["1.23", "56.8", "1234"]);
+    }
+
+    #[test]
+    fn flags_are_what_serve_takes() {
+        for (seconds, flag) in [(0.1, "100ms"), (2.0, "2s"), (0.0001, "1ms")] {
+            assert_eq!(flag_time(seconds), flag);
+            assert!(parse_duration(flag).is_ok());
+        }
+    }
+}
