@@ -20,6 +20,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/chromium.sh
+. "$here/chromium.sh"
 sources=$here/clients
 target=${CARGO_TARGET_DIR:-$here/../target}
 cache=$target/clients
@@ -80,19 +82,6 @@ install_browser() {
   npm --prefix "$cache/browser" ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-# The browser is the system's, since its libraries are: no registry of clients has one.
-install_chromium() {
-  command -v chromium >/dev/null && return
-  local package="apt-get install -y --no-install-recommends chromium" log=$scratch/install-chromium.log
-  echo "installing chromium"
-  export DEBIAN_FRONTEND=noninteractive
-  # The lists may be missing, or name a version that is gone.
-  $package >"$log" 2>&1 || { apt-get update >>"$log" 2>&1 && $package >>"$log" 2>&1; } || {
-    cat "$log" >&2
-    return 1
-  }
-}
-
 # install_python FOLDER REQUIREMENTS: a virtual environment filled by the installed pip, which is quicker than
 # giving it one of its own.
 install_python() {
@@ -112,7 +101,7 @@ install() {
   pids+=($!)
   installed browser "$sources"/browser/package{,-lock}.json -- install_browser &
   pids+=($!)
-  install_chromium &
+  install_chromium "$scratch/install-chromium.log" &
   pids+=($!)
   installed python "$sources/requirements.txt" -- install_python python requirements.txt || status=1
   installed python-v1 "$sources/requirements-v1.txt" -- install_python python-v1 requirements-v1.txt || status=1

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tries `weir tune` on servers whose limit is known, and what it recommends on them.
 
-Ten settings: pools of 4 to 256, one shard and two, calls of constant, exponential and mixed length, bound by the pool and
-by the CPU. Of each: the saturation rate that `tune` found beside the one that a closed loop shows, the time that it took,
+Ten settings: pools of 4 to 256, one shard and two, calls of constant, exponential and mixed length, bound by the pool,
+by the CPU and by the workers. Of each: the saturation rate that `tune` found beside the one that a closed loop shows, the time that it took,
 and P99 when the rate that it recommends is offered for a while, and 1.3 times of it.
 
   scripts/tune.py [--weir PATH] [--quick] [--only TEXT] [--json FILE]
@@ -47,8 +47,8 @@ SETTINGS = [
     ("2 x 8, exponential", 8, 2, sleep(20, "exponential"), 150),
     ("2 x 32, mixed", 32, 2, ("sleep", "MIXED"), 200),
     ("256, constant", 256, 1, sleep(100), 200),
-    ("64, CPU (blobs)", 64, 1, ("blob", '{"bytes":1000000}'), 20),
-    ("256, CPU (blobs)", 256, 1, ("blob", '{"bytes":1000000}'), 30),
+    ("64, CPU (blobs)", 64, 1, ("blob", '{"bytes":30000}'), 5),
+    ("64, workers (spins)", 64, 1, ("spin", '{"ms":5}'), 60),
 ]
 
 
@@ -71,7 +71,7 @@ def measured(binary, setting, seconds):
         found = weir([binary, "tune", url, "--admin", server.admin, "--p99", f"{objective}ms", *called])
         took = time.monotonic() - began
         clients = handlers * shards * 5 // 4 + 1
-        if tool == "blob":
+        if tool != "sleep":
             clients = 16
         closed = weir([binary, "bench", url, "--clients", str(clients), "--duration", f"{seconds}s", *called])
         within = found["within"]

@@ -157,7 +157,7 @@
 //! | 4 | `children`, `pool`, `workers`, `tokio_runtime`, `session`, `timers` | who may run now |
 //! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
 //! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | `ring`, `metrics`, `scrape`, `config`, `launcher`, `units`, `slab`, `clock` | the kernel, and other programs; numbers |
+//! | 1 | `ring`, `metrics`, `page`, `scrape`, `config`, `launcher`, `units`, `slab`, `clock` | the kernel, and other programs; numbers |
 //!
 //! # Cargo features
 //!
@@ -205,6 +205,7 @@ mod launcher;
 mod load;
 mod mcp;
 mod metrics;
+mod page;
 mod pool;
 mod registry;
 mod ring;
@@ -270,9 +271,9 @@ pub mod options {
         AccessLog, AccessSettings, Account, AdminSettings, AllowList, ChannelSettings, ChildOptions,
         ConfigError, ConnectionOptions, CpuList, EndpointSettings, FilePlace, HttpLimits, Linger,
         ListenAddress, LogFormat, LogLevel, MachineOptions, Options, OutputOptions, QueueOptions,
-        ReportFormat, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolOptions, ToolOverride,
-        ToolOverrides, Toolset, ToolsetSettings, TransportKind, UnixMode, UnixName, UnixOwner, UnixUsers,
-        WorkerOptions,
+        ReportFormat, ReportTarget, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolOptions,
+        ToolOverride, ToolOverrides, Toolset, ToolsetSettings, TransportKind, UnixMode, UnixName, UnixOwner,
+        UnixUsers, WorkerOptions,
     };
     pub use crate::units::{ByteSize, CpuId, TimeLimit, UnitError};
 }

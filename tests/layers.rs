@@ -40,7 +40,7 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (
         1,
         &[
-            "ring", "metrics", "scrape", "config", "launcher", "units", "slab", "clock",
+            "ring", "metrics", "page", "scrape", "config", "launcher", "units", "slab", "clock",
         ],
     ),
 ];

@@ -11,6 +11,7 @@ mod allocator;
 mod asked;
 mod bench;
 mod command;
+mod files;
 mod given;
 mod interrupt;
 mod log_queue;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::config::{ReportStream, Settings};
+use super::files::write_whole;
+use crate::config::{ReportStream, ReportTarget, Settings};
 use crate::metrics::Report;
 use crate::server::{NO_THREADS, Server, Signals, StartError};
 use crate::units::ByteSize;
@@ -38,7 +39,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
     announce(settings, &server);
     loop {
         match signals.next(LOOK_INTERVAL) {
-            Some(SIGUSR1) => print(&server.report(), settings),
+            Some(SIGUSR1) => write(&server.report(), settings),
             Some(signal) => {
                 tracing::info!(signal, timeout = ?settings.run.drain_timeout, "draining");
                 break;
@@ -58,7 +59,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
     let drained = server.drain(settings.run.drain_timeout, |patience| {
         signals.is_stop_within(patience)
     });
-    print(&drained.report, settings);
+    write(&drained.report, settings);
     if !drained.is_clean {
         tracing::warn!("the drain was cut short; calls in flight are lost");
     }
@@ -99,11 +100,16 @@ fn announce(settings: &Settings, server: &Server) {
     );
 }
 
-/// Prints a report; a closed pipe is nobody's error.
-fn print(report: &Report, settings: &Settings) {
-    let written = match settings.report_stream {
-        ReportStream::Stdout => report.write(settings.output.report(), &mut io::stdout().lock()),
-        ReportStream::Stderr => report.write(settings.output.report(), &mut io::stderr().lock()),
+/// Writes a report where it belongs; a closed pipe is nobody's error.
+fn write(report: &Report, settings: &Settings) {
+    let written = match (settings.output.report(), settings.report_stream) {
+        (ReportTarget::Page(file), _) => write_whole(&file, &report.to_html()),
+        (ReportTarget::Stream(format), ReportStream::Stdout) => {
+            report.write(format, &mut io::stdout().lock())
+        }
+        (ReportTarget::Stream(format), ReportStream::Stderr) => {
+            report.write(format, &mut io::stderr().lock())
+        }
     };
     if let Err(error) = written {
         tracing::warn!(%error, "the report could not be written");

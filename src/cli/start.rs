@@ -11,12 +11,13 @@ use rustix::fs::{FileType, fstat};
 
 use crate::ring::{self, ProbeError};
 
+use super::files::try_whole;
 use super::terminal::{print_error, print_line, refuse};
 use super::{allocator, logging, programs, serve, toolsets};
 use crate::config::{
     AdminSettings, Around, ConfigError, Findings, Host, HostError, Inputs, Line, ListenAddress, LogLevel,
-    Needs, ReportStream, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, UnixName,
-    Verdict, evaluate, raise_soft_limits, resolve,
+    Needs, ReportStream, ReportTarget, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind,
+    UnixName, Verdict, evaluate, raise_soft_limits, resolve,
 };
 use crate::ring::listener::{AddressUse, address_use};
 use crate::ring::unix_listener::{UnixListenError, UnixUse, settled_unix_use, unix_use};
@@ -56,7 +57,9 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         .iter()
         .filter(|line| line.verdict == Verdict::Missing)
         .collect();
-    let obstacles: Vec<String> = if missing.is_empty() {
+    let obstacles: Vec<String> = if let Some(obstacle) = page_obstacle(&inspection.resolved.settings) {
+        vec![obstacle]
+    } else if missing.is_empty() {
         allocator::trim_when_idle();
         match serve::run(&inspection.resolved.settings) {
             Ok(code) => return code,
@@ -73,6 +76,21 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     drop(log);
     obstacles.iter().for_each(|obstacle| print_error(obstacle));
     ExitCode::FAILURE
+}
+
+/// Why the report at exit could not be written.
+fn page_obstacle(settings: &Settings) -> Option<String> {
+    match settings.output.report() {
+        ReportTarget::Page(file) => {
+            let error = try_whole(&file).err()?;
+            Some(format!(
+                "report: {} cannot be written: {error}; `--report html:FILE` needs a file in a folder that this user may \
+                 write into",
+                file.display()
+            ))
+        }
+        ReportTarget::Stream(_) => None,
+    }
 }
 
 /// The note for a client that starts its server and gets HTTP.

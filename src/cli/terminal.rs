@@ -29,3 +29,8 @@ pub(super) fn print_error(text: &str) {
 pub(super) fn print_line(text: &str) {
     let _ = writeln!(io::stdout(), "{}", logging::escape_text(text));
 }
+
+/// How wide the terminal is; 80 where there is none.
+pub(super) fn terminal_columns() -> usize {
+    crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns))
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::kind::Kind;
 use super::placement::display_cpu_list;
 use super::text;
-use super::values::{AdminSettings, AllowList, CpuList, Linger, Words};
+use super::values::{AdminSettings, AllowList, CpuList, Linger, ReportFormat, ReportTarget, Words};
 use crate::units::{ByteSize, TimeLimit, display_duration};
 
 /// A value that is not possible.
@@ -229,6 +229,28 @@ impl Value for AdminSettings {
     /// Every address is possible; the text would lose that a default was not chosen.
     fn checked(&self, _: Kind) -> Result<Self, String> {
         Ok(*self)
+    }
+}
+
+impl Value for ReportTarget {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        if let Some(file) = text.strip_prefix(Self::PAGE) {
+            return if file.is_empty() {
+                Err("names no file; write `html:FILE`".to_owned())
+            } else {
+                Ok(Self::Page(file.into()))
+            };
+        }
+        ReportFormat::of_word(text)
+            .map(Self::Stream)
+            .ok_or_else(|| text::not_one_of(text, &["text", "json", "none", "html:FILE"]))
+    }
+
+    fn show(&self, _: Kind) -> String {
+        match self {
+            Self::Stream(format) => format.word().to_owned(),
+            Self::Page(file) => format!("{}{}", Self::PAGE, file.display()),
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Kind {
     Path,
     /// Any text.
     Text,
+    /// A format, or `html:` and a file.
+    Report,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `scheme://host[:port]`, or `*`.

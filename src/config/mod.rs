@@ -89,8 +89,8 @@ pub use sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
 pub use spec::{CONFIG, OptionSpec, Places, UsedBy, VARIABLE_PREFIX};
 pub use tools::{KnownTool, ToolOverride, ToolOverrides};
 pub use values::{
-    AccessLog, AdminSettings, AllowList, CpuList, Linger, LogFormat, LogLevel, ReportFormat, Toolset,
-    TransportKind,
+    AccessLog, AdminSettings, AllowList, CpuList, Linger, LogFormat, LogLevel, ReportFormat, ReportTarget,
+    Toolset, TransportKind,
 };
 
 #[cfg(feature = "cli")]

@@ -183,7 +183,7 @@ mod tests {
             (
                 "report",
                 "jsn",
-                "report = jsn (from --report) is not one of text, json, none; did you mean `json`?",
+                "report = jsn (from --report) is not one of text, json, none, html:FILE; did you mean `json`?",
             ),
             (
                 "listen",

@@ -18,7 +18,7 @@ use super::settings::{
     WorkerSettings,
 };
 use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
-use super::values::{AdminSettings, CpuList, ReportFormat, TransportKind};
+use super::values::{AdminSettings, CpuList, ReportFormat, ReportTarget, TransportKind};
 use crate::units::display_duration;
 
 /// Settings, and the options they came from.
@@ -102,7 +102,7 @@ fn settle_alone(options: &mut Options) {
     } else {
         ReportFormat::Text
     };
-    options.output.report.get_or_insert(report);
+    options.output.report.get_or_insert(ReportTarget::Stream(report));
     options.queue.timeout_agent.get_or_insert(options.queue.timeout);
     options.toolsets.names.sort_by_key(|toolset| *toolset as u8);
 }
@@ -285,7 +285,7 @@ fn assemble(
             starts_max: options.children.starts_max,
             flight_recorder: options.children.flight_recorder.clone(),
         },
-        output: options.output,
+        output: options.output.clone(),
         report_stream: if is_stdio {
             ReportStream::Stderr
         } else {

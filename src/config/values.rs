@@ -1,6 +1,7 @@
 //! The types of options that are not plain numbers, sizes or times.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::units::CpuId;
@@ -78,6 +79,20 @@ words! {
         /// There is no report.
         None => "none",
     }
+}
+
+/// Where the report at exit goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportTarget {
+    /// To stdout or stderr, in this format.
+    Stream(ReportFormat),
+    /// Into a file, as a page for a browser.
+    Page(PathBuf),
+}
+
+impl ReportTarget {
+    /// Before the file of a page.
+    pub(super) const PAGE: &'static str = "html:";
 }
 
 words! {

@@ -84,7 +84,7 @@ fn common(
         timeouts: settings.timeouts,
         queue: settings.queue,
         run: settings.run,
-        output: settings.output,
+        output: settings.output.clone(),
         channels: channel_limits(settings),
         tools: settings.tools.overrides.clone(),
         tool_limits: Arc::default(),

@@ -128,6 +128,7 @@ mod tests {
             refused,
             failed: 0,
             failure: None,
+            late: 0.0,
             hindrance: None,
             is_cut: false,
             server: None,

@@ -372,6 +372,7 @@ fn observation(
         refused: sum(true),
         failed: sum(false),
         failure,
+        late: measurement.lateness().as_secs_f64(),
         hindrance: measurement.hindrance(is_open).map(|hindrance| match hindrance {
             Hindrance::Saturated(why) | Hindrance::Starved(why) => why,
         }),

@@ -68,15 +68,22 @@ pub(crate) struct Saturation {
 pub(crate) struct Knee {
     /// P99 far below saturation.
     pub(crate) plateau: f64,
-    /// The rates between which it lies, and the utilization there.
+    /// The rates between which it lies, and the utilization there. Without the higher one P99 never left the plateau.
     pub(crate) rate_low: f64,
-    pub(crate) rate_high: f64,
+    pub(crate) rate_high: Option<f64>,
     pub(crate) utilization: Option<f64>,
     /// Whether P99 of the step above is above the plateau beyond what chance explains, and no step disagrees.
     pub(crate) is_sure: bool,
     /// Steps on the wrong side of it, of so many.
     pub(crate) misfits: usize,
     pub(crate) steps: usize,
+}
+
+impl Knee {
+    /// The middle of the rates between which it lies, on a scale of ratios.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.rate_high.map(|high| (self.rate_low * high).sqrt())
+    }
 }
 
 /// The highest rate at which P99 holds the objective.
@@ -208,21 +215,20 @@ impl Parts<'_> {
     }
 
     fn knee(&self) -> Option<Knee> {
-        let (bracket, plateau, saturation) = (self.knee?, self.plateau?, self.saturation?);
+        let (bracket, plateau) = (self.knee?, self.plateau?);
         let above = bracket.high.and_then(|high| self.curve.nearest(high));
         let below = self.curve.nearest(bracket.low);
-        let both = below.and_then(Observation::utilization).zip(
-            above
-                .and_then(Observation::utilization)
-                .or(above.is_none().then_some(1.0)),
-        );
+        let both = below
+            .and_then(Observation::utilization)
+            .zip(above.and_then(Observation::utilization));
+        let is_above_chance =
+            above.is_some_and(|step| !step.is_carried() || step.latency.p99_low > LEFT * plateau);
         Some(Knee {
             plateau,
             rate_low: bracket.low,
-            rate_high: bracket.high.unwrap_or(saturation),
+            rate_high: bracket.high,
             utilization: both.map(|(low, high)| (low * high).sqrt()),
-            is_sure: bracket.misfits == 0
-                && above.is_none_or(|step| !step.is_carried() || step.latency.p99_low > LEFT * plateau),
+            is_sure: bracket.misfits == 0 && is_above_chance,
             misfits: bracket.misfits,
             steps: bracket.steps,
         })

@@ -165,6 +165,7 @@ mod tests {
             refused: 0,
             failed: 0,
             failure: None,
+            late: 0.0,
             hindrance: None,
             is_cut: false,
             server,

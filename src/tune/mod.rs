@@ -32,5 +32,6 @@ mod tests;
 
 pub(crate) use driver::{Driver, Place};
 pub(crate) use found::{Ended, Found, Recommended, Rule};
-pub(crate) use observation::{Load, Observation, Step};
+pub(crate) use limit::Limit;
+pub(crate) use observation::{Inside, Load, Observation, Step};
 pub(crate) use search::{Goal, Search};

@@ -37,6 +37,8 @@ pub(crate) struct Observation {
     pub(crate) failed: u64,
     /// What the first failure was.
     pub(crate) failure: Option<String>,
+    /// How late requests went out, but for one in a hundred.
+    pub(crate) late: f64,
     /// What kept the load from being what it should have been.
     pub(crate) hindrance: Option<String>,
     /// Whether it was ended before its time, because the server began to refuse.

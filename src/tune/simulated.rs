@@ -235,6 +235,7 @@ impl Run<'_> {
             refused: self.refused,
             failed: 0,
             failure: None,
+            late: 0.0,
             hindrance: None,
             is_cut: self.is_cut(),
             server: self.server.is_seen.then_some(inside),

@@ -44,6 +44,7 @@ mod linger;
 mod listen;
 mod logs;
 mod modern;
+mod pages;
 mod pipelining;
 mod pool;
 mod proxy;

@@ -77,6 +77,12 @@ pub(super) struct Arguments {
     /// Writes the latencies into a file, second by second, as HdrHistogram's tools read them
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<String>,
+    /// Writes a page about it, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<String>,
+    /// Plots latencies and rate as text, too
+    #[arg(long, conflicts_with = "json")]
+    pub(super) plot: bool,
     /// Compares the figures with those that an earlier run wrote by --out
     #[arg(long, value_name = "FILE")]
     pub(super) compare: Option<String>,

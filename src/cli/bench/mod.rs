@@ -4,6 +4,8 @@
 //! the only one for which the exit status is 1: how good is good enough is for the reader to say.
 
 mod arguments;
+mod page;
+mod plots;
 mod progress;
 mod text;
 
@@ -16,8 +18,9 @@ use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 
 use super::asked::Unasked;
+use super::files::try_files;
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
-use super::terminal::{EXIT_USAGE, print_error, print_line};
+use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
 use crate::load::{Change, Measurement, compare, run as run_load, write_histogram_log};
 use arguments::{Arguments, Planned, planned};
@@ -71,7 +74,11 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = try_files(&planned.arguments) {
+    if let Err(error) = try_files([
+        &planned.arguments.out,
+        &planned.arguments.hdr_log,
+        &planned.arguments.html,
+    ]) {
         print_error(&error);
         return ExitCode::from(EXIT_USAGE);
     }
@@ -101,6 +108,17 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             .iter()
             .chain(&text::compared(&changes))
             .for_each(|line| print_line(line));
+        if planned.arguments.plot {
+            plots::plots(&measurement, terminal_columns())
+                .iter()
+                .for_each(|line| print_line(line));
+        }
+    }
+    if let Some(file) = &planned.arguments.html
+        && let Err(error) = fs::write(file, page::page(&planned, &measurement, &changes, began))
+    {
+        print_error(&format!("{file} cannot be written: {error}"));
+        return ExitCode::FAILURE;
     }
     if let Err(error) = write_files(&planned, &report, &measurement, began) {
         print_error(&error);
@@ -114,15 +132,6 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-/// Opens what will be written, and leaves it as it is.
-fn try_files(arguments: &Arguments) -> Result<(), String> {
-    for file in [&arguments.out, &arguments.hdr_log].into_iter().flatten() {
-        let opened = fs::OpenOptions::new().append(true).create(true).open(file);
-        opened.map_err(|error| format!("{file} cannot be written: {error}"))?;
-    }
-    Ok(())
 }
 
 /// What an earlier run wrote.

@@ -201,10 +201,7 @@ fn refusals(measurement: &Measurement) -> Vec<String> {
         .tally
         .retry_after()
         .iter()
-        .map(|(said, count)| match said {
-            RetryAfter::Seconds(seconds) => format!("{seconds} s ({count})"),
-            RetryAfter::Date | RetryAfter::Nonsense => format!("{said} ({count})"),
-        })
+        .map(|(said, count)| format!("{} ({count})", retry_after(said)))
         .collect();
     if !said.is_empty() {
         lines.push(format!("            Retry-After: {}", said.join(", ")));
@@ -232,7 +229,8 @@ fn errors(measurement: &Measurement) -> Vec<String> {
     lines
 }
 
-fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
+/// How the generator fared.
+pub(super) fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
     let own = &measurement.own;
     let requests = measurement.tally.lateness().len().max(1) as f64;
     let mut line = format!(
@@ -287,6 +285,34 @@ fn hindrance(hindrance: Hindrance) -> String {
     }
 }
 
+/// What became of requests that had no good answer: a row for each outcome, and for what refusals said.
+pub(super) fn outcomes(measurement: &Measurement) -> Vec<Vec<String>> {
+    let tally = &measurement.tally;
+    let others = tally.others().iter().map(|(outcome, count)| {
+        let first = measurement.firsts.get(outcome).cloned();
+        vec![
+            outcome.meaning().to_string(),
+            count.to_string(),
+            first.unwrap_or_default(),
+        ]
+    });
+    let said = tally.retry_after().iter().map(|(said, count)| {
+        vec![
+            format!("Retry-After: {}", retry_after(said)),
+            count.to_string(),
+            String::new(),
+        ]
+    });
+    others.chain(said).collect()
+}
+
+fn retry_after(said: &RetryAfter) -> String {
+    match said {
+        RetryAfter::Seconds(seconds) => format!("{seconds} s"),
+        RetryAfter::Date | RetryAfter::Nonsense => said.to_string(),
+    }
+}
+
 /// The figures beside those of an earlier run.
 pub(super) fn compared(changes: &[Change]) -> Vec<String> {
     if changes.is_empty() {
@@ -300,23 +326,38 @@ pub(super) fn compared(changes: &[Change]) -> Vec<String> {
         ),
     ];
     for change in changes {
-        let name = change.name.replace('_', " ");
-        let percent = if change.before == 0.0 {
-            "-".to_owned()
+        let [name, before, after, percent, verdict] = compared_cells(change);
+        let verdict = if verdict.is_empty() {
+            verdict
         } else {
-            format!("{:+.1} %", 100.0 * (change.after / change.before - 1.0))
+            format!("  {verdict}")
         };
-        let verdict = match change.verdict {
-            Verdict::Change => "  beyond noise",
-            Verdict::Noise => "  noise",
-            Verdict::Unknown => "",
-        };
-        let (before, after) = (change.before, change.after);
         lines.push(format!(
-            "{name:<30} {before:>12.1} {after:>12.1} {percent:>10}{verdict}"
+            "{name:<30} {before:>12} {after:>12} {percent:>10}{verdict}"
         ));
     }
     lines
+}
+
+/// Name, before, after, change in percent, and what that is worth.
+pub(super) fn compared_cells(change: &Change) -> [String; 5] {
+    let percent = if change.before == 0.0 {
+        "-".to_owned()
+    } else {
+        format!("{:+.1} %", 100.0 * (change.after / change.before - 1.0))
+    };
+    let verdict = match change.verdict {
+        Verdict::Change => "beyond noise",
+        Verdict::Noise => "noise",
+        Verdict::Unknown => "",
+    };
+    [
+        change.name.replace('_', " "),
+        format!("{:.1}", change.before),
+        format!("{:.1}", change.after),
+        percent,
+        verdict.to_owned(),
+    ]
 }
 
 /// Three digits of it.

@@ -39,6 +39,9 @@ pub(super) struct Arguments {
     /// Writes everything that was found into a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<String>,
+    /// Writes a page about it, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<String>,
     /// Prints it as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -4,6 +4,7 @@
 //! says what it knows by then.
 
 mod arguments;
+mod page;
 mod text;
 
 use std::fs;
@@ -11,17 +12,20 @@ use std::io::{self, IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use clap::{ArgMatches, Args, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::asked::Unasked;
+use super::files::try_files;
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
-use super::terminal::{EXIT_USAGE, print_error, print_line};
+use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
 use crate::tune::{Driver, Ended, Found, Search};
 use arguments::{Arguments, planned};
+use page::About;
 
 /// The name of the command.
 pub(super) const TUNE: &str = "tune";
@@ -62,10 +66,8 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = &planned.arguments;
-    if let Some(file) = &arguments.out
-        && let Err(error) = fs::OpenOptions::new().append(true).create(true).open(file)
-    {
-        print_error(&format!("{file} cannot be written: {error}"));
+    if let Err(error) = try_files([&arguments.out, &arguments.html]) {
+        print_error(&error);
         return ExitCode::from(EXIT_USAGE);
     }
     let mut driver = Driver::new(planned.place);
@@ -86,7 +88,17 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         )),
     }
     let found = searched(&mut driver, planned.search, &interrupt, arguments.json);
-    ended(&found, arguments, &planned.server, &planned.url)
+    let when = httpdate::fmt_http_date(SystemTime::now());
+    ended(
+        &found,
+        arguments,
+        &About {
+            server: &planned.server,
+            url: &planned.url,
+            called: &planned.called,
+            when: &when,
+        },
+    )
 }
 
 /// Searches to the end, and says each step.
@@ -134,19 +146,29 @@ fn bar(is_silent: bool) -> ProgressBar {
 }
 
 /// Says what was found, and writes it.
-fn ended(found: &Found, arguments: &Arguments, server: &str, url: &str) -> ExitCode {
-    let report = report(found, server, url);
+fn ended(found: &Found, arguments: &Arguments, about: &About<'_>) -> ExitCode {
+    let report = report(found, about);
     if arguments.json {
         // It is JSON, which nothing needs to escape; it is fine if nobody reads.
         let _ = writeln!(io::stdout(), "{report}");
     } else {
-        text::after(found).iter().for_each(|line| print_line(line));
+        let drawn = text::curve(found, terminal_columns());
+        drawn
+            .iter()
+            .chain(&text::after(found))
+            .for_each(|line| print_line(line));
     }
-    if let Some(file) = &arguments.out
-        && let Err(error) = fs::write(file, format!("{report}\n"))
-    {
-        print_error(&format!("{file} cannot be written: {error}"));
-        return ExitCode::FAILURE;
+    let written = [
+        (&arguments.out, format!("{report}\n")),
+        (&arguments.html, page::page(found, about)),
+    ];
+    for (file, text) in written {
+        if let Some(file) = file
+            && let Err(error) = fs::write(file, text)
+        {
+            print_error(&format!("{file} cannot be written: {error}"));
+            return ExitCode::FAILURE;
+        }
     }
     match &found.ended {
         Ended::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
@@ -155,10 +177,10 @@ fn ended(found: &Found, arguments: &Arguments, server: &str, url: &str) -> ExitC
     }
 }
 
-fn report(found: &Found, server: &str, url: &str) -> Value {
+fn report(found: &Found, about: &About<'_>) -> Value {
     // Numbers and text can always be written as JSON.
     let mut report = serde_json::to_value(found).unwrap_or_default();
-    report["url"] = json!(url);
-    report["server"] = json!(server);
+    report["url"] = json!(about.url);
+    report["server"] = json!(about.server);
     report
 }

@@ -1,11 +1,15 @@
 //! What `weir tune` says.
 
+use crate::page::{Mark, Scale, Series, plot, rate, time};
 use crate::scrape::Figures;
 use crate::tune::{Ended, Found, Load, Observation, Recommended, Rule, Step};
 
 /// Over the rows of steps.
 pub(super) const HEAD: &str =
     "load              served/s       P50        P99   handlers   waiting   refused";
+
+/// Requests that go out later than this share of P99 are worth a word.
+const LATE_SHARE: f64 = 0.1;
 
 /// Which server is looked at.
 pub(super) fn before(server: &str, url: &str, called: &str) -> Vec<String> {
@@ -50,10 +54,42 @@ pub(super) fn row(seen: &Observation) -> String {
         row.push_str(&format!("   {} failed: {failure}", seen.failed));
     } else if seen.is_cut {
         row.push_str("   ended early: the queue was full");
-    } else if seen.hindrance.is_some() {
-        row.push_str("   (the generator was late)");
+    } else if seen.late > LATE_SHARE * seen.latency.p99 {
+        row.push_str("   the generator was late");
     }
     row
+}
+
+/// P99 against the rate, for those who have a terminal.
+pub(super) fn curve(found: &Found, columns: usize) -> Vec<String> {
+    let steps = found.steps.iter().filter(|step| step.latency.count > 0);
+    let points: Vec<(f64, f64)> = steps.map(|step| (step.offered(), step.latency.p99)).collect();
+    if points.len() < 3 {
+        return Vec::new();
+    }
+    let mut marks = Vec::new();
+    let mut legend = "P99 against the rate".to_owned();
+    if let Some(at) = found.knee.and_then(|knee| knee.rate()) {
+        marks.push(Mark::At(at, String::new()));
+        legend.push_str("; | is the knee");
+    }
+    if let Some(objective) = found.objective {
+        marks.push(Mark::Level(objective, String::new()));
+        legend.push_str(", - the objective");
+    }
+    let series = Series {
+        name: "P99".to_owned(),
+        points,
+    };
+    let size = (columns.min(78), 12);
+    let drawn = plot(
+        &[series],
+        &marks,
+        (Scale::Linear, rate),
+        (Scale::Linear, time),
+        size,
+    );
+    [String::new(), legend].into_iter().chain(drawn).collect()
 }
 
 /// What all of it means.
@@ -91,9 +127,17 @@ pub(super) fn after(found: &Found) -> Vec<String> {
     lines
 }
 
-fn knee(found: &Found) -> Vec<String> {
+pub(super) fn knee(found: &Found) -> Vec<String> {
     let Some(knee) = &found.knee else {
         return Vec::new();
+    };
+    let Some(high) = knee.rate_high else {
+        return vec![format!(
+            "Knee: 99 of 100 answers take up to {} while little waits, and not more than a quarter longer at any rate that \
+             was tried, up to {} requests/s.",
+            time(knee.plateau),
+            rate(knee.rate_low)
+        )];
     };
     let utilization = knee.utilization.map_or(String::new(), |utilization| {
         format!(", where {:.0} % of the handlers are busy", utilization * 100.0)
@@ -108,11 +152,11 @@ fn knee(found: &Found) -> Vec<String> {
          requests/s on{utilization} ({sure}).",
         time(knee.plateau),
         rate(knee.rate_low),
-        rate(knee.rate_high)
+        rate(high)
     )]
 }
 
-fn within(found: &Found) -> Vec<String> {
+pub(super) fn within(found: &Found) -> Vec<String> {
     let Some(objective) = found.objective else {
         return Vec::new();
     };
@@ -138,7 +182,7 @@ fn within(found: &Found) -> Vec<String> {
 }
 
 /// How the rules of thumb fare.
-fn laws(found: &Found) -> Vec<String> {
+pub(super) fn laws(found: &Found) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(little) = &found.little {
         lines.push(format!(
@@ -171,54 +215,44 @@ fn flags(recommended: &Recommended) -> Vec<String> {
     let mut lines = vec![
         String::new(),
         "For that rate:".to_owned(),
-        format!(
-            "  weir serve --shards {} --pool-size {} --queue-depth {} --queue-timeout {}",
-            recommended.shards,
-            recommended.pool_size,
-            recommended.queue_depth,
-            flag_time(recommended.queue_timeout)
-        ),
+        format!("  {}", flag_line(recommended)),
         "  A full queue of that depth is worked off in half of the timeout; who waits longer waits in vain."
             .to_owned(),
     ];
-    if let Some(larger) = &recommended.larger {
-        lines.push(format!(
-            "  The CPU would carry more: --pool-size {} should carry {} requests/s. Try it, and tune again.",
-            larger.pool_size,
-            rate(larger.rate)
-        ));
-    }
+    lines.extend(larger(recommended).map(|line| format!("  {line}")));
     lines
 }
 
-fn load(load: Load) -> String {
+/// What to type.
+pub(super) fn flag_line(recommended: &Recommended) -> String {
+    format!(
+        "weir serve --shards {} --pool-size {} --queue-depth {} --queue-timeout {}",
+        recommended.shards,
+        recommended.pool_size,
+        recommended.queue_depth,
+        flag_time(recommended.queue_timeout)
+    )
+}
+
+/// What a larger pool should carry.
+pub(super) fn larger(recommended: &Recommended) -> Option<String> {
+    let larger = recommended.larger.as_ref()?;
+    Some(format!(
+        "The CPU would carry more: --pool-size {} should carry {} requests/s. Try it, and tune again.",
+        larger.pool_size,
+        rate(larger.rate)
+    ))
+}
+
+pub(super) fn load(load: Load) -> String {
     match load {
         Load::Clients(clients) => counted(clients, "client"),
         Load::Rate(offered) => format!("{}/s", rate(offered)),
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Three digits that matter.
-fn rate(rate: f64) -> String {
-    match rate {
-        rate if rate < 10.0 => format!("{rate:.2}"),
-        rate if rate < 100.0 => format!("{rate:.1}"),
-        rate => format!("{rate:.0}"),
-    }
-}
-
-fn time(seconds: f64) -> String {
-    match seconds {
-        seconds if seconds < 1e-3 => format!("{:.0} µs", seconds * 1e6),
-        seconds if seconds < 1e-2 => format!("{:.2} ms", seconds * 1e3),
-        seconds if seconds < 1e-1 => format!("{:.1} ms", seconds * 1e3),
-        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
-        seconds => format!("{seconds:.2} s"),
-    }
 }
 
 /// As flags take it.
@@ -235,13 +269,6 @@ fn flag_time(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::units::parse_duration;
-
-    #[test]
-    fn times_and_rates_have_three_digits_that_matter() {
-        let times = [2e-5, 0.0012345, 0.02, 0.345, 12.0].map(time);
-        assert_eq!(times, ["20 µs", "1.23 ms", "20.0 ms", "345 ms", "12.00 s"]);
-        assert_eq!([1.234, 56.78, 1234.5].map(rate), ["1.23", "56.8", "1234"]);
-    }
 
     #[test]
     fn flags_are_what_serve_takes() {

@@ -6,7 +6,7 @@ use crate::config::inputs::Source;
 use crate::config::{
     AccessSettings, AdminSettings, Around, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger,
     ListenAddress, LogFormat, LogLevel, Needs, Options, QueueOptions, ReportFormat, ReportStream,
-    TaskSettings, Timeouts, Toolset, TransportKind, UnixMode,
+    ReportTarget, TaskSettings, Timeouts, Toolset, TransportKind, UnixMode,
 };
 use crate::units::{CpuId, ShardId, TimeLimit};
 
@@ -164,7 +164,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.connections.limit(), 19_952);
     assert_eq!(settings.memory.budget_bytes, 2048 * MIB);
     assert_eq!(settings.run.drain_timeout, seconds(10));
-    assert_eq!(settings.output.report(), ReportFormat::Text);
+    assert_eq!(settings.output.report(), ReportTarget::Stream(ReportFormat::Text));
     assert_eq!(settings.report_stream, ReportStream::Stdout);
     assert_eq!(
         (settings.output.log_level, settings.output.log_format),
@@ -383,11 +383,13 @@ fn one_client_gets_a_report_only_if_it_was_asked_for() {
         assert_eq!(resolved.settings.report_stream, ReportStream::Stderr);
         (resolved.settings.output.report(), shown)
     };
-    assert_eq!(over_stdio(&[]), (ReportFormat::None, "none".to_owned()));
+    let stream = ReportTarget::Stream;
+    assert_eq!(over_stdio(&[]), (stream(ReportFormat::None), "none".to_owned()));
     for (text, format) in [
-        ("text", ReportFormat::Text),
-        ("json", ReportFormat::Json),
-        ("none", ReportFormat::None),
+        ("text", stream(ReportFormat::Text)),
+        ("json", stream(ReportFormat::Json)),
+        ("none", stream(ReportFormat::None)),
+        ("html:a b.html", ReportTarget::Page("a b.html".into())),
     ] {
         assert_eq!(over_stdio(&[("report", text)]), (format, text.to_owned()));
     }

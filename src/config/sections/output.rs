@@ -1,18 +1,20 @@
 //! The output of the process: the report at exit, and the log.
 
-use crate::config::kind::Kind::Choice;
+use crate::config::kind::Kind::{Choice, Report};
 use crate::config::section::section;
 use crate::config::spec::option;
-use crate::config::values::{AccessLog, LogFormat, LogLevel, ReportFormat, Words};
+#[cfg(feature = "cli")]
+use crate::config::values::ReportFormat;
+use crate::config::values::{AccessLog, LogFormat, LogLevel, ReportTarget, Words};
 
 section! {
     /// The output of the process. A program that embeds a server uses only the access log of these: it has a log of its
     /// own.
-    #[derive(Copy)]
     pub struct OutputOptions {
         /// The report at exit; `None` means text, or none with stdio.
-        pub report: Option<ReportFormat> = None => option("report", "FORMAT", Choice(ReportFormat::WORDS),
-            "The report at exit, on stdout, or on stderr with stdio").derived("text, none with stdio"),
+        pub report: Option<ReportTarget> = None => option("report", "text|json|none|html:FILE", Report,
+            "The report at exit, on stdout, or on stderr with stdio; or a page for a browser, in a file")
+            .derived("text, none with stdio"),
         /// Which requests get a log record.
         pub access_log: AccessLog = AccessLog::Errors => option("access-log", "off|errors|all", Choice(AccessLog::WORDS),
             "Which requests get a log record: those that fail or are refused, or all"),
@@ -45,8 +47,10 @@ impl Default for LogSettings {
 #[cfg(feature = "cli")]
 impl OutputOptions {
     /// The report at exit, which the settled options always name.
-    pub(crate) fn report(&self) -> ReportFormat {
-        self.report.unwrap_or(ReportFormat::None)
+    pub(crate) fn report(&self) -> ReportTarget {
+        self.report
+            .clone()
+            .unwrap_or(ReportTarget::Stream(ReportFormat::None))
     }
 
     /// The log on stderr.

@@ -8,6 +8,7 @@ mod advice;
 mod brief;
 mod json;
 mod merged;
+mod page;
 mod table;
 mod text;
 
@@ -37,6 +38,11 @@ impl Report {
     /// The report for people; at most 100 columns.
     pub fn to_text(&self) -> String {
         text::render(self)
+    }
+
+    /// The report as a page for a browser, which needs no network and no script.
+    pub fn to_html(&self) -> String {
+        page::render(self)
     }
 
     /// One JSON object on one line, with its line end.
