@@ -64,18 +64,22 @@ QUESTIONS = [
             "2 shards, --steal off": replace(BASE, handlers=8, shards=2, clients=100, steal="off"),
             "1 shard of 16": replace(BASE, clients=100),
         },
+        shows="wait",
     ),
     Question(
         "clients",
         "What do many clients change, at the same rate?",
         "16 handlers, 20 ms, exponential; most of the connections are idle at any time.",
         {f"{clients:,} clients": replace(BASE, clients=clients) for clients in (100, 1000, 4000, 10_000)},
+        shows="wait",
     ),
     Question(
         "service",
         "What does the service time change?",
-        "16 handlers, exponential. At 1 ms a core does 16,000 calls a second when all handlers are busy.",
+        "16 handlers, exponential; of 1 ms that is up to 16,000 calls a second. Dashed: Erlang C.",
         {f"{ms} ms": replace(BASE, service_ms=ms) for ms in (1, 20, 200)},
+        shows="wait",
+        has_theory=True,
     ),
     Question(
         "linger",
