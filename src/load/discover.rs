@@ -17,6 +17,8 @@ use crate::mcp::{Era, Revision};
 
 /// A server that has to start needs some time for its first answers.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A server that is silent for longer is spoken of.
+const SILENCE: Duration = Duration::from_secs(2);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// For all sessions that are open at the end.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +42,19 @@ pub(crate) struct Discovered {
 /// # Errors
 /// Says that there is no server, or none that speaks MCP in this revision.
 pub(crate) fn discover(endpoint: &Endpoint, wanted: Option<Revision>) -> Result<Discovered, String> {
+    discover_within(endpoint, wanted, PATIENCE, |_| {})
+}
+
+/// The same, with the time in which each answer has to come, and `tell` for what a silent server is waited for.
+///
+/// # Errors
+/// As [`discover`].
+pub(crate) fn discover_within(
+    endpoint: &Endpoint,
+    wanted: Option<Revision>,
+    patience: Duration,
+    tell: fn(&str),
+) -> Result<Discovered, String> {
     if let Address::Internet(address) = &endpoint.address {
         TcpStream::connect_timeout(address, CONNECT_PATIENCE)
             .map_err(|error| format!("there is no server: {error}"))?;
@@ -53,6 +68,7 @@ pub(crate) fn discover(endpoint: &Endpoint, wanted: Option<Revision>) -> Result<
         };
         let mut talk =
             Talk::open(endpoint, revision).map_err(|error| format!("there is no server: {error}"))?;
+        (talk.patience, talk.tell) = (patience, tell);
         match talk.begin(wanted.is_some()) {
             Ok(server) => {
                 let tools = talk.tools()?;
@@ -123,6 +139,9 @@ struct Talk {
     poll: Poll,
     session: Option<String>,
     next_id: u64,
+    /// How long an answer may take, and what is called when one takes long.
+    patience: Duration,
+    tell: fn(&str),
 }
 
 impl Talk {
@@ -139,6 +158,8 @@ impl Talk {
             poll,
             session: None,
             next_id: 1,
+            patience: PATIENCE,
+            tell: |_| {},
         })
     }
 
@@ -272,6 +293,20 @@ impl Talk {
         format!("no answer came but {}", outcome.meaning())
     }
 
+    /// What is waited for, and how long.
+    fn silence(&self) -> String {
+        let who = match &self.speaker.endpoint.address {
+            Address::Program(words) => words.first().map_or("the program", String::as_str),
+            Address::Internet(_) | Address::Unix(_) => "the server",
+        };
+        format!(
+            "{who} has been silent for {} s; its answer in revision {} is waited for, for at most {} s (--timeout)",
+            SILENCE.as_secs(),
+            self.speaker.dialect.revision.as_str(),
+            self.patience.as_secs_f64()
+        )
+    }
+
     /// Sends a request, and waits for what comes back.
     fn exchange(&mut self, request: &[u8], id: Option<u64>) -> Result<Outcome, String> {
         let asked = Asked {
@@ -280,7 +315,8 @@ impl Talk {
         };
         let mut judge = Judge::default();
         let mut buffer = vec![0; BUFFER_BYTES];
-        let end = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let mut is_told = false;
         let mut progress = self.connection.ask(request);
         loop {
             match progress {
@@ -295,8 +331,13 @@ impl Talk {
                 }
                 Progress::Broken(outcome) => return Err(self.unanswered(outcome)),
             }
-            if Instant::now() > end {
-                return Err(format!("no answer came in {} s", PATIENCE.as_secs()));
+            let elapsed = begun.elapsed();
+            if elapsed > self.patience {
+                return Err(format!("no answer came in {} s", self.patience.as_secs_f64()));
+            }
+            if elapsed > SILENCE && !is_told {
+                is_told = true;
+                (self.tell)(&self.silence());
             }
             self.poll.wait(POLL).map_err(|error| error.to_string())?;
             progress = self.connection.progress(request, &mut buffer, &mut judge, &asked);

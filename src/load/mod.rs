@@ -31,7 +31,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use discover::{Discovered, discover};
+pub(crate) use discover::{Discovered, discover, discover_within};
 pub(crate) use engine::{Live, run};
 pub(crate) use figures::{Change, Hindrance, Measurement, Verdict, compare, write_histogram_log};
 pub(crate) use peer::{Address, Endpoint, Expectation, Framing, Outcome, RetryAfter};

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -288,6 +288,17 @@ fn idle_connections_and_streams_are_beside_the_load() {
         let beside = [&report["idle"], &report["streams"], &report["beside_ended"]];
         assert_eq!(beside, [&json!(20), &json!(5), &json!(0)]);
     }
+}
+
+#[test]
+fn a_silent_program_is_spoken_of_and_given_up() {
+    let begun = Instant::now();
+    let output = bench(&["--stdio", "sleep 60", "--timeout", "3s"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("sleep has been silent for 2 s"), "{text}");
+    assert!(text.contains("no answer came in 3 s"), "{text}");
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
 #[test]

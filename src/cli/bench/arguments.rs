@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::super::asked::{Asked, Unasked, calls};
-use crate::load::{Arrivals, Dialect, Framing, OpenLoop, Pace, Phase, Plan, Speaker, Work, discover};
+use super::super::terminal::print_error;
+use crate::load::{Arrivals, Dialect, Framing, OpenLoop, Pace, Phase, Plan, Speaker, Work, discover_within};
 use crate::mcp::Revision;
 use crate::units::parse_duration;
 
@@ -124,8 +125,8 @@ pub(super) fn planned(matches: &ArgMatches) -> Result<Planned, Unasked> {
             (Speaker { endpoint, dialect }, None, Work::Given(body.into()))
         }
         None => {
-            let found =
-                discover(&endpoint, wanted).map_err(|error| Unasked::Server(format!("{place}: {error}")))?;
+            let found = discover_within(&endpoint, wanted, asked.timeout, print_error)
+                .map_err(|error| Unasked::Server(format!("{place}: {error}")))?;
             let calls = calls(named, &found).map_err(Unasked::Server)?;
             let work = if arguments.life_cycle {
                 Work::LifeCycles(calls)

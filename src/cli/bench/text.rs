@@ -279,8 +279,8 @@ fn hindrance(hindrance: Hindrance) -> String {
              (--cpus), or a smaller --rate"
         ),
         Hindrance::Starved(why) => format!(
-            "requests went out, or answers were read, late: the machine gave the generator no CPU in time ({why}). Latencies have that in \
-             them; others use the CPUs"
+            "the generator was held up, and latencies have that in them: {why}. Others use its CPUs, or the kernel or \
+             a virtual machine's host kept it waiting"
         ),
     }
 }

@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use crate::load::peer::{Connection, Judge, Outcome, Poll, Progress, RetryAfter, Source};
 use crate::load::plan::Plan;
-use crate::load::script::{Advance, Calls, Script};
+use crate::load::script::{Advance, Calls, Script, Work};
 
 /// Bytes that are read at one time.
 const RECEIVE_BYTES: usize = 64 << 10;
+/// A stream of events that is still open so long after its answer stays so.
+const OPEN_PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -35,6 +37,8 @@ pub(super) struct Client {
     /// When its request was due and went out.
     pub(super) due: Instant,
     pub(super) sent: Instant,
+    /// When its answer came, if that was before the end of the stream that it is in.
+    pub(super) answered: Option<Instant>,
     /// Requests that its connection may still carry.
     left: u64,
     /// Whether this connection had an answer.
@@ -68,6 +72,8 @@ pub(super) struct Clients<'p> {
     pub(super) waited: Duration,
     /// Connections made again because one had ended before its request reached the server.
     pub(super) renewed: u64,
+    /// Whether the server leaves streams open behind their answers, so that nobody waits for their end.
+    leaves_open: bool,
 }
 
 impl<'p> Clients<'p> {
@@ -90,6 +96,7 @@ impl<'p> Clients<'p> {
             opened: thread as u32,
             waited: Duration::ZERO,
             renewed: 0,
+            leaves_open: false,
         })
     }
 
@@ -102,6 +109,7 @@ impl<'p> Clients<'p> {
             state: State::Away,
             due: now,
             sent: now,
+            answered: None,
             left: 0,
             has_answered: false,
         };
@@ -153,6 +161,7 @@ impl<'p> Clients<'p> {
         let client = &mut self.all[index];
         client.script.prepare(&mut self.calls);
         (client.due, client.sent, client.state) = (due, now, State::Busy);
+        client.answered = None;
         match client
             .connection
             .as_mut()
@@ -227,6 +236,18 @@ impl<'p> Clients<'p> {
             self.poll.again(connection.socket(), index)?;
         }
         Ok(match progress {
+            Progress::Waiting | Progress::GaveWay if client.state == State::Busy => {
+                // The next step of a life cycle needs the connection.
+                let is_needed = matches!(self.plan.work, Work::LifeCycles(_));
+                if !is_needed && client.answered.is_none() && connection.has_answer() {
+                    client.answered = Some(Instant::now());
+                }
+                if self.leaves_open && client.answered.is_some() {
+                    self.take_answer(index)
+                } else {
+                    Happened::Nothing
+                }
+            }
             Progress::Waiting | Progress::GaveWay => {
                 let is_made =
                     client.state == State::Opening && !connection.is_asking() && connection.is_connected();
@@ -266,9 +287,43 @@ impl<'p> Clients<'p> {
         })
     }
 
+    /// Whether its answer has come and the end of the stream around it has not, for too long.
+    pub(super) fn is_left_open(&self, index: usize, now: Instant) -> bool {
+        let client = &self.all[index];
+        let answered = client.answered.filter(|_| client.state == State::Busy);
+        answered.is_some_and(|answered| now.saturating_duration_since(answered) > OPEN_PATIENCE)
+    }
+
+    /// Takes the answer of a stream that the server leaves open, and closes the connection.
+    pub(super) fn leave(&mut self, index: usize) -> Happened {
+        self.leaves_open = true;
+        self.take_answer(index)
+    }
+
+    fn take_answer(&mut self, index: usize) -> Happened {
+        let client = &mut self.all[index];
+        let Some(connection) = &mut client.connection else {
+            return Happened::Nothing;
+        };
+        match connection.take_answer(&mut self.judge, client.script.asked()) {
+            Progress::Answered {
+                outcome, retry_after, ..
+            } => {
+                client.has_answered = true;
+                match client.script.advance(outcome, connection, &mut self.calls) {
+                    Advance::Done(outcome) => self.end(index, outcome, retry_after, false),
+                    Advance::More | Advance::Ready => self.lose(index, Outcome::Reset),
+                }
+            }
+            Progress::Broken(outcome) => self.end(index, outcome, None, false),
+            Progress::Waiting | Progress::GaveWay => Happened::Nothing,
+        }
+    }
+
     /// Gives up a request that has waited for too long.
     pub(super) fn give_up(&mut self, index: usize) -> Happened {
         match self.all[index].state {
+            State::Busy if self.all[index].answered.is_some() => self.leave(index),
             State::Busy => self.end(index, Outcome::TimedOut, None, false),
             _ => self.lose(index, Outcome::TimedOut),
         }

@@ -347,7 +347,10 @@ impl<'p> Worker<'p> {
         for index in 0..self.clients.all.len() {
             let client = &self.clients.all[index];
             let is_waiting = matches!(client.state, State::Busy | State::Opening);
-            if is_waiting && now.saturating_duration_since(client.sent) > self.plan.timeout {
+            if self.clients.is_left_open(index, now) {
+                let happened = self.clients.leave(index);
+                self.handle(index, happened)?;
+            } else if is_waiting && now.saturating_duration_since(client.sent) > self.plan.timeout {
                 let happened = self.clients.give_up(index);
                 self.handle(index, happened)?;
             }
@@ -358,6 +361,7 @@ impl<'p> Worker<'p> {
     fn record(&mut self, index: usize, outcome: Outcome, retry_after: Option<RetryAfter>, ended: Instant) {
         let client = &self.clients.all[index];
         let (kind, due, sent) = (client.script.kind(), client.due, client.sent);
+        let ended = client.answered.unwrap_or(ended);
         if let Some(observer) = &mut self.observer {
             observer.record(&Ended {
                 kind,
@@ -395,6 +399,14 @@ impl<'p> Worker<'p> {
             .filter(|index| self.clients.all[*index].state == State::Busy)
             .collect();
         for index in busy {
+            if self.clients.all[index].answered.is_some()
+                && let Happened::Ended {
+                    outcome, retry_after, ..
+                } = self.clients.leave(index)
+            {
+                self.record(index, outcome, retry_after, now);
+                continue;
+            }
             match (self.plan.open().filter(|_| !is_interrupted), &mut self.observer) {
                 (None, Some(observer)) => observer.record_outstanding(self.clients.all[index].due, now),
                 _ => self.record(index, Outcome::Unanswered, None, now),

@@ -111,14 +111,15 @@ impl Own {
         }
         if self.share() >= BUSY_MAX {
             return Some(Hindrance::Starved(format!(
-                "a thread had something to do {} of the time, and was on a CPU for {}",
+                "a thread had something to do {} of the time, and was on a CPU for {}; it waited for one for {}",
                 percent(self.share()),
-                percent(self.busy)
+                percent(self.busy),
+                percent(self.waited)
             )));
         }
         let late = lateness.filter(|lateness| *lateness > LATENESS_MAX)?;
         Some(Hindrance::Starved(format!(
-            "1 % of them more than {:.1} ms after they were due, though it was on a CPU for only {} of the time",
+            "1 % of requests went out more than {:.1} ms late, though a thread was on a CPU for only {} of the time",
             late.as_secs_f64() * 1e3,
             percent(self.busy)
         )))
@@ -247,7 +248,7 @@ mod tests {
         assert!(saturated(own(0.97, 0.0)).contains("97 % of the time"));
         let waited = starved(own(0.6, 0.38), None);
         assert!(
-            waited.ends_with("98 % of the time, and was on a CPU for 60 %"),
+            waited.ends_with("98 % of the time, and was on a CPU for 60 %; it waited for one for 38 %"),
             "{waited}"
         );
         let stolen = Own {

@@ -56,6 +56,18 @@ impl Line {
         }
         None
     }
+
+    /// Bytes that were sent and that the other end's kernel has not acknowledged, as far as this one says.
+    #[allow(unsafe_code, reason = "the request has no safe wrapper here")]
+    pub(crate) fn unacknowledged(&self) -> usize {
+        let mut count: libc::c_int = 0;
+        // SAFETY: this request writes one int, which lives through the call.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if result < 0 {
+            return 0;
+        }
+        usize::try_from(count).unwrap_or_default()
+    }
 }
 
 /// Ends the process when nobody needs it any more.

@@ -113,6 +113,33 @@ impl Connection {
         self.is_asking
     }
 
+    /// Whether the answer is there, in a stream of events that has not ended. Looks at what is new since it was last
+    /// asked.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        if !self.is_asking || self.framing != Framing::Http {
+            return false;
+        }
+        let events = self.reading.new_events(&self.received[self.unread..]);
+        events.is_some_and(|events| answer_in(&Payload::Events(events.into())).is_some())
+    }
+
+    /// Takes the answer that is there, and does not wait for the end of its stream.
+    pub(crate) fn take_answer(&mut self, judge: &mut Judge, asked: &Asked) -> Progress {
+        let rest = &self.received[self.unread..];
+        let Some(reply) = self.reading.open_reply(rest) else {
+            return Progress::Broken(self.end());
+        };
+        let (bytes, retry_after) = (reply.bytes, reply.retry_after);
+        let outcome = match judge.judge(rest, &reply, asked) {
+            Verdict::Answer(outcome) => outcome,
+            Verdict::Other => Outcome::Malformed,
+        };
+        match self.answered(bytes, outcome, retry_after, true) {
+            Found::Answer(progress) => progress,
+            Found::Nothing => Progress::Waiting,
+        }
+    }
+
     /// The bytes of the last answer.
     pub(crate) fn answer(&self) -> &[u8] {
         &self.received[self.answer.clone()]
@@ -155,9 +182,14 @@ impl Connection {
                     return match self.find(judge, asked, true) {
                         Found::Answer(progress) => progress,
                         Found::Nothing => {
-                            // The kernel says so of requests that were sent behind the end.
+                            // An end that crossed with the request does not acknowledge it. Soon the other kernel says
+                            // so of requests that were sent behind the end, and nothing is left to acknowledge then.
+                            let kind = match self.line.unacknowledged() {
+                                0 => io::ErrorKind::UnexpectedEof,
+                                _ => io::ErrorKind::ConnectionReset,
+                            };
                             let error = self.line.socket.take_error().ok().flatten();
-                            self.broken_by(&error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+                            self.broken_by(&error.unwrap_or_else(|| kind.into()))
                         }
                     };
                 }

@@ -95,6 +95,8 @@ pub(crate) struct Reading {
     /// What the chunks had so far, and where in the body the next one begins.
     chunks: Vec<u8>,
     chunk_at: usize,
+    /// How much of a stream of events was looked at before its end.
+    looked_at: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +168,38 @@ impl Reading {
                 Payload::Json(body)
             },
         })
+    }
+
+    /// The lines of a stream of events that has not ended, as far as they were not asked for before.
+    pub(super) fn new_events<'a>(&'a mut self, received: &'a [u8]) -> Option<&'a [u8]> {
+        let from = self.looked_at;
+        let (_, body) = self.open_body(received)?;
+        let end = from + memchr::memrchr(b'\n', body.get(from..)?)? + 1;
+        self.looked_at = end;
+        let (_, body) = self.open_body(received)?;
+        body.get(from..end)
+    }
+
+    /// What a stream of events that has not ended is as an answer, up to where it was looked at.
+    pub(super) fn open_reply<'a>(&'a self, received: &'a [u8]) -> Option<Reply<'a>> {
+        let (head, body) = self.open_body(received)?;
+        Some(Reply {
+            bytes: received.len(),
+            status: head.status,
+            retry_after: head.retry_after,
+            is_last: true,
+            payload: Payload::Events(body.get(..self.looked_at)?.into()),
+        })
+    }
+
+    fn open_body<'a>(&'a self, received: &'a [u8]) -> Option<(Head, &'a [u8])> {
+        let head = self.head.filter(|head| head.is_events)?;
+        let body = match head.length {
+            Length::Chunks => self.chunks.as_slice(),
+            Length::Connection => received.get(head.bytes..)?,
+            Length::Bytes(_) => return None,
+        };
+        Some((head, body))
     }
 
     /// Where `end` is, looked for where it was not looked for before.
