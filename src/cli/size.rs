@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use super::command;
 use super::given::machine;
 use super::terminal::{print_error, print_line, refuse};
-use crate::config::{Around, Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, resolve, size};
+use crate::config::{
+    Around, Host, Inputs, Linger, Queue, SizeError, SizeRequest, Sizing, Source, resolve, size,
+};
 use crate::units::{ByteSize, display_duration};
 
 /// Prints how large a pool must be.
@@ -101,10 +103,14 @@ fn arithmetic(sizing: &Sizing) -> Vec<String> {
             "handlers: {busy}, / 0.75 = {} (a quarter stays free; every step rounds up)",
             sizing.handlers_total
         ),
-        format!(
-            "pool per core: {} / {} cores = {}{least}",
-            sizing.handlers_total, request.cores, fit.handlers
-        ),
+        if request.pool_size_given.is_some() {
+            format!("pool per core: {}, as given", fit.handlers)
+        } else {
+            format!(
+                "pool per core: {} / {} cores = {}{least}",
+                sizing.handlers_total, request.cores, fit.handlers
+            )
+        },
         format!(
             "queue depth per core: 2 x {}, at least 32 = {}",
             fit.handlers, fit.queue_depth
@@ -126,8 +132,34 @@ fn arithmetic(sizing: &Sizing) -> Vec<String> {
             ByteSize(request.budget_bytes).rounded()
         ),
     ];
+    lines.extend(sizing.queue().map(|queue| predicted(&queue)));
     lines.extend(tightness(sizing));
     lines
+}
+
+/// What queueing theory expects of the pool.
+fn predicted(queue: &Queue) -> String {
+    let time = |seconds: f64| match seconds {
+        seconds if seconds < 5e-6 => "0 ms".to_owned(),
+        seconds if seconds < 0.1 => format!("{:.2} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    };
+    let Some(waits) = queue.waits() else {
+        return format!(
+            "predicted: {:.1} calls in flight are more than {} handlers serve, so the queue grows until calls are refused",
+            queue.busy(),
+            queue.servers
+        );
+    };
+    format!(
+        "predicted: {:.0} % of the handlers busy; {:.1} % of calls wait, {} on average over all calls, and 99 of 100 no longer \
+         than {} (if their times vary by {} times the average; --service-cv)",
+        waits.utilization * 100.0,
+        waits.waiting * 100.0,
+        time(waits.mean),
+        time(waits.p99),
+        queue.service_cv
+    )
 }
 
 /// The sizes that are smaller than they should be, if any are.
@@ -228,6 +260,8 @@ mod tests {
                 "of the run time: 4.3 MiB per core for large bodies, and over all 2.1 MiB \
                  for streams and sessions, 746 KiB for tasks",
                 "which must fit into: 2 GiB",
+                "predicted: 75 % of the handlers busy; 0.4 % of calls wait, 0.01 ms on average over all calls, and 99 of \
+                 100 no longer than 0 ms (if their times vary by 1 times the average; --service-cv)",
                 "",
                 "weir serve --shards 2 --pool-size 50 --memory-max 34MiB --queue-depth 100 --linger 0s \
                  --connections-max 1000 --workers 2",
@@ -254,6 +288,35 @@ mod tests {
                 "handlers: 30 requests/s x 2s = 60 in flight, / 0.75 = 80 (a quarter stays free; every step rounds up)",
                 "pool per core: 80 / 1 cores = 80",
             ]
+        );
+    }
+
+    #[test]
+    fn a_pool_that_is_there_is_asked_about() {
+        let flags = [
+            ("peak-clients", "100"),
+            ("cores", "1"),
+            ("rate", "720"),
+            ("service-time", "20ms"),
+        ];
+        let asked = |more: &[(&'static str, &'static str)]| {
+            let told = told(&[&flags, more].concat(), &host(4096, 20_000));
+            let predicted = told.iter().find(|line| line.starts_with("predicted: "));
+            assert!(told.iter().any(|line| line.contains("--pool-size 16 ")) || more.len() < 2);
+            predicted.unwrap().clone()
+        };
+        let pool = ("pool-size", "16");
+        let exponential = asked(&[pool, ("service-cv", "1")]);
+        assert!(
+            exponential.contains("90 % of the handlers busy; 59.1 % of calls wait"),
+            "{exponential}"
+        );
+        let constant = asked(&[pool, ("service-cv", "0")]);
+        assert_ne!(exponential, constant);
+        let full = asked(&[("pool-size", "14")]);
+        assert!(
+            full.contains("14.4 calls in flight are more than 14 handlers serve"),
+            "{full}"
         );
     }
 

@@ -37,6 +37,8 @@ mod options;
 mod outside;
 mod placement;
 #[cfg(feature = "cli")]
+mod queueing;
+#[cfg(feature = "cli")]
 mod read;
 #[cfg(feature = "cli")]
 mod resolve;
@@ -98,6 +100,7 @@ pub use {
     children::joined,
     effective::Effective,
     inputs::{GivenTexts, Inputs, Source, nearest_option},
+    queueing::Queue,
     resolve::{Resolved, resolve},
     ring_users::RingUser,
     sections::LogSettings,

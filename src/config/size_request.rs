@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::demand::default_budget_bytes;
 use super::error::ConfigError;
 use super::host::Host;
-use super::kind::{self, CONNECTIONS_MAX, DAY_MS, Kind, SHARDS_MAX};
+use super::kind::{self, CONNECTIONS_MAX, DAY_MS, HANDLERS_MAX, Kind, SHARDS_MAX};
 use super::options::Options;
 use super::text::{parse_bounded_duration, parse_count, parse_linger, parse_size};
 use super::values::Linger;
@@ -38,17 +38,26 @@ const LINGER: &str = "linger";
 const MEMORY: &str = "memory";
 const RATE: &str = "rate";
 const SERVICE_TIME: &str = "service-time";
+const SERVICE_CV: &str = "service-cv";
+const POOL_SIZE: &str = "pool-size";
 const PROGRAMS: &str = "programs";
+
+/// More is no average any more.
+const CV_MAX: f64 = 100.0;
+/// As of calls that have nothing in common.
+const SERVICE_CV_ASSUMED: f64 = 1.0;
 
 /// All options of `weir size`.
 #[rustfmt::skip] // One row, one option, as in the table of `serve`.
-pub static SIZE_OPTIONS: [SizeOption; 7] = [
+pub static SIZE_OPTIONS: [SizeOption; 9] = [
     SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },
     SizeOption { name: CORES, value_name: "N", help: "Cores that serve", fallback: Some("all this process may use"), kind: Kind::Count { min: 1, max: SHARDS_MAX } },
     SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: kind::LINGER },
     SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory that everything must fit into", fallback: Some("half of the cgroup's or machine's"), kind: kind::MEMORY },
     SizeOption { name: RATE, value_name: "N", help: "Requests per second, over all clients", fallback: Some("one per client"), kind: Kind::Count { min: 1, max: RATE_MAX } },
     SizeOption { name: SERVICE_TIME, value_name: "TIME", help: "From a call to its answer, on average", fallback: Some("100ms"), kind: Kind::Duration { min_ms: 0, max_ms: DAY_MS } },
+    SizeOption { name: SERVICE_CV, value_name: "NUMBER", help: "How that time varies: its standard deviation by its average; 0 is constant, 1 exponential", fallback: Some("1"), kind: Kind::Text },
+    SizeOption { name: POOL_SIZE, value_name: "N", help: "Handlers per core, to ask about a pool that is there", fallback: Some("enough for the load"), kind: Kind::Count { min: 1, max: HANDLERS_MAX } },
     SizeOption { name: PROGRAMS, value_name: "N", help: "Other programs that are served, each with 64 processes at most; their own memory is not counted", fallback: Some("0"), kind: Kind::Count { min: 0, max: 1024 } },
 ];
 
@@ -67,6 +76,10 @@ pub struct SizeRequest {
     pub rate_given: Option<u32>,
     /// The time of a call, if given; not 0.
     pub service_time_given: Option<Duration>,
+    /// The coefficient of variation of that time in thousandths, if given.
+    pub service_cv_thousandths: Option<u32>,
+    /// Handlers of each core, if they are not to be computed.
+    pub pool_size_given: Option<u32>,
     /// Other programs that are served.
     pub programs: u32,
     /// The default `--buffer-size` of `serve`.
@@ -95,6 +108,8 @@ impl SizeRequest {
                 .unwrap_or_else(|| default_budget_bytes(host)),
             rate_given: reader.one(RATE, parse_count),
             service_time_given: reader.one(SERVICE_TIME, parse_service_time),
+            service_cv_thousandths: reader.one(SERVICE_CV, parse_cv),
+            pool_size_given: reader.one(POOL_SIZE, parse_count),
             programs: reader.one(PROGRAMS, parse_count).unwrap_or(0),
             buffer_bytes: serve.machine.buffer_bytes,
             body_bytes_max: serve.http.body_bytes_max as u64,
@@ -114,6 +129,12 @@ impl SizeRequest {
     /// The given time, or the assumed one.
     pub fn service_time(&self) -> Duration {
         self.service_time_given.unwrap_or(SERVICE_TIME_ASSUMED)
+    }
+
+    /// The given coefficient of variation of that time, or the assumed one.
+    pub fn service_cv(&self) -> f64 {
+        self.service_cv_thousandths
+            .map_or(SERVICE_CV_ASSUMED, |cv| f64::from(cv) / 1e3)
     }
 
     /// The same request for fewer clients, each of them as busy.
@@ -160,6 +181,14 @@ fn parse_service_time(text: &str, kind: Kind) -> Result<Duration, String> {
     match parse_bounded_duration(text, kind)? {
         Duration::ZERO => Err("is too small; every call takes some time".to_owned()),
         time => Ok(time),
+    }
+}
+
+/// In thousandths, so that requests can be compared.
+fn parse_cv(text: &str, _: Kind) -> Result<u32, String> {
+    match text.parse::<f64>() {
+        Ok(cv) if (0.0..=CV_MAX).contains(&cv) => Ok((cv * 1e3).round() as u32),
+        _ => Err(format!("is no number from 0 to {CV_MAX}")),
     }
 }
 
@@ -227,9 +256,12 @@ mod tests {
             ("rate", "1000000000"),
             ("service-time", "1ns"),
             ("programs", "2"),
+            ("service-cv", "2.5"),
+            ("pool-size", "7"),
         ])
         .unwrap();
         assert_eq!(request.programs, 2);
+        assert_eq!((request.service_cv(), request.pool_size_given), (2.5, Some(7)));
         assert_eq!((request.peak_clients, request.cores), (16_000_000, 1024));
         assert_eq!(request.linger, Linger::Forever);
         assert_eq!(request.budget_bytes, 1 << 30);

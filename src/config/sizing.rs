@@ -12,6 +12,7 @@ use super::kind::{CONNECTIONS_MAX, HANDLERS_MAX, SHARDS_MAX};
 use super::memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, queue_depth_default,
 };
+use super::queueing::Queue;
 use super::size_request::SizeRequest;
 use super::values::Linger;
 use crate::units::{ByteSize, display_duration};
@@ -71,6 +72,19 @@ pub enum SizeError {
     },
 }
 
+impl Sizing {
+    /// How the pool fares under the load, if handlers are leased for calls. Cores that take waiting calls from each other
+    /// are one queue.
+    pub fn queue(&self) -> Option<Queue> {
+        (self.request.linger != Linger::Forever).then(|| Queue {
+            servers: f64::from(self.fit.handlers) * f64::from(self.request.cores),
+            rate: f64::from(self.request.rate_per_second()),
+            service: self.request.service_time().as_secs_f64(),
+            service_cv: self.request.service_cv(),
+        })
+    }
+}
+
 /// Sizes a pool.
 ///
 /// # Errors
@@ -98,7 +112,10 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
         Linger::None | Linger::For(_) => in_service(request.rate_per_second(), request.service_time()),
     };
     let handlers_total = with_headroom(busy);
-    let each = handlers_total.div_ceil(u64::from(request.cores)).max(1);
+    let each = request.pool_size_given.map_or_else(
+        || handlers_total.div_ceil(u64::from(request.cores)).max(1),
+        u64::from,
+    );
     let handlers = u32::try_from(each)
         .ok()
         .filter(|handlers| u64::from(*handlers) <= HANDLERS_MAX)
