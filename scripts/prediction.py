@@ -76,7 +76,7 @@ def measured(binary, setting, seconds):
     with server:
         words = [binary, "bench", f"http://{server.address}/mcp", "--tool", "sleep", "--rate", f"{rate:.3f}"]
         words += ["--args", json.dumps({"ms": 20, "spread": spread}), "--cpus", str(LOAD_CPU), "--json"]
-        words += ["--clients", "256", "--warm-up", "0s", "--duration", f"{seconds + 2}s"]
+        words += ["--clients", "256", "--warm-up", "0s", "--duration", f"{round(seconds) + 2}s"]
         load = subprocess.Popen(words, stdout=subprocess.PIPE)
         time.sleep(2)
         before, began = scraped(server.admin), time.monotonic()
@@ -93,7 +93,7 @@ def main():
     words.add_argument("--weir", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "dist", "weir"))
     words.add_argument("--quick", action="store_true")
     words.add_argument("--only", default="")
-    words.add_argument("--seconds", type=float, default=30)
+    words.add_argument("--seconds", type=int, default=30)
     given = words.parse_args()
     seconds = 4 if given.quick else given.seconds
     missed = []

@@ -73,8 +73,8 @@ pub enum SizeError {
 }
 
 impl Sizing {
-    /// How the pool fares under the load, if handlers are leased for calls. Cores that take waiting calls from each other
-    /// are one queue.
+    /// How the pool fares under the load, if handlers are leased for calls. Cores that take waiting calls from each
+    /// other are one queue.
     pub fn queue(&self) -> Option<Queue> {
         (self.request.linger != Linger::Forever).then(|| Queue {
             servers: f64::from(self.fit.handlers) * f64::from(self.request.cores),
