@@ -65,3 +65,24 @@ impl Poll {
         self.ready[number]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_of_microseconds_is_no_millisecond() {
+        let mut poll = Poll::new().expect("epoll");
+        // The shortest of many, since a busy machine prolongs some.
+        let shortest = (0..50).map(|_| {
+            let begun = Instant::now();
+            poll.wait(Duration::from_micros(100)).expect("a wait");
+            begun.elapsed()
+        });
+        let shortest = shortest.min().unwrap_or_default();
+        assert!(shortest >= Duration::from_micros(100), "{shortest:?}");
+        assert!(shortest < Duration::from_micros(800), "{shortest:?}");
+    }
+}
