@@ -85,10 +85,13 @@ def over(now, then):
 
 
 def print_table(counts, known):
+    """Every bench with its recorded count, its count now and the change; what the baseline lacks has neither."""
     width = max(map(len, counts))
+    print(f"{'instructions of':<{width}} {'recorded':>12} {'now':>12} {'change':>10}")
     for name, now in counts.items():
-        change = f"{over(now, known[name]):+7.2f} %" if name in known else ""
-        print(f"{name:<{width}} {now:>12,} {change}".rstrip())
+        recorded = f"{known[name]:,}" if name in known else ""
+        change = f"{over(now, known[name]):+.2f} %" if name in known else ""
+        print(f"{name:<{width}} {recorded:>12} {now:>12,} {change:>10}".rstrip())
 
 
 def count():
