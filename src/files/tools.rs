@@ -78,13 +78,14 @@ struct Words {
 /// A file's text, and a note about it. There is no structured part: clients that get one show nothing else to their
 /// models, and it would be the text once more, escaped.
 fn as_text(file: FileText) -> ToolOutput {
-    let note = file.note().map(|note| ContentBlock::text(format!("[{note}]")));
-    ToolOutput::blocks(
-        [Some(ContentBlock::text(file.text)), note]
-            .into_iter()
-            .flatten()
-            .collect(),
-    )
+    match file.note() {
+        // A result that is nothing but a text leaves in pieces if it is large, and others have their turns meanwhile.
+        None => ToolOutput::text(file.text),
+        Some(note) => ToolOutput::blocks(vec![
+            ContentBlock::text(file.text),
+            ContentBlock::text(format!("[{note}]")),
+        ]),
+    }
 }
 
 fn tool<A, T, O>(
@@ -148,5 +149,36 @@ impl FileError {
             FileError::System { .. } => ToolError::internal(self),
             other => ToolError::message(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Content;
+
+    #[test]
+    fn a_text_without_a_note_is_nothing_else() {
+        let file = FileText {
+            text: "all of it".to_owned(),
+            first_line: Some(1),
+            lines: 1,
+            start_byte: 0,
+            size_bytes: 9,
+            truncated: false,
+            next_offset: None,
+            next_start_byte: None,
+            decoded_from: None,
+            has_replaced: false,
+        };
+        assert_eq!(
+            *as_text(file.clone()).content(),
+            Content::Text("all of it".to_owned())
+        );
+        let replaced = FileText {
+            has_replaced: true,
+            ..file
+        };
+        assert!(matches!(as_text(replaced).content(), Content::Blocks(blocks) if blocks.len() == 2));
     }
 }
