@@ -17,11 +17,15 @@ pub(super) fn try_files<'a>(files: impl IntoIterator<Item = &'a Option<String>>)
     Ok(())
 }
 
-/// Writes a file which is then whole, or what it was.
+/// Writes a file which is then whole, or what it was. A device, a pipe and what a link leads to are written in place:
+/// they are somebody else's, and must stay what they are.
 ///
 /// # Errors
 /// Fails when the file, or one beside it, cannot be written.
 pub(super) fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    if is_special(file) {
+        return fs::write(file, text);
+    }
     let beside = beside(file);
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
     if written.is_err() {
@@ -38,9 +42,17 @@ pub(super) fn try_whole(file: &Path) -> io::Result<()> {
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
+    if is_special(file) {
+        return Ok(());
+    }
     let beside = beside(file);
     fs::write(&beside, "")?;
     fs::remove_file(&beside)
+}
+
+/// Whether there is something that is no regular file itself.
+fn is_special(file: &Path) -> bool {
+    fs::symlink_metadata(file).is_ok_and(|found| !found.file_type().is_file())
 }
 
 /// The file that is made before it takes the place of another.
@@ -69,6 +81,15 @@ mod tests {
         assert!(try_whole(&folder).is_err() && write_whole(&folder, "x").is_err());
         assert!(try_whole(&folder.join("none/x")).is_err());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        let link = folder.join("link.html");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_whole(&link, "through").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"through");
+        assert_eq!(
+            write_whole(Path::new("/dev/full"), "x").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -72,7 +72,7 @@ impl Driver {
         };
         let mut window = Window::default();
         window.push(Instant::now(), scraped(admin)?);
-        let figures = Figures::of(&window);
+        let figures = Figures::of(&window).filter(are_possible);
         figures
             .map(Some)
             .ok_or_else(|| format!("{admin} has metrics, but not those of a Weir server"))
@@ -174,6 +174,16 @@ fn scraped(admin: &AdminAddress) -> Result<Samples, String> {
     Samples::parse(&text).map_err(|error| error.to_string())
 }
 
+/// Whether a server can have such a pool.
+fn are_possible(figures: &Figures) -> bool {
+    let places = figures.over_shards(|shard| shard.queue.depth_max);
+    let possible = |number: f64| (0.0..1e9).contains(&number);
+    figures.pool.size >= 1.0
+        && [figures.pool.size, figures.pool.busy, places]
+            .into_iter()
+            .all(possible)
+}
+
 /// The looks at a server's metrics during a step.
 struct Looks<'a> {
     place: &'a Place,
@@ -184,6 +194,8 @@ struct Looks<'a> {
     last: Option<(Instant, Samples)>,
     /// What was seen at each.
     gauges: Vec<Figures>,
+    /// The metrics could not be read, which is not tried again in this step: it may take long.
+    is_blind: bool,
     refused: u64,
     full_looks: u32,
     is_cut: bool,
@@ -199,6 +211,7 @@ impl<'a> Looks<'a> {
             first: None,
             last: None,
             gauges: Vec::new(),
+            is_blind: false,
             refused: 0,
             full_looks: 0,
             is_cut: false,
@@ -212,11 +225,14 @@ impl<'a> Looks<'a> {
         }
         self.refused += live.refused;
         let is_counted = at >= self.warm_up && at <= self.plan.measured().end;
-        if let Some(Ok(samples)) = self.place.admin.as_ref().map(scraped) {
+        let admin = self.place.admin.as_ref().filter(|_| !self.is_blind);
+        let scraped = admin.map(scraped);
+        self.is_blind |= matches!(scraped, Some(Err(_)));
+        if let Some(Ok(samples)) = scraped {
             let now = Instant::now();
             let mut window = Window::default();
             window.push(now, samples.clone());
-            if let Some(figures) = Figures::of(&window) {
+            if let Some(figures) = Figures::of(&window).filter(are_possible) {
                 self.judge_queue(&figures);
                 if is_counted {
                     self.gauges.push(figures);
@@ -273,6 +289,7 @@ impl<'a> Looks<'a> {
         let waited = queued.zip(calls).filter(|(_, calls)| *calls > 0.0);
         let waits = both.as_ref().and_then(|both| both.waits.quantile(0.99));
         Some(Inside {
+            started: newest.process.start_time_seconds,
             shards: shards.collect(),
             handlers: newest.pool.size,
             leased: mean(&leased),

@@ -173,6 +173,7 @@ impl Found {
         let inside = at.and_then(|step| step.server.as_ref());
         let busiest = inside.or_else(|| parts.fills.last().and_then(|fill| fill.server.as_ref()));
         let is_pool = parts.limit == Some(Limit::Pool);
+        let is_whole = parts.ended == Ended::Complete;
         Found {
             objective: parts.objective,
             is_objective_given: parts.objective_given.is_some(),
@@ -190,9 +191,13 @@ impl Found {
             knee: parts.knee(),
             within,
             little: busiest.and_then(little),
-            classic: inside.and_then(|inside| classic(inside, is_pool)),
+            // What half a search says of the objective is no ground for flags.
+            classic: inside
+                .filter(|_| is_whole)
+                .and_then(|inside| classic(inside, is_pool)),
             recommended: within
                 .zip(inside)
+                .filter(|_| is_whole)
                 .and_then(|(within, inside)| parts.recommended(within, inside, is_pool)),
             ended: parts.ended,
         }
@@ -288,7 +293,8 @@ fn little(inside: &Inside) -> Option<Little> {
     Some(Little {
         computed,
         counted,
-        agrees: (computed - counted).abs() <= AGREES * counted.max(computed),
+        // Looks at the pool are few, so small counts agree roughly at best.
+        agrees: (computed - counted).abs() <= (AGREES * counted.max(computed)).max(1.0),
     })
 }
 
@@ -310,11 +316,11 @@ fn classic(inside: &Inside, is_pool: bool) -> Option<Classic> {
     })
 }
 
-/// Up to the next number that starts with 1, 2 or 5.
+/// Up to the next number that people write.
 fn rounded_up(seconds: f64) -> f64 {
     let mut unit = 1e-3;
     while unit < 1e6 {
-        for factor in [1.0, 2.0, 5.0] {
+        for factor in [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0] {
             if seconds <= factor * unit * 1.000_001 {
                 return factor * unit;
             }
@@ -330,7 +336,13 @@ mod tests {
 
     #[test]
     fn times_are_rounded_up_to_what_people_write() {
-        for (seconds, rounded) in [(0.0, 1e-3), (0.0011, 2e-3), (0.05, 0.05), (0.6, 1.0), (3.0, 5.0)] {
+        for (seconds, rounded) in [
+            (0.0, 1e-3),
+            (0.0011, 1.5e-3),
+            (0.05, 0.05),
+            (0.7, 0.8),
+            (9.0, 10.0),
+        ] {
             assert!((rounded_up(seconds) - rounded).abs() < 1e-9, "{seconds}");
         }
     }

@@ -31,7 +31,7 @@ mod simulated;
 mod tests;
 
 pub(crate) use driver::{Driver, Place};
-pub(crate) use found::{Ended, Found, Recommended, Rule};
+pub(crate) use found::{Ended, Found, Recommended, Rule, Saturation};
 pub(crate) use limit::Limit;
 pub(crate) use observation::{Inside, Load, Observation, Step};
 pub(crate) use search::{Goal, Search};

@@ -62,6 +62,8 @@ pub(crate) struct Latency {
 /// The server from inside, while the load was on it. Numbers without another word are means over the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Inside {
+    /// When its process began, in seconds since 1970.
+    pub(crate) started: Option<f64>,
     /// Each shard's share of handlers that were leased.
     pub(crate) shards: Vec<f64>,
     /// Handlers of all shards.

@@ -7,7 +7,7 @@
 use super::curve::{Bracket, Curve};
 use super::found::{Ended, Found, Parts};
 use super::limit::Limit;
-use super::observation::{Load, Observation, Step};
+use super::observation::{Inside, Load, Observation, Step};
 
 /// Clients of the second step; the first has one.
 const FIRST_CLIENTS: usize = 4;
@@ -35,6 +35,10 @@ const CONFIRMATIONS_MAX: usize = 3;
 const ANSWERS: f64 = 2_000.0;
 /// Without an objective it is so many times P99 on the plateau.
 pub(crate) const OBJECTIVE_FACTOR: f64 = 2.0;
+/// No call is waited for longer, when one client is alone.
+const IDLE_SECONDS_MAX: f64 = 20.0;
+/// The start time of the same process may be told so differently.
+const RESTART_SECONDS: f64 = 2.0;
 /// What a step takes besides, to come to rest.
 const REST: f64 = 0.7;
 
@@ -53,8 +57,10 @@ pub(crate) struct Goal {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
-    /// One client.
-    Idle,
+    /// One client, for long enough to have an answer.
+    Idle {
+        seconds: f64,
+    },
     /// More and more.
     Fill {
         clients: usize,
@@ -99,7 +105,7 @@ impl Search {
     pub(crate) fn new(goal: Goal) -> Search {
         Search {
             goal,
-            stage: Stage::Idle,
+            stage: Stage::Idle { seconds: 1.5 },
             spent: 0.0,
             idle: None,
             fills: Vec::new(),
@@ -114,7 +120,7 @@ impl Search {
     /// The next step; `None` when all is known, or the time is over.
     pub(crate) fn next(&mut self) -> Option<Step> {
         let step = match self.stage {
-            Stage::Idle => self.closed(1, 1.5),
+            Stage::Idle { seconds } => self.closed(1, seconds),
             Stage::Fill { clients } => self.closed(clients, 1.5),
             Stage::Settle { clients } => {
                 let rate = self.fastest().map_or(1.0, |fill| fill.served);
@@ -135,19 +141,32 @@ impl Search {
     /// Takes what the step that [`Search::next`] gave has shown.
     pub(crate) fn tell(&mut self, seen: Observation) {
         self.spent += seen.spent;
-        if seen.latency.count == 0 {
-            let why = seen
-                .failure
-                .clone()
-                .unwrap_or_else(|| "no request had a good answer".to_owned());
+        if let (Stage::Idle { seconds }, 0) = (self.stage, seen.latency.count + seen.failed + seen.refused)
+            && seconds < IDLE_SECONDS_MAX
+        {
+            self.stage = Stage::Idle {
+                seconds: 4.0 * seconds,
+            };
+            return;
+        }
+        if let Some(why) = self.why_nothing(&seen) {
             return self.end(Ended::Failed(why));
         }
         match self.stage {
-            Stage::Idle => {
-                self.stage = Stage::Fill {
-                    clients: FIRST_CLIENTS.min(self.goal.clients_max),
-                };
-                self.idle = Some(seen);
+            Stage::Idle { .. } => {
+                let mut clients = FIRST_CLIENTS.min(self.goal.clients_max);
+                if let Some(rate_max) = self.goal.rate_max {
+                    clients = clients.min((rate_max / seen.served) as usize);
+                }
+                // One client alone may be more than may be sent.
+                if clients > 1 {
+                    self.stage = Stage::Fill { clients };
+                    self.idle = Some(seen);
+                } else {
+                    self.fills.push(seen.clone());
+                    self.idle = Some(seen);
+                    self.settled();
+                }
             }
             Stage::Fill { clients } => self.filled(clients, seen),
             Stage::Settle { .. } => {
@@ -179,6 +198,32 @@ impl Search {
             }
             Stage::Done => {}
         }
+    }
+
+    /// Why a step says nothing, and no further one would.
+    fn why_nothing(&self, seen: &Observation) -> Option<String> {
+        let known = self.idle.as_ref().and_then(|idle| idle.server.as_ref());
+        let started = |inside: &Inside| inside.started;
+        match (known, &seen.server) {
+            (Some(_), None) => return Some("its metrics cannot be read any more".to_owned()),
+            (Some(before), Some(now)) => {
+                let apart = started(before)
+                    .zip(started(now))
+                    .map(|(before, now)| (now - before).abs());
+                if apart.is_some_and(|apart| apart > RESTART_SECONDS) {
+                    return Some("it was started anew meanwhile".to_owned());
+                }
+            }
+            (None, _) => {}
+        }
+        if seen.latency.count > 0 && seen.failed <= seen.latency.count {
+            return None;
+        }
+        let refused = || match seen.refused {
+            0 => "no request had a good answer".to_owned(),
+            _ => "it refused every request".to_owned(),
+        };
+        Some(seen.failure.clone().unwrap_or_else(refused))
     }
 
     /// Ends it, for a reason that is not known here.
@@ -300,7 +345,12 @@ impl Search {
         if let Some(rate_max) = self.goal.rate_max {
             next = next.min(now * rate_max / seen.served.max(f64::MIN_POSITIVE));
         }
-        let next = (next.ceil() as usize).min(self.goal.clients_max);
+        let next = if self.goal.rate_max.is_some() {
+            next.floor()
+        } else {
+            next.ceil()
+        };
+        let next = (next as usize).min(self.goal.clients_max);
         (next > clients).then_some(next)
     }
 
@@ -316,7 +366,7 @@ impl Search {
         let mut saturation = seen.served;
         let mut limit = Limit::of(seen);
         if let Some(rate_max) = self.goal.rate_max
-            && saturation >= 0.9 * rate_max
+            && self.more_clients_are_forbidden(seen, rate_max)
         {
             saturation = saturation.min(rate_max);
             limit = Limit::RateMax { rate: rate_max };
@@ -324,6 +374,14 @@ impl Search {
         self.saturation = Some(saturation);
         self.limit = Some(limit);
         self.stage = Stage::Draw { next: 0 };
+    }
+
+    /// Whether one client more would send more than may be sent.
+    fn more_clients_are_forbidden(&self, seen: &Observation, rate_max: f64) -> bool {
+        match seen.load {
+            Load::Clients(clients) => seen.served * (clients + 1) as f64 / clients as f64 > rate_max,
+            Load::Rate(_) => false,
+        }
     }
 
     fn drawn(&mut self, next: usize) {

@@ -215,6 +215,7 @@ impl Run<'_> {
         let leased = self.leased / seconds;
         let handlers = self.server.handlers as f64;
         let inside = Inside {
+            started: Some(500.0),
             shards: vec![leased / handlers],
             handlers,
             leased,

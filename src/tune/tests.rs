@@ -2,6 +2,7 @@
 
 use super::found::{Ended, Found, Rule};
 use super::limit::Limit;
+use super::observation::Observation;
 use super::search::{Goal, Search};
 use super::simulated::{Simulated, Spread};
 
@@ -236,4 +237,89 @@ fn a_generator_that_cannot_more_is_not_taken_for_the_server() {
             why: "busy".to_owned()
         }
     );
+}
+
+/// A search whose steps from the fourth on are changed by something that happens to the server.
+fn disturbed(change: impl Fn(&mut Observation)) -> Found {
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut search = Search::new(GOAL);
+    let mut steps = 0;
+    while let Some(step) = search.next() {
+        let mut seen = SERVER.observe(step, &mut random);
+        steps += 1;
+        if steps > 3 {
+            change(&mut seen);
+        }
+        search.tell(seen);
+    }
+    assert!(steps <= 4, "{steps} steps");
+    search.found()
+}
+
+#[test]
+fn what_happens_to_the_server_ends_the_search() {
+    let restarted = disturbed(|seen| {
+        if let Some(inside) = &mut seen.server {
+            inside.started = Some(1_000.0);
+        }
+    });
+    assert_eq!(
+        restarted.ended,
+        Ended::Failed("it was started anew meanwhile".to_owned())
+    );
+    let blind = disturbed(|seen| seen.server = None);
+    assert_eq!(
+        blind.ended,
+        Ended::Failed("its metrics cannot be read any more".to_owned())
+    );
+    let died = disturbed(|seen| (seen.failed, seen.failure) = (1_000_000, Some("reset: gone".to_owned())));
+    assert_eq!(died.ended, Ended::Failed("reset: gone".to_owned()));
+    assert_eq!((died.recommended, died.steps.len()), (None, 0));
+    let refused = disturbed(|seen| (seen.latency.count, seen.refused) = (0, 50));
+    assert_eq!(
+        refused.ended,
+        Ended::Failed("it refused every request".to_owned())
+    );
+}
+
+#[test]
+fn a_call_that_takes_long_is_waited_for() {
+    let slow = Simulated {
+        service: 3.0,
+        spread: Spread::Constant,
+        handlers: 8,
+        ..SERVER
+    };
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut search = Search::new(GOAL);
+    let mut lengths = Vec::new();
+    while let Some(step) = search.next() {
+        let mut seen = slow.observe(step, &mut random);
+        // The simulation counts calls when they begin.
+        if step.warm_up + step.seconds < slow.service {
+            seen.latency.count = 0;
+        }
+        lengths.push(step.seconds);
+        search.tell(seen);
+    }
+    assert_eq!(lengths[..2], [1.5, 6.0], "{lengths:?}");
+    assert!(search.found().idle.is_some());
+}
+
+#[test]
+fn no_more_is_sent_than_may_be() {
+    for rate_max in [1.0, 20.0, 150.0] {
+        let (found, _) = searched(
+            &SERVER,
+            Goal {
+                rate_max: Some(rate_max),
+                ..GOAL
+            },
+            5,
+        );
+        let idle = found.idle.as_ref().unwrap().served;
+        let most = found.fills.iter().chain(&found.steps).map(|seen| seen.offered());
+        assert!(most.fold(0.0, f64::max) <= 1.2 * rate_max.max(idle), "{rate_max}");
+        assert!(matches!(found.saturation.unwrap().limit, Limit::RateMax { .. }));
+    }
 }

@@ -1,6 +1,6 @@
 //! The page of `weir tune --html`: what was found, for somebody who has read nothing about it.
 
-use super::text::{counted, flag_line, knee, larger, laws, load, within};
+use super::text::{counted, flag_line, knee, larger, laws, load, saturated, within};
 use crate::page::{Chart, Html, Mark, Page, Scale, Series, Table, rate, time};
 use crate::tune::{Ended, Found, Inside, Limit, Load, Observation};
 
@@ -74,11 +74,9 @@ fn summary(found: &Found) -> Html {
     html.markup("</dl>\n");
     match &found.saturation {
         Some(saturation) => {
-            html.paragraph(&format!(
-                "More than {} requests a second are not answered, however many are sent. The limit is {}.",
-                rate(saturation.rate),
-                saturation.because
-            ));
+            for line in saturated(saturation) {
+                html.paragraph(line.trim_start());
+            }
         }
         None => {
             html.paragraph("How much the server carries is not known.");
@@ -107,7 +105,7 @@ fn recommendation(found: &Found) -> Option<Html> {
     html.heading("What to run");
     html.element("<pre>", &flag_line(recommended), "</pre>\n");
     html.paragraph(&format!(
-        "These flags are for {} requests a second. A full queue of {} places per shard is worked off in half of the \
+        "These flags are for {} requests a second. A full queue of {} places per shard is worked off in about half of the \
          timeout: who would wait longer is told \"not now\" instead, and may try again.",
         rate(found.within?.rate),
         recommended.queue_depth

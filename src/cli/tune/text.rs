@@ -2,7 +2,7 @@
 
 use crate::page::{Mark, Scale, Series, plot, rate, time};
 use crate::scrape::Figures;
-use crate::tune::{Ended, Found, Load, Observation, Recommended, Rule, Step};
+use crate::tune::{Ended, Found, Limit, Load, Observation, Recommended, Rule, Saturation, Step};
 
 /// Over the rows of steps.
 pub(super) const HEAD: &str =
@@ -45,8 +45,8 @@ pub(super) fn row(seen: &Observation) -> String {
         "{:<16} {:>9} {:>9} {:>10} {handlers:>10} {waiting:>9} {:>9}",
         load(seen.load),
         rate(seen.served),
-        time(seen.latency.p50),
-        time(seen.latency.p99),
+        latency(seen, seen.latency.p50),
+        latency(seen, seen.latency.p99),
         seen.refused,
     );
     if seen.failed > 0 {
@@ -92,13 +92,22 @@ pub(super) fn curve(found: &Found, columns: usize) -> Vec<String> {
     [String::new(), legend].into_iter().chain(drawn).collect()
 }
 
+/// A latency, if there was an answer to have one.
+fn latency(seen: &Observation, seconds: f64) -> String {
+    match seen.latency.count {
+        0 => "-".to_owned(),
+        _ => time(seconds),
+    }
+}
+
 /// What all of it means.
 pub(super) fn after(found: &Found) -> Vec<String> {
     let mut lines = vec![String::new()];
     match &found.ended {
         Ended::Complete => {}
         Ended::TimeIsUp => lines.push(
-            "The time was over before all was known; --max-time gives it more. What is known:".to_owned(),
+            "The time was over before all was known, so there are no flags; --max-time gives it more. What is known:"
+                .to_owned(),
         ),
         Ended::Interrupted => lines.push("INTERRUPTED. What is known so far:".to_owned()),
         Ended::Failed(why) => lines.push(format!(
@@ -107,11 +116,7 @@ pub(super) fn after(found: &Found) -> Vec<String> {
     }
     match &found.saturation {
         Some(saturation) => {
-            lines.push(format!(
-                "Saturation: {} requests/s are the most that this server carries.",
-                rate(saturation.rate)
-            ));
-            lines.push(format!("  The limit is {}.", saturation.because));
+            lines.extend(saturated(saturation));
         }
         None => {
             lines.push("How much the server carries is not known yet.".to_owned());
@@ -167,18 +172,46 @@ pub(super) fn within(found: &Found) -> Vec<String> {
     };
     match &found.within {
         Some(within) => vec![format!(
-            "Objective: P99 stays within {}{whose} up to {} requests/s; it was {} there{}.",
+            "Objective: P99 stays within {}{whose}, and nothing is refused, up to {}{} requests/s; it was {} there{}.",
             time(objective),
+            if within.is_confirmed { "" } else { "at least " },
             rate(within.rate),
             time(within.p99),
             if within.is_confirmed { ", twice" } else { "" }
         )],
+        None if found
+            .idle
+            .as_ref()
+            .is_some_and(|idle| idle.latency.p99 > objective) =>
+        {
+            vec![format!(
+                "Objective: P99 does not stay within {}{whose} at any rate: a call takes that long by itself, which no pool \
+             changes.",
+                time(objective)
+            )]
+        }
         None => vec![format!(
-            "Objective: P99 does not stay within {}{whose} even at a tenth of the saturation rate: a call takes that long \
-             by itself, which no pool changes.",
+            "Objective: P99 did not stay within {}{whose} at any rate that was tried.",
             time(objective)
         )],
     }
+}
+
+/// The highest rate, and why it is.
+pub(super) fn saturated(saturation: &Saturation) -> [String; 2] {
+    let most = rate(saturation.rate);
+    if matches!(saturation.limit, Limit::RateMax { .. }) {
+        return [
+            format!(
+                "Saturation: not reached. {most} requests/s were the most that might be sent (--rate-max)."
+            ),
+            "  What the server carries beyond is not known.".to_owned(),
+        ];
+    }
+    [
+        format!("Saturation: {most} requests/s are about the most that this server carries."),
+        format!("  The limit is {}.", saturation.because),
+    ]
 }
 
 /// How the rules of thumb fare.
@@ -216,8 +249,7 @@ fn flags(recommended: &Recommended) -> Vec<String> {
         String::new(),
         "For that rate:".to_owned(),
         format!("  {}", flag_line(recommended)),
-        "  A full queue of that depth is worked off in half of the timeout; who waits longer waits in vain."
-            .to_owned(),
+        "  A full queue of that depth is worked off in about half of the timeout.".to_owned(),
     ];
     lines.extend(larger(recommended).map(|line| format!("  {line}")));
     lines

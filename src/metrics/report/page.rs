@@ -80,9 +80,10 @@ fn stages(report: &Report) -> Html {
     ];
     html.piece(&by_percentile("Latency by percentile", &curves));
     let all = Stage::ALL.iter().filter(|stage| **stage != Stage::Total);
-    let all: Vec<Named<'_>> = all
+    let mut all: Vec<Named<'_>> = all
         .map(|stage| named(stage.as_str(), histograms.stage(*stage)))
         .collect();
+    all.sort_by(|one, other| (other.at)(0.99).total_cmp(&(one.at)(0.99)));
     if all.iter().any(|stage| stage.count > 0) {
         html.paragraph(
             "The parts of that time, stage by stage, the longest first; the four longest have curves.",
@@ -182,6 +183,9 @@ mod tests {
     #[test]
     fn the_page_has_the_reports_figures() {
         let page = render(&example());
+        // The stage that takes longest is the first of its table.
+        let stages = page.split("Latency of each stage").last().unwrap_or_default();
+        assert!(!stages.contains("execute") || stages.find("execute") < stages.find("decode"));
         for part in [
             "<dd>10</dd>",
             "up for 3723.00 s, on 2 shards",
