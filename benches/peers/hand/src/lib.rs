@@ -23,6 +23,10 @@ const INITIALIZED: &str = concat!(
     r#""completions":{},"logging":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}},"#,
     r#""serverInfo":{"name":"weir","version":"0.1.0","title":"Weir"}}"#
 );
+const TOOLS: &str = concat!(
+    r#"{"tools":[{"name":"echo","inputSchema":{"type":"object","properties":{"message":{"type":"string"}}}},"#,
+    r#"{"name":"blob","inputSchema":{"type":"object","properties":{"bytes":{"type":"integer"}}}}]}"#
+);
 /// The end of a call's answer, behind its text.
 const MODERN_END: &[u8] =
     br#"}],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"weir","version":"0.1.0","title":"Weir"}}}}"#;
@@ -147,21 +151,18 @@ impl Server {
         };
         match (&*message.method, message.id) {
             ("initialize", Some(id)) => {
-                for part in [
-                    br#"{"jsonrpc":"2.0","id":"#,
-                    id.get().as_bytes(),
-                    br#","result":"#,
-                    INITIALIZED.as_bytes(),
-                    b"}",
-                ] {
-                    out.extend_from_slice(part);
-                }
+                write_result(id.get(), INITIALIZED, out);
                 let id = fastrand::u128(..);
                 self.sessions.borrow_mut().insert(id);
                 Answer {
                     status: 200,
                     session: Some(format!("{id:032x}")),
                 }
+            }
+            // `weir bench --life-cycle` asks once, before it begins.
+            ("tools/list", Some(id)) if self.is_open(head) => {
+                write_result(id.get(), TOOLS, out);
+                Answer::status(200)
             }
             (_, None) => Answer::status(if self.is_open(head) { 202 } else { 404 }),
             _ => Answer::status(404),
@@ -199,6 +200,12 @@ impl Head<'_> {
 
     fn session_id(&self) -> Option<u128> {
         u128::from_str_radix(std::str::from_utf8(self.session?).ok()?, 16).ok()
+    }
+}
+
+fn write_result(id: &str, result: &str, out: &mut Vec<u8>) {
+    for part in [r#"{"jsonrpc":"2.0","id":"#, id, r#","result":"#, result, "}"] {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The peer: `echo` and `blob` on rmcp, the official Rust SDK, in its fastest documented configuration.
+//! The peer: `echo`, `blob` and `sleep` on rmcp, the official Rust SDK, in its fastest documented configuration.
 //!
 //! It has JSON answers, one worker thread, and a tool router that is built once and shared; with the argument
 //! `--sessions` it has legacy sessions, otherwise it is stateless. It checks what rmcp checks by default and nothing
@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use rmcp::handler::server::router::tool::ToolRouter;
@@ -29,6 +30,12 @@ struct BlobRequest {
     bytes: usize,
 }
 
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct SleepRequest {
+    /// Milliseconds to wait.
+    ms: u64,
+}
+
 /// Made anew for every request by rmcp, so it holds nothing but a count of what is shared.
 #[derive(Clone)]
 struct Echo {
@@ -47,6 +54,12 @@ impl Echo {
         let mut text = ALPHABET.repeat(bytes / ALPHABET.len() + 1);
         text.truncate(bytes);
         text
+    }
+
+    #[tool(description = "Waits this many milliseconds.")]
+    async fn sleep(&self, Parameters(SleepRequest { ms }): Parameters<SleepRequest>) -> String {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        format!("slept {ms} ms")
     }
 }
 
