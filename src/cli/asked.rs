@@ -1,10 +1,12 @@
 //! Which server is asked, and what: the flags that commands which make load have in common.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use serde_json::Value;
 
+use super::terminal::{EXIT_USAGE, print_error};
 use crate::load::{Call, Discovered, Endpoint, Expectation, Template, program, target};
 use crate::mcp::Revision;
 use crate::units::parse_duration;
@@ -19,6 +21,18 @@ pub(super) enum Unasked {
     Usage(String),
     /// The server is not there, or not as the flags say.
     Server(String),
+}
+
+impl Unasked {
+    /// Says it, and gives the exit status.
+    pub(super) fn refuse(&self) -> ExitCode {
+        let (error, status) = match self {
+            Unasked::Usage(error) => (error, ExitCode::from(EXIT_USAGE)),
+            Unasked::Server(error) => (error, ExitCode::FAILURE),
+        };
+        print_error(error);
+        status
+    }
 }
 
 /// Flags.

@@ -205,7 +205,8 @@ impl Search {
         let known = self.idle.as_ref().and_then(|idle| idle.server.as_ref());
         let started = |inside: &Inside| inside.started;
         match (known, &seen.server) {
-            (Some(_), None) => return Some("its metrics cannot be read any more".to_owned()),
+            // A step that was cut at its beginning had no time for a look.
+            (Some(_), None) if !seen.is_cut => return Some("its metrics cannot be read any more".to_owned()),
             (Some(before), Some(now)) => {
                 let apart = started(before)
                     .zip(started(now))
@@ -214,9 +215,11 @@ impl Search {
                     return Some("it was started anew meanwhile".to_owned());
                 }
             }
-            (None, _) => {}
+            (None, _) | (Some(_), None) => {}
         }
-        if seen.latency.count > 0 && seen.failed <= seen.latency.count {
+        // What the server began to refuse at once is more than it carries, and an answer to what was asked.
+        let is_overload = seen.is_cut && self.idle.is_some() && seen.failed == 0;
+        if is_overload || (seen.latency.count > 0 && seen.failed <= seen.latency.count) {
             return None;
         }
         let refused = || match seen.refused {

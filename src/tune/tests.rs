@@ -283,6 +283,24 @@ fn what_happens_to_the_server_ends_the_search() {
 }
 
 #[test]
+fn a_step_that_was_cut_at_its_beginning_is_overload_and_not_the_end() {
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut search = Search::new(GOAL);
+    let mut steps = 0;
+    while let Some(step) = search.next() {
+        let mut seen = SERVER.observe(step, &mut random);
+        steps += 1;
+        if steps == 4 {
+            (seen.is_cut, seen.latency.count, seen.served, seen.server) = (true, 0, 0.0, None);
+        }
+        search.tell(seen);
+    }
+    let found = search.found();
+    assert_eq!(found.ended, Ended::Complete);
+    assert!(found.saturation.unwrap().rate > 0.0 && steps > 6, "{steps}");
+}
+
+#[test]
 fn a_call_that_takes_long_is_waited_for() {
     let slow = Simulated {
         service: 3.0,

@@ -17,7 +17,6 @@ use std::time::SystemTime;
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 
-use super::asked::Unasked;
 use super::files::try_files;
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
@@ -53,14 +52,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     raise_soft_limits();
     let planned = match planned(matches) {
         Ok(planned) => planned,
-        Err(Unasked::Usage(error)) => {
-            print_error(&error);
-            return ExitCode::from(EXIT_USAGE);
-        }
-        Err(Unasked::Server(error)) => {
-            print_error(&error);
-            return ExitCode::FAILURE;
-        }
+        Err(unasked) => return unasked.refuse(),
     };
     let is_json = planned.arguments.json;
     if !is_json {

@@ -18,7 +18,6 @@ use clap::{ArgMatches, Args, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::asked::Unasked;
 use super::files::try_files;
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
@@ -52,14 +51,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let interrupt = Arc::new(AtomicBool::new(false));
     let planned = match planned(matches, &interrupt) {
         Ok(planned) => planned,
-        Err(Unasked::Usage(error)) => {
-            print_error(&error);
-            return ExitCode::from(EXIT_USAGE);
-        }
-        Err(Unasked::Server(error)) => {
-            print_error(&error);
-            return ExitCode::FAILURE;
-        }
+        Err(unasked) => return unasked.refuse(),
     };
     if let Err(error) = hear_interrupts(&interrupt) {
         print_error(&format!("signals cannot be heard: {error}"));
