@@ -311,6 +311,40 @@ fn everything_has_one_of_everything() {
 }
 
 #[test]
+fn load_says_in_the_head_what_it_must_and_checks_structured_results() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    let url = format!("http://{}/mcp", everything.authority);
+    for (tool, arguments) in [
+        ("test_param_headers", r#"{"region":"Zürich","priority":3}"#),
+        (
+            "test_param_headers",
+            r#"{"region":"{{random:5}}","priority":{{number:0..9}},"dry_run":true}"#,
+        ),
+        ("test_structured_content", r#"{"numbers":[1,{{counter}}]}"#),
+    ] {
+        let run = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args([
+                "bench",
+                &url,
+                "--clients",
+                "2",
+                "--duration",
+                "300ms",
+                "--warm-up",
+                "0s",
+                "--json",
+            ])
+            .args(["--tool", tool, "--args", arguments])
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(report["errors"], 0, "{report}");
+        assert!(report["requests"].as_u64().unwrap() > 0, "{report}");
+    }
+    assert!(everything.terminate());
+}
+
+#[test]
 fn long_results_are_read_while_they_are_sent() {
     let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
     let text = everything.call("test_streamed_text", json!({"lines": 200_000}));

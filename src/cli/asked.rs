@@ -1,14 +1,16 @@
 //! Which server is asked, and what: the flags that commands which make load have in common.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use serde_json::Value;
 
 use super::terminal::{EXIT_USAGE, print_error};
-use crate::load::{Call, Discovered, Endpoint, Expectation, Template, program, target};
-use crate::mcp::Revision;
+use crate::load::{Call, Discovered, Endpoint, Expectation, Listed, ResultSchema, Template, program, target};
+use crate::mcp::{Era, Revision};
+use crate::registry::param_headers;
 use crate::units::parse_duration;
 
 /// The tool that is called where none is named, and its arguments.
@@ -59,6 +61,9 @@ pub(super) struct Asked {
     /// of its first content
     #[arg(long, value_name = "TEXT|JSON")]
     pub(super) expect: Vec<String>,
+    /// Checks no result against the output schema that its tool lists
+    #[arg(long)]
+    pub(super) no_schema: bool,
     /// The revision of MCP; without it the newest that the server speaks
     #[arg(long)]
     pub(super) revision: Option<String>,
@@ -169,6 +174,8 @@ fn call(tool: &str, weight: f64, arguments: &str) -> Result<Call, String> {
         weight,
         arguments: arguments.parse::<Template>()?,
         expectation: Expectation::Result,
+        output: None,
+        params: Vec::new(),
     })
 }
 
@@ -192,24 +199,74 @@ fn expectation(text: &str) -> Expectation {
     }
 }
 
-/// The named calls, if the server has their tools.
+/// The named calls, if the server has their tools, with what it lists of each. A server that lists none is spoken of,
+/// and called all the same; so is a schema that nothing can be checked against.
 ///
 /// # Errors
-/// Says which it has.
-pub(super) fn calls(named: Vec<Call>, found: &Discovered) -> Result<Vec<Call>, String> {
-    match named.iter().find(|call| !found.tools.contains(&call.tool)) {
-        None => Ok(named),
-        Some(call) => {
-            let tools = match &found.tools[..] {
-                [] => "it has none".to_owned(),
-                tools => format!("it has {}", tools.join(", ")),
-            };
-            Err(format!(
-                "{} has no tool `{}`; {tools}; say which to call: --tool NAME --args JSON",
-                found.server, call.tool
-            ))
+/// Says which tools it has.
+pub(super) fn calls(
+    mut named: Vec<Call>,
+    found: &Discovered,
+    has_checks: bool,
+    tell: fn(&str),
+) -> Result<Vec<Call>, String> {
+    let tools = match &found.tools {
+        Ok(tools) => tools,
+        Err(reason) => {
+            tell(&format!(
+                "{} does not list its tools: {reason}; results are checked against no schema",
+                found.server
+            ));
+            return Ok(named);
+        }
+    };
+    for call in &mut named {
+        let Some(listed) = tools.iter().find(|tool| tool.name == call.tool) else {
+            return Err(unknown(found, call, tools));
+        };
+        let revision = found.speaker.dialect.revision;
+        // Output schemas came with this one.
+        if has_checks && revision >= Revision::V2025_06_18 {
+            call.output = output(listed).unwrap_or_else(|problem| {
+                tell(&problem);
+                None
+            });
+        }
+        if revision.era() == Era::Modern {
+            call.params = param_headers(&listed.input).unwrap_or_else(|problem| {
+                let tool = &call.tool;
+                tell(&format!(
+                    "{tool}: {problem}; clients leave such a tool out, and no Mcp-Param is sent"
+                ));
+                Vec::new()
+            });
         }
     }
+    Ok(named)
+}
+
+fn unknown(found: &Discovered, call: &Call, tools: &[Listed]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    let tools = match &names[..] {
+        [] => "it has none".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    };
+    format!(
+        "{} has no tool `{}`; {tools}; say which to call: --tool NAME --args JSON",
+        found.server, call.tool
+    )
+}
+
+/// What results must fit.
+fn output(listed: &Listed) -> Result<Option<Arc<ResultSchema>>, String> {
+    let Some(schema) = &listed.output else {
+        return Ok(None);
+    };
+    let compiled = ResultSchema::compile(schema).map_err(|problem| {
+        let name = &listed.name;
+        format!("{name}: its results are not checked against its output schema: {problem}")
+    })?;
+    Ok(Some(Arc::new(compiled)))
 }
 
 #[cfg(test)]
@@ -217,6 +274,7 @@ mod tests {
     use clap::{Command, FromArgMatches};
 
     use super::*;
+    use crate::load::{Dialect, Speaker};
 
     fn given(flags: &[&str]) -> (ArgMatches, Asked) {
         let command = Asked::augment_args(Command::new("test"));
@@ -264,6 +322,52 @@ mod tests {
         assert!(named(&["--args", "{}", "--tool", "a"]).is_err());
         assert!(named(&["--tool", "a=x"]).is_err());
         assert!(named(&["--tool", "a", "--args", "[1]"]).is_err());
+    }
+
+    fn found(tools: Result<Value, String>, revision: Revision) -> Discovered {
+        let endpoint = target("http://127.0.0.1:1/mcp", None, Vec::new()).unwrap();
+        let dialect = Dialect { revision };
+        let listed = |tools: Value| {
+            let tools = tools.as_array().unwrap().iter();
+            let tools = tools.map(|tool| Listed {
+                name: tool["name"].as_str().unwrap().to_owned(),
+                input: tool["input"].clone(),
+                output: tool.get("output").cloned(),
+            });
+            tools.collect()
+        };
+        Discovered {
+            speaker: Speaker { endpoint, dialect },
+            server: "it".to_owned(),
+            tools: tools.map(listed),
+        }
+    }
+
+    #[test]
+    fn calls_know_what_their_tools_list() {
+        let tools = serde_json::json!([{
+            "name": "a",
+            "input": {"properties": {"x": {"type": "string", "x-mcp-header": "X"}}},
+            "output": {"type": "object"},
+        }, {
+            "name": "b",
+            "input": {"properties": {"x": {"type": "number", "x-mcp-header": "X"}}},
+            "output": {"type": 3},
+        }]);
+        let both = || named(&["--tool", "a", "--tool", "b"]).unwrap();
+        let facts = |revision, has_checks| {
+            let calls = calls(both(), &found(Ok(tools.clone()), revision), has_checks, |_| {}).unwrap();
+            [&calls[0], &calls[1]].map(|call| (call.output.is_some(), call.params.len()))
+        };
+        assert_eq!(facts(Revision::V2026_07_28, true), [(true, 1), (false, 0)]);
+        assert_eq!(facts(Revision::V2026_07_28, false), [(false, 1), (false, 0)]);
+        assert_eq!(facts(Revision::V2025_06_18, true), [(true, 0), (false, 0)]);
+        assert_eq!(facts(Revision::V2025_03_26, true), [(false, 0), (false, 0)]);
+        let found_all = found(Ok(tools), Revision::V2026_07_28);
+        let error = calls(named(&["--tool", "c"]).unwrap(), &found_all, true, |_| {}).unwrap_err();
+        assert!(error.contains("it has a, b;"), "{error}");
+        let found = found(Err("no".to_owned()), Revision::V2026_07_28);
+        assert_eq!(calls(both(), &found, true, |_| {}).unwrap(), both());
     }
 
     #[test]

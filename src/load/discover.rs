@@ -1,4 +1,4 @@
-//! What a server speaks, and which tools it has: asked once, before a run.
+//! What a server speaks, and which tools it has with which schemas: asked once, before a run.
 //!
 //! The newest revision comes first: a modern server answers `server/discover`. Whatever does not is taken for a legacy
 //! one, and gets `initialize`.
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::peer::{
     Address, Asked, Connection, Endpoint, Judge, Outcome, Poll, Progress, Source, header_value,
 };
-use super::script::{Dialect, Speaker};
+use super::script::{About, Dialect, Speaker};
 use crate::mcp::{Era, Revision};
 
 /// A server that has to start needs some time for its first answers.
@@ -33,8 +33,18 @@ pub(crate) struct Discovered {
     pub(crate) speaker: Speaker,
     /// Name and version, as far as it says.
     pub(crate) server: String,
-    /// The names of its tools.
-    pub(crate) tools: Vec<String>,
+    /// Its tools, or why it does not list them.
+    pub(crate) tools: Result<Vec<Listed>, String>,
+}
+
+/// A tool as a server lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    /// The schema of its arguments; null without one.
+    pub(crate) input: Value,
+    /// The schema of its structured results, if it promises one.
+    pub(crate) output: Option<Value>,
 }
 
 /// Asks a server for what it speaks, or whether it speaks `wanted`, and for its tools.
@@ -106,7 +116,13 @@ pub(super) fn stream_request(speaker: &Speaker) -> Result<Vec<u8>, String> {
     let mut request = Vec::new();
     if !speaker.dialect.has_handshake() {
         let params = speaker.params(r#""notifications":{"toolsListChanged":true},"#);
-        speaker.request(("subscriptions/listen", None), 1, &params, None, &mut request);
+        speaker.request(
+            &About::method("subscriptions/listen"),
+            1,
+            &params,
+            None,
+            &mut request,
+        );
         return Ok(request);
     }
     let revision = speaker.dialect.revision;
@@ -207,26 +223,32 @@ impl Talk {
         let mut both = message;
         let id = self.next_id;
         self.next_id += 1;
-        self.speaker.request(("ping", None), id, "{}", None, &mut both);
+        self.speaker
+            .request(&About::method("ping"), id, "{}", None, &mut both);
         self.exchange(&both, Some(id)).map(|_| ())
     }
 
-    fn tools(&mut self) -> Result<Vec<String>, String> {
-        let (mut names, mut cursor) = (Vec::new(), None::<String>);
+    /// All pages of its tools. The inner error is of a server that answers, and does not list them.
+    fn tools(&mut self) -> Result<Result<Vec<Listed>, String>, String> {
+        let (mut tools, mut cursor) = (Vec::new(), None::<String>);
         for _ in 0..PAGES_MAX {
             let members = cursor
                 .map(|cursor| format!(r#""cursor":{},"#, Value::from(cursor)))
                 .unwrap_or_default();
             let params = self.speaker.params(&members);
-            let result = self.ask("tools/list", &params)?;
-            let tools = result["tools"].as_array().into_iter().flatten();
-            names.extend(tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)));
+            let outcome = self.send("tools/list", &params)?;
+            let mut result = match self.result("tools/list", outcome) {
+                Ok(result) => result,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let page = result["tools"].as_array_mut().map(std::mem::take);
+            tools.extend(page.into_iter().flatten().filter_map(listed));
             cursor = result["nextCursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
                 break;
             }
         }
-        Ok(names)
+        Ok(Ok(tools))
     }
 
     /// Ends the session, if there is one; whether that was answered.
@@ -240,12 +262,23 @@ impl Talk {
     }
 
     fn ask(&mut self, method: &str, params: &str) -> Result<Value, String> {
+        let outcome = self.send(method, params)?;
+        self.result(method, outcome)
+    }
+
+    /// Sends a request, and waits for its answer.
+    fn send(&mut self, method: &str, params: &str) -> Result<Outcome, String> {
         let id = self.next_id;
         self.next_id += 1;
         let mut request = Vec::new();
+        let about = About::method(method);
         self.speaker
-            .request((method, None), id, params, self.session.as_deref(), &mut request);
-        let outcome = self.exchange(&request, Some(id))?;
+            .request(&about, id, params, self.session.as_deref(), &mut request);
+        self.exchange(&request, Some(id))
+    }
+
+    /// The result of the last answer.
+    fn result(&self, method: &str, outcome: Outcome) -> Result<Value, String> {
         let message = self.connection.message().and_then(|(_, message)| message);
         match message {
             Some(mut message) if outcome == Outcome::Ok => Ok(message["result"].take()),
@@ -343,6 +376,17 @@ impl Talk {
             progress = self.connection.progress(request, &mut buffer, &mut judge, &asked);
         }
     }
+}
+
+/// A tool of a list, if it has a name.
+fn listed(mut tool: Value) -> Option<Listed> {
+    let name = tool["name"].as_str()?.to_owned();
+    let (input, output) = (tool["inputSchema"].take(), tool["outputSchema"].take());
+    Some(Listed {
+        name,
+        input,
+        output: Some(output).filter(|output| !output.is_null()),
+    })
 }
 
 /// A name and a version.

@@ -31,10 +31,10 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use discover::{Discovered, discover, discover_within};
+pub(crate) use discover::{Discovered, Listed, discover, discover_within};
 pub(crate) use engine::{Live, run};
 pub(crate) use figures::{Change, Hindrance, Measurement, Verdict, compare, write_histogram_log};
-pub(crate) use peer::{Address, Endpoint, Expectation, Framing, Outcome, RetryAfter};
+pub(crate) use peer::{Address, Endpoint, Expectation, Framing, Outcome, ResultSchema, RetryAfter};
 pub(crate) use plan::{OpenLoop, Pace, Plan};
 pub(crate) use schedule::{Arrivals, Phase};
 pub(crate) use script::{Call, Dialect, Speaker, Template, Work};

@@ -220,6 +220,8 @@ fn plan(sinner: &Sinner, clients: usize, pace: Pace) -> Plan {
             weight: 1.0,
             arguments: "{}".parse().unwrap(),
             expectation: Expectation::Text("hello".to_owned()),
+            output: None,
+            params: Vec::new(),
         }]),
         pace,
         warm_up: Duration::ZERO,

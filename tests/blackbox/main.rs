@@ -16,6 +16,7 @@ mod harness;
 mod admin;
 mod ask;
 mod bench;
+mod bench_peers;
 mod bridge;
 mod browsers;
 mod calls;

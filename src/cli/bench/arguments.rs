@@ -127,7 +127,7 @@ pub(super) fn planned(matches: &ArgMatches) -> Result<Planned, Unasked> {
         None => {
             let found = discover_within(&endpoint, wanted, asked.timeout, print_error)
                 .map_err(|error| Unasked::Server(format!("{place}: {error}")))?;
-            let calls = calls(named, &found).map_err(Unasked::Server)?;
+            let calls = calls(named, &found, !asked.no_schema, print_error).map_err(Unasked::Server)?;
             let work = if arguments.life_cycle {
                 Work::LifeCycles(calls)
             } else {

@@ -34,14 +34,19 @@ pub(super) fn before(planned: &Planned) -> Vec<String> {
         .collect();
     let what = match &planned.server {
         Some(server) => format!(
-            "{server} at {place}, MCP {}: {}{}",
+            "{server} at {place}, MCP {}: {}{}{}",
             plan.speaker.dialect.revision.as_str(),
             if plan.is_life_cycle() {
                 "sessions with one call of "
             } else {
                 "calls of "
             },
-            named.join(", ")
+            named.join(", "),
+            if calls.iter().any(|call| call.output.is_some()) {
+                "; results are checked against their output schema"
+            } else {
+                ""
+            }
         ),
         None => format!("{place}: the given body"),
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::super::asked::{Asked, Unasked, calls};
+use super::super::terminal::print_error;
 use crate::load::{Address, Work, discover};
 use crate::scrape::AdminAddress;
 use crate::tune::{Goal, Place, Search};
@@ -70,7 +71,7 @@ pub(super) fn planned(matches: &ArgMatches, interrupt: &Arc<AtomicBool>) -> Resu
     let named = asked.named_calls(matches).map_err(Unasked::Usage)?;
     let url = asked.place();
     let found = discover(&endpoint, revision).map_err(|error| Unasked::Server(format!("{url}: {error}")))?;
-    let calls = calls(named, &found).map_err(Unasked::Server)?;
+    let calls = calls(named, &found, !asked.no_schema, print_error).map_err(Unasked::Server)?;
     let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
     Ok(Planned {
         called: names.join(", "),

@@ -4,9 +4,15 @@
 //! request, and others that equal it, byte by byte around their own id, are as good. Whatever differs is judged in full
 //! itself: parsed, its id compared, its content too if something is expected. Large answers that always differ would
 //! cost the generator more than the server; of those, one in [`SAMPLE`] is judged in full and the others are searched.
+//!
+//! Where a tool promises an output schema, the first answer of a kind is checked against it, and of the others as many
+//! as cost no more than a hundredth of the time. Once one does not fit, all are checked, so that the count is no
+//! sample's. What was not checked itself is never remembered as good.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,11 +20,16 @@ use serde_json::Value;
 use super::events;
 use super::outcome::{Outcome, Refusal};
 use super::response::{Payload, Reply};
+use super::result_schema::ResultSchema;
 
 /// Answers beyond this size are judged in full only sometimes, unless they equal one that was.
 const LARGE_BYTES: usize = 16 << 10;
 /// One in so many of them is.
 const SAMPLE: u64 = 32;
+/// The clock is read for one in so many answers, to see whether it is time to check one against its schema.
+const SCHEMA_SAMPLE: u64 = 16;
+/// One part in so many of the time goes into that.
+const SCHEMA_SHARE: u32 = 100;
 /// Characters of a text that is shown.
 const TEXT_MAX: usize = 200;
 /// The code of errors that say "not now" where there is no HTTP.
@@ -57,11 +68,19 @@ pub(crate) enum Verdict {
     Other,
 }
 
+/// What a check against a schema found.
+enum Fit {
+    Fits,
+    Misfit(String),
+}
+
 /// Judges the answers of one thread.
 #[derive(Default)]
 pub(crate) struct Judge {
     kinds: Vec<Kind>,
     large: u64,
+    /// When the first answer was checked against a schema, and the time that such checks took.
+    checks: Option<(Instant, Duration)>,
     /// Of each outcome that an answer explains, the text of the first.
     firsts: BTreeMap<Outcome, String>,
 }
@@ -74,6 +93,10 @@ struct Kind {
     /// A good answer, and where its id is if it has one of ours.
     good: Vec<u8>,
     id_at: Option<usize>,
+    schema: Option<Arc<ResultSchema>>,
+    /// Answers that could be checked against it, and whether one did not fit.
+    checkable: u64,
+    is_suspect: bool,
 }
 
 #[derive(Deserialize)]
@@ -99,11 +122,15 @@ struct ErrorFacts {
 }
 
 impl Judge {
-    /// For kinds of requests in their order, with what is expected of each and the id that it always has, if any.
-    pub(crate) fn new(kinds: impl IntoIterator<Item = (Expectation, Option<Value>)>) -> Judge {
-        let kinds = kinds.into_iter().map(|(expectation, fixed_id)| Kind {
+    /// For kinds of requests in their order, with what is expected of each, the id that it always has, if any, and what
+    /// its results must fit.
+    pub(crate) fn new(
+        kinds: impl IntoIterator<Item = (Expectation, Option<Value>, Option<Arc<ResultSchema>>)>,
+    ) -> Judge {
+        let kinds = kinds.into_iter().map(|(expectation, fixed_id, schema)| Kind {
             expectation,
             fixed_id,
+            schema,
             ..Kind::default()
         });
         Judge {
@@ -165,7 +192,7 @@ impl Judge {
             200 if !body.is_empty() => {}
             status => return Verdict::Answer(Outcome::Status(status)),
         }
-        if body.len() > LARGE_BYTES && !self.is_sampled() {
+        if body.len() > LARGE_BYTES && !self.is_sampled() && !self.is_suspect(asked) {
             return Verdict::Answer(searched(body));
         }
         let verdict = match &reply.payload {
@@ -180,10 +207,54 @@ impl Judge {
                 }
             }
         };
-        if verdict == Verdict::Answer(Outcome::Ok) && !reply.is_last {
-            self.remember(received, asked);
+        if verdict != Verdict::Answer(Outcome::Ok) {
+            return verdict;
+        }
+        match self.misfit(&reply.payload, asked) {
+            Some(Fit::Misfit(why)) => {
+                self.firsts.entry(Outcome::OffSchema).or_insert(why);
+                return Verdict::Answer(Outcome::OffSchema);
+            }
+            Some(Fit::Fits) if !reply.is_last => self.remember(received, asked),
+            Some(Fit::Fits) | None => {}
         }
         verdict
+    }
+
+    fn is_suspect(&self, asked: &Asked) -> bool {
+        let kind = asked.kind.and_then(|kind| self.kinds.get(kind));
+        kind.is_some_and(|kind| kind.is_suspect)
+    }
+
+    /// Checks a good answer against the schema of its kind, where there is one and it is time for that; `None` says that
+    /// it was not checked.
+    fn misfit(&mut self, payload: &Payload<'_>, asked: &Asked) -> Option<Fit> {
+        let kind = asked.kind.and_then(|kind| self.kinds.get_mut(kind));
+        let Some(kind) = kind else {
+            return Some(Fit::Fits);
+        };
+        let Some(schema) = &kind.schema else {
+            return Some(Fit::Fits);
+        };
+        let number = kind.checkable;
+        kind.checkable += 1;
+        if !kind.is_suspect && number % SCHEMA_SAMPLE != 0 {
+            return None;
+        }
+        let now = Instant::now();
+        let (since, spent) = self.checks.get_or_insert((now, Duration::ZERO));
+        let is_due = *spent * SCHEMA_SHARE <= now.saturating_duration_since(*since);
+        if number > 0 && !kind.is_suspect && !is_due {
+            return None;
+        }
+        let message = answer_in(payload).unwrap_or_default();
+        let misfit = schema.misfit(&message["result"]);
+        *spent += now.elapsed();
+        let Some(why) = misfit else {
+            return Some(Fit::Fits);
+        };
+        kind.is_suspect = true;
+        Some(Fit::Misfit(why.chars().take(TEXT_MAX).collect()))
     }
 
     fn is_sampled(&mut self) -> bool {
@@ -378,7 +449,81 @@ mod tests {
     }
 
     fn judge(expectation: Expectation) -> Judge {
-        Judge::new([(expectation, None)])
+        Judge::new([(expectation, None, None)])
+    }
+
+    /// A judge of answers that have a whole number `n`.
+    fn judge_of_numbers() -> Judge {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
+        let schema = ResultSchema::compile(&schema).unwrap();
+        Judge::new([(Expectation::Result, None, Some(Arc::new(schema)))])
+    }
+
+    fn number(n: &str, more: &str) -> String {
+        format!(r#"{{"id":{ID},"result":{{"structuredContent":{{"n":{n}}}{more}}}}}"#)
+    }
+
+    fn outcome(judge: &mut Judge, body: &str) -> Outcome {
+        match verdict(judge, 200, None, Payload::Json(body.as_bytes().into())) {
+            Verdict::Answer(outcome) => outcome,
+            Verdict::Other => panic!("it is an answer"),
+        }
+    }
+
+    #[test]
+    fn from_the_first_that_does_not_fit_on_all_are_checked() {
+        let mut judge = judge_of_numbers();
+        let (good, wrong) = (number("1", ""), number(r#""one""#, ""));
+        assert_eq!(outcome(&mut judge, &wrong), Outcome::OffSchema);
+        for _ in 0..40 {
+            assert_eq!(outcome(&mut judge, &wrong), Outcome::OffSchema);
+            assert_eq!(outcome(&mut judge, &good), Outcome::Ok);
+        }
+        let none = format!(r#"{{"id":{ID},"result":{{"content":[]}}}}"#);
+        assert_eq!(outcome(&mut judge, &none), Outcome::OffSchema);
+        let error = format!(r#"{{"id":{ID},"result":{{"isError":true}}}}"#);
+        assert_eq!(outcome(&mut judge, &error), Outcome::ToolError);
+        let first = &judge.firsts()[&Outcome::OffSchema];
+        assert!(first.contains("/n"), "{first}");
+        // Among events, and when large ones are only sometimes read.
+        let events = format!("data: {wrong}\n\n");
+        let payload = Payload::Events(events.as_bytes().into());
+        let found = verdict(&mut judge, 200, None, payload);
+        assert_eq!(found, Verdict::Answer(Outcome::OffSchema));
+        let large = number(r#""one""#, &format!(r#","x":"{}""#, "x".repeat(LARGE_BYTES)));
+        for _ in 0..3 {
+            assert_eq!(outcome(&mut judge, &large), Outcome::OffSchema);
+        }
+    }
+
+    #[test]
+    fn only_what_was_checked_is_remembered() {
+        let mut judge = judge_of_numbers();
+        let first = number("1", "");
+        assert_eq!(outcome(&mut judge, &first), Outcome::Ok);
+        assert!(judge.is_known(first.as_bytes(), &asked()));
+        for n in 2..=SCHEMA_SAMPLE {
+            let body = number(&n.to_string(), "");
+            assert_eq!(outcome(&mut judge, &body), Outcome::Ok);
+            assert!(!judge.is_known(body.as_bytes(), &asked()), "{n}");
+        }
+    }
+
+    #[test]
+    fn checks_take_a_hundredth_of_the_time() {
+        let mut judge = judge_of_numbers();
+        let body = number("1", &format!(r#","x":[{}0]"#, "[0],".repeat(3_000)));
+        let begun = Instant::now();
+        let mut turns = 0;
+        while begun.elapsed() < Duration::from_millis(300) {
+            outcome(&mut judge, &body);
+            turns += 1;
+        }
+        assert!(turns > 0 && judge.kinds[0].checkable == turns);
+        let (_, spent) = judge.checks.unwrap();
+        // One check too many may be long on a machine that does something else in the middle of it, so the bound is of
+        // its kind and not of its size.
+        assert!(spent < begun.elapsed() / 4, "{spent:?} of {:?}", begun.elapsed());
     }
 
     fn verdict(

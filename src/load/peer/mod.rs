@@ -11,6 +11,7 @@ mod judge;
 mod outcome;
 mod poll;
 mod response;
+mod result_schema;
 
 pub(crate) use address::{Address, Source};
 pub(crate) use connection::{Connection, Progress};
@@ -19,3 +20,4 @@ pub(crate) use judge::{Asked, Expectation, Judge};
 pub(crate) use outcome::{Outcome, Refusal};
 pub(crate) use poll::Poll;
 pub(crate) use response::{RetryAfter, header_value};
+pub(crate) use result_schema::ResultSchema;

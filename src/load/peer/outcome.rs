@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     ToolError,
     /// A result, but not what it should be.
     Wrong,
+    /// A result that is not what its tool's output schema promises.
+    OffSchema,
     /// The answer to another request.
     WrongId,
     /// Another answer to a request that has had its own.
@@ -112,6 +114,7 @@ impl Outcome {
             Outcome::Failed => "JSON-RPC errors".to_owned(),
             Outcome::ToolError => "results that are tool errors (isError)".to_owned(),
             Outcome::Wrong => "results that are not as expected".to_owned(),
+            Outcome::OffSchema => "results that do not fit the tool's output schema".to_owned(),
             Outcome::WrongId => "answers with another request's id".to_owned(),
             Outcome::Twice => "requests answered twice".to_owned(),
             Outcome::Status(status) => format!("answers with status {status}"),
@@ -133,6 +136,7 @@ impl fmt::Display for Outcome {
             Outcome::Failed => f.write_str("failed"),
             Outcome::ToolError => f.write_str("tool_error"),
             Outcome::Wrong => f.write_str("wrong"),
+            Outcome::OffSchema => f.write_str("off_schema"),
             Outcome::WrongId => f.write_str("wrong_id"),
             Outcome::Twice => f.write_str("twice"),
             Outcome::Status(status) => write!(f, "status_{status}"),

@@ -1,10 +1,15 @@
 //! The calls of a run: which tools, how often each, with which arguments and ids.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::message::Speaker;
+use super::message::{About, Speaker};
+use super::param_fields::param_fields;
 use super::template::{Filling, Template};
-use crate::load::peer::Expectation;
+use crate::load::peer::{Expectation, Framing, ResultSchema};
+use crate::mcp::Era;
+use crate::registry::ParamHeader;
 
 /// Ids have ten digits, so that all requests of a kind are equally long and one can be made of another.
 pub(super) const ID_FIRST: u64 = 1_000_000_000;
@@ -18,6 +23,17 @@ pub(crate) struct Call {
     pub(crate) weight: f64,
     pub(crate) arguments: Template,
     pub(crate) expectation: Expectation,
+    /// What its structured results must fit, if the server promises that.
+    pub(crate) output: Option<Arc<ResultSchema>>,
+    /// The arguments that go into the head of requests, too.
+    pub(crate) params: Vec<ParamHeader>,
+}
+
+/// What a call says, but for its id.
+struct Ready {
+    params: String,
+    /// Header lines that repeat arguments.
+    fields: String,
 }
 
 /// Chooses calls and writes them, for the clients of one thread.
@@ -25,8 +41,8 @@ pub(crate) struct Calls {
     speaker: Speaker,
     calls: Vec<Call>,
     weights: f64,
-    /// Parameters of constant arguments, ready.
-    ready: Vec<Option<String>>,
+    /// Constant arguments, ready.
+    ready: Vec<Option<Ready>>,
     filling: Filling,
     next_id: u64,
 }
@@ -43,7 +59,7 @@ impl Calls {
         let mut filling = Filling::new(seed, thread as u64, threads as u64);
         let ready = calls.iter().map(|call| {
             let is_constant = call.arguments.is_constant();
-            is_constant.then(|| params(&speaker, call, &mut filling))
+            is_constant.then(|| filled(&speaker, call, &mut filling))
         });
         Calls {
             ready: ready.collect(),
@@ -88,23 +104,39 @@ impl Calls {
         let Some(call) = self.calls.get(kind) else {
             return 0;
         };
-        let about = ("tools/call", Some(call.tool.as_str()));
-        let at = match &self.ready[kind] {
-            Some(params) => self.speaker.request(about, id, params, session, out),
+        let made;
+        let ready = match &self.ready[kind] {
+            Some(ready) => ready,
             None => {
-                let params = params(&self.speaker, call, &mut self.filling);
-                self.speaker.request(about, id, &params, session, out)
+                made = filled(&self.speaker, call, &mut self.filling);
+                &made
             }
         };
-        at + Speaker::id_offset()
+        let about = About {
+            method: "tools/call",
+            name: Some(&call.tool),
+            fields: &ready.fields,
+        };
+        self.speaker.request(&about, id, &ready.params, session, out) + Speaker::id_offset()
     }
 }
 
-fn params(speaker: &Speaker, call: &Call, filling: &mut Filling) -> String {
+fn filled(speaker: &Speaker, call: &Call, filling: &mut Filling) -> Ready {
     let mut members = format!(r#""name":{},"arguments":"#, Value::from(call.tool.as_str()));
+    let start = members.len();
     call.arguments.fill(filling, &mut members);
+    let has_fields =
+        speaker.endpoint.framing == Framing::Http && speaker.dialect.revision.era() == Era::Modern;
+    let fields = if has_fields {
+        param_fields(&call.params, &members[start..])
+    } else {
+        String::new()
+    };
     members.push(',');
-    speaker.params(&members)
+    Ready {
+        params: speaker.params(&members),
+        fields,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +152,8 @@ pub(super) mod tests {
             weight,
             arguments: arguments.parse().unwrap(),
             expectation: Expectation::Result,
+            output: None,
+            params: Vec::new(),
         }
     }
 
@@ -155,6 +189,45 @@ pub(super) mod tests {
         };
         assert_eq!(ids(0), [1_000_000_000, 1_000_000_001]);
         assert_eq!(ids(2), [6_999_999_998, 6_999_999_999]);
+    }
+
+    #[test]
+    fn arguments_that_go_into_the_head_are_those_of_the_body() {
+        let schema = serde_json::json!({"properties": {
+            "n": {"type": "integer", "x-mcp-header": "Count"},
+            "where": {"type": "string", "x-mcp-header": "Where"},
+        }});
+        for (arguments, ids) in [
+            (r#"{"n":7,"where":"Bern"}"#, 1),
+            (r#"{"n":{{counter}},"where":"Zürich"}"#, 2),
+        ] {
+            let mut call = call("a", 1.0, arguments);
+            call.params = crate::registry::param_headers(&schema).unwrap();
+            let write = |revision, framing| {
+                let speaker = speaker(revision, framing);
+                let mut calls = Calls::new(speaker, vec![call.clone()], 5, (0, 1), ID_FIRST);
+                let mut last = String::new();
+                for _ in 0..ids {
+                    let mut out = Vec::new();
+                    let at = calls.write(0, 1_234_567_890, None, &mut out);
+                    assert_eq!(&out[at..at + 10], b"1234567890");
+                    last = String::from_utf8(out).unwrap();
+                }
+                last
+            };
+            let text = write(Revision::V2026_07_28, Framing::Http);
+            let expected = match ids {
+                1 => "\r\nmcp-param-Count: 7\r\nmcp-param-Where: Bern\r\n",
+                _ => "\r\nmcp-param-Count: 2\r\nmcp-param-Where: =?base64?WsO8cmljaA==?=\r\n",
+            };
+            assert!(text.contains(expected), "{text}");
+            for (revision, framing) in [
+                (Revision::V2025_11_25, Framing::Http),
+                (Revision::V2026_07_28, Framing::Lines),
+            ] {
+                assert!(!write(revision, framing).contains("mcp-param"));
+            }
+        }
     }
 
     #[test]

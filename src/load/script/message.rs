@@ -23,6 +23,27 @@ pub(crate) struct Speaker {
     pub(crate) dialect: Dialect,
 }
 
+/// What a request is about, as its head says too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) method: &'a str,
+    /// The tool's name.
+    pub(crate) name: Option<&'a str>,
+    /// Whole lines of further header fields.
+    pub(crate) fields: &'a str,
+}
+
+impl<'a> About<'a> {
+    /// A method without more to say.
+    pub(crate) fn method(method: &'a str) -> About<'a> {
+        About {
+            method,
+            name: None,
+            fields: "",
+        }
+    }
+}
+
 impl Dialect {
     /// Whether requests need a session, or at least `initialize`, before them.
     pub(crate) fn has_handshake(self) -> bool {
@@ -34,14 +55,14 @@ impl Speaker {
     /// Appends a request with ready parameters, an object's text. Returns where the message begins.
     pub(crate) fn request(
         &self,
-        (method, name): (&str, Option<&str>),
+        about: &About<'_>,
         id: u64,
         params: &str,
         session: Option<&str>,
         out: &mut Vec<u8>,
     ) -> usize {
-        let message = format!(r#"{START}{id},"method":"{method}","params":{params}}}"#);
-        self.post(Some((method, name)), message.as_bytes(), session, out)
+        let message = format!(r#"{START}{id},"method":"{}","params":{params}}}"#, about.method);
+        self.post(about, message.as_bytes(), session, out)
     }
 
     /// Where the digits of the id are, from the beginning of the message.
@@ -57,7 +78,7 @@ impl Speaker {
 
     pub(crate) fn initialized(&self, session: Option<&str>, out: &mut Vec<u8>) {
         let message = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        self.post(Some(("notifications/initialized", None)), message, session, out);
+        self.post(&About::method("notifications/initialized"), message, session, out);
     }
 
     /// Appends what ends a session.
@@ -96,18 +117,12 @@ impl Speaker {
         format!(r#"{{{members}"_meta":{meta}}}"#)
     }
 
-    fn post(
-        &self,
-        about: Option<(&str, Option<&str>)>,
-        message: &[u8],
-        session: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn post(&self, about: &About<'_>, message: &[u8], session: Option<&str>, out: &mut Vec<u8>) -> usize {
         if self.endpoint.framing.is_stream() {
             return framed(self.endpoint.framing, b"", message, out);
         }
         let mut head = self.head("POST");
-        self.mark(about, session, &mut head);
+        self.mark(Some(about), session, &mut head);
         framed(Framing::Http, head.as_bytes(), message, out)
     }
 
@@ -127,26 +142,28 @@ impl Speaker {
     }
 
     /// The fields by which servers know what a request is about.
-    fn mark(&self, about: Option<(&str, Option<&str>)>, session: Option<&str>, head: &mut String) {
+    fn mark(&self, about: Option<&About<'_>>, session: Option<&str>, head: &mut String) {
         let revision = self.dialect.revision;
         if let Some(session) = session {
             field(head, "mcp-session-id", session);
         }
-        let is_first = about.is_some_and(|(method, _)| method == "initialize");
+        let is_first = about.is_some_and(|about| about.method == "initialize");
         // The field came with 2025-06-18, and a first request has nothing to refer to.
         if revision >= Revision::V2025_06_18 && !is_first {
             field(head, "mcp-protocol-version", revision.as_str());
         }
-        if let (Era::Modern, Some((method, name))) = (revision.era(), about) {
-            field(head, "mcp-method", method);
-            if let Some(name) = name {
+        if let (Era::Modern, Some(about)) = (revision.era(), about) {
+            field(head, "mcp-method", about.method);
+            if let Some(name) = about.name {
                 field(head, "mcp-name", &wrapped(name));
             }
+            head.push_str(about.fields);
         }
     }
 }
 
-fn field(head: &mut String, name: &str, value: &str) {
+/// Appends a header line.
+pub(super) fn field(head: &mut String, name: &str, value: &str) {
     for part in [name, ": ", value, "\r\n"] {
         head.push_str(part);
     }
@@ -174,8 +191,12 @@ mod tests {
         let speaker = speaker(revision, framing);
         let mut out = Vec::new();
         let params = speaker.params(r#""name":"écho","arguments":{},"#);
-        let about = ("tools/call", Some("écho"));
-        let at = speaker.request(about, 1_000_000_000, &params, session, &mut out);
+        let about = About {
+            method: "tools/call",
+            name: Some("écho"),
+            fields: "mcp-param-x: 1\r\n",
+        };
+        let at = speaker.request(&about, 1_000_000_000, &params, session, &mut out);
         (String::from_utf8(out).unwrap(), at + Speaker::id_offset())
     }
 
@@ -190,6 +211,7 @@ mod tests {
             "mcp-protocol-version: 2026-07-28",
             "mcp-method: tools/call",
             "mcp-name: =?base64?w6ljaG8=?=",
+            "mcp-param-x: 1",
         ] {
             assert!(head.lines().any(|own| own == line), "{line}: {head}");
         }
@@ -206,7 +228,12 @@ mod tests {
     fn a_legacy_request_is_of_its_session() {
         let (text, id_at) = request(Revision::V2025_06_18, Framing::Http, Some("abc"));
         assert!(text.contains("\r\nmcp-session-id: abc\r\nmcp-protocol-version: 2025-06-18\r\n"));
-        assert!(!text.contains("mcp-method") && !text.contains("_meta"), "{text}");
+        assert!(
+            ["mcp-method", "mcp-param", "_meta"]
+                .iter()
+                .all(|modern| !text.contains(modern)),
+            "{text}"
+        );
         assert!(text[id_at..].starts_with("1000000000,"));
         let (text, _) = request(Revision::V2025_03_26, Framing::Http, Some("abc"));
         assert!(!text.contains("mcp-protocol-version"), "{text}");

@@ -3,10 +3,11 @@
 
 mod calls;
 mod message;
+mod param_fields;
 mod session;
 mod template;
 
 pub(crate) use calls::{Call, Calls};
-pub(crate) use message::{Dialect, Speaker};
+pub(crate) use message::{About, Dialect, Speaker};
 pub(crate) use session::{Advance, Script, Work};
 pub(crate) use template::Template;

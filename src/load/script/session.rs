@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::calls::{Call, Calls, ID_FIRST};
-use super::message::Speaker;
+use super::message::{About, Speaker};
 use crate::load::peer::{Asked, Connection, Expectation, Framing, Judge, MASK, Outcome, header_value};
 
 /// What the clients of a run do.
@@ -83,10 +83,11 @@ impl Work {
             Work::Given(body) => {
                 let message = serde_json::from_slice::<Value>(body).unwrap_or_default();
                 let id = message.get("id").cloned();
-                Judge::new([(Expectation::Result, id)])
+                Judge::new([(Expectation::Result, id, None)])
             }
             Work::Calls(calls) | Work::LifeCycles(calls) => {
-                Judge::new(calls.iter().map(|call| (call.expectation.clone(), None)))
+                let kinds = calls.iter();
+                Judge::new(kinds.map(|call| (call.expectation.clone(), None, call.output.clone())))
             }
         }
     }
@@ -292,7 +293,13 @@ impl Script {
                 id = Some(new);
                 let speaker = calls.speaker();
                 let params = speaker.initialize_params();
-                speaker.request(("initialize", None), new, &params, None, &mut self.request);
+                speaker.request(
+                    &About::method("initialize"),
+                    new,
+                    &params,
+                    None,
+                    &mut self.request,
+                );
             }
             Step::Initialized => calls.speaker().initialized(session, &mut self.request),
             Step::Delete => calls.speaker().delete(session, &mut self.request),

@@ -78,7 +78,7 @@ impl ParamHeader {
 }
 
 /// The annotated arguments of a tool's schema, in the order in which they stand there.
-pub(in crate::registry) fn of_schema(schema: &Value) -> Result<Vec<ParamHeader>, ParamHeaderError> {
+pub(crate) fn of_schema(schema: &Value) -> Result<Vec<ParamHeader>, ParamHeaderError> {
     let mut found = Vec::new();
     walk(schema, &mut Vec::new(), None, &mut found)?;
     Ok(found)

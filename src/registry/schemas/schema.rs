@@ -108,7 +108,7 @@ pub struct OutputSchema {
 }
 
 impl OutputSchema {
-    pub(in crate::registry) fn compile(schema: &Value) -> Result<Self, SchemaError> {
+    pub(crate) fn compile(schema: &Value) -> Result<Self, SchemaError> {
         check_shape(schema)?;
         let validator = jsonschema::options()
             .offline()
@@ -136,7 +136,7 @@ impl OutputSchema {
     }
 
     /// The violations of a value, if there are any.
-    pub(in crate::registry) fn violations(&self, value: &Value) -> Option<Violations> {
+    pub(crate) fn violations(&self, value: &Value) -> Option<Violations> {
         if self.validator.is_valid(value) {
             return None;
         }
