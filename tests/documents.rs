@@ -91,6 +91,31 @@ fn the_documents_name_options_that_exist() {
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
+/// The flags in the first cell of each row of the tables of a section.
+fn flags_of_rows(section: &str) -> Vec<String> {
+    let rows = section.lines().filter_map(|line| line.strip_prefix('|'));
+    let first_cells = rows.filter_map(|row| row.split('|').next());
+    first_cells.flat_map(flags).collect()
+}
+
+#[test]
+fn tuning_has_a_row_for_every_option_of_serve() {
+    let help = help("serve");
+    let options = help.lines().filter_map(|line| line.strip_prefix("      --"));
+    let mut options: Vec<String> = options
+        .filter_map(|option| option.split([' ', '[']).next())
+        .map(|name| format!("--{name}"))
+        .collect();
+    options.sort_unstable();
+    let tuning = read("tuning.md");
+    let (_, section) = tuning.split_once("\n### Every flag\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut rows = flags_of_rows(section);
+    rows.sort_unstable();
+    // Equal as lists: an option with two rows has two truths.
+    assert_eq!(rows, options);
+}
+
 #[test]
 fn the_cookbook_names_every_recipe() {
     let entries = fs::read_dir(root().join("examples/cookbook/src")).unwrap();
@@ -103,6 +128,12 @@ fn the_cookbook_names_every_recipe() {
         .map(str::to_owned)
         .collect();
     assert_eq!(named, recipes);
+}
+
+#[test]
+fn flags_of_rows_are_those_of_first_cells() {
+    let found = flags_of_rows("`--text`\n| flag | memory |\n|---|---|\n| `--a`, `--b` | as `--c` |\n");
+    assert_eq!(found, ["--a", "--b"]);
 }
 
 #[test]

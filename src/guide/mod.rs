@@ -47,6 +47,7 @@ macro_rules! page {
         #[doc = "[watching]: crate::guide::tuning#watching-it"]
         #[doc = "[alerts]: crate::guide::tuning#alerts"]
         #[doc = "[advice]: crate::guide::tuning#advice"]
+        #[doc = "[kernel]: crate::guide::tuning#the-kernel"]
         #[doc = "[replacing]: crate::guide::tuning#replacing-a-running-server"]
         #[doc = ""]
         #[doc = include_str!($file)]
