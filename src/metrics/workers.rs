@@ -11,7 +11,7 @@ figures! {
         /// The configured number of threads: as many calls run at once.
         pub threads_configured: u64 => HIDDEN,
         /// Calls that may run at once now: fewer than configured when more are stuck than there are spare threads.
-        pub jobs_max: u64 => HIDDEN,
+        pub jobs_max: u64 => gauge("weir_worker_calls_max", "Calls that worker threads may run at once now."),
         /// Threads that run a call now, abandoned ones included.
         pub busy: u64 => gauge("weir_worker_busy", "Worker threads that run a call."),
         /// Calls that wait for a thread.

@@ -233,9 +233,9 @@ pub struct ChildFigures {
 /// Threads for blocking tools.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WorkerCounts {
-    /// Threads there are.
-    pub threads: f64,
-    /// Those that run a call.
+    /// Calls that may run at once.
+    pub calls_max: f64,
+    /// Calls that run and are waited for.
     pub busy: f64,
     /// Calls that wait for one.
     pub queued: f64,
@@ -288,13 +288,16 @@ impl Figures {
         let version = newest.values_of("weir_build_info", "version").pop()?;
         let shards = shards(window, newest);
         let workers = newest
-            .sum("weir_worker_threads", &[])
-            .map(|threads| WorkerCounts {
-                threads,
-                busy: gauge(newest, "weir_worker_busy", &[]),
-                queued: gauge(newest, "weir_worker_queued", &[]),
-                queue_depth_max: gauge(newest, "weir_worker_queue_depth_max", &[]),
-                abandoned: gauge(newest, "weir_worker_abandoned", &[]),
+            .sum("weir_worker_calls_max", &[])
+            .map(|calls_max| {
+                let abandoned = gauge(newest, "weir_worker_abandoned", &[]);
+                WorkerCounts {
+                    calls_max,
+                    busy: gauge(newest, "weir_worker_busy", &[]) - abandoned,
+                    queued: gauge(newest, "weir_worker_queued", &[]),
+                    queue_depth_max: gauge(newest, "weir_worker_queue_depth_max", &[]),
+                    abandoned,
+                }
             });
         Some(Self {
             version,
@@ -637,6 +640,9 @@ mod tests {
             ([0.0, 1.0, 0.0], 2.0, true)
         );
         assert_eq!(figures.process.cpus, Some(0.5));
+        // Threads that are there for calls which were given up run nothing that counts.
+        let workers = figures.workers.unwrap();
+        assert_eq!((workers.calls_max, workers.busy, workers.abandoned), (3.0, 1.0, 1.0));
         assert_eq!(figures.tasks.by_status, [("working".to_owned(), 2.0)]);
     }
 

@@ -309,7 +309,7 @@ impl<'a> Looks<'a> {
             waited: waited.map(|(queued, calls)| (queued / calls).min(1.0)),
             cpus: window.rate("process_cpu_seconds_total", &[]),
             resident_bytes: newest.process.resident_bytes,
-            workers: newest.workers.as_ref().map_or(0.0, |workers| workers.threads),
+            workers: newest.workers.as_ref().map_or(0.0, |workers| workers.calls_max),
             workers_busy: workers(|workers| workers.busy),
             workers_queued: workers(|workers| workers.queued),
             tool_at_limit: self.most(&|figures| {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Dialect, Process, Request, Server, case, echo, eventually, tool};
 
-const FAMILIES: [(&str, &str); 50] = [
+const FAMILIES: [(&str, &str); 51] = [
     ("weir_build_info", "gauge"),
     ("weir_requests_total", "counter"),
     ("weir_operations_total", "counter"),
@@ -42,6 +42,7 @@ const FAMILIES: [(&str, &str); 50] = [
     ("weir_stalls_total", "counter"),
     ("weir_log_records_dropped_total", "counter"),
     ("weir_worker_threads", "gauge"),
+    ("weir_worker_calls_max", "gauge"),
     ("weir_worker_busy", "gauge"),
     ("weir_worker_queued", "gauge"),
     ("weir_worker_queue_depth_max", "gauge"),
@@ -100,6 +101,7 @@ fn metrics_hold_the_documented_families() {
     for (name, value) in [
         ("weir_pool_size", 3.0),
         ("weir_pool_handlers", 3.0),
+        ("weir_worker_calls_max", 2.0),
         ("weir_worker_queue_depth_max", 10.0),
     ] {
         assert_eq!(metrics.sum(name, &[]), value, "{name}");

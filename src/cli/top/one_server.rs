@@ -171,7 +171,7 @@ fn store(figures: &Figures) -> Vec<Cell> {
     if let Some(workers) = &figures.workers {
         cells.push(Cell::new(format!(
             "workers {}",
-            of(workers.busy, workers.threads)
+            of(workers.busy, workers.calls_max)
         )));
         if workers.queued > 0.0 {
             cells.push(Cell::new(format!("queued {}", count(workers.queued))).toned(Tone::Warning));
