@@ -287,18 +287,16 @@ impl Figures {
         let newest = window.newest()?;
         let version = newest.values_of("weir_build_info", "version").pop()?;
         let shards = shards(window, newest);
-        let workers = newest
-            .sum("weir_worker_calls_max", &[])
-            .map(|calls_max| {
-                let abandoned = gauge(newest, "weir_worker_abandoned", &[]);
-                WorkerCounts {
-                    calls_max,
-                    busy: gauge(newest, "weir_worker_busy", &[]) - abandoned,
-                    queued: gauge(newest, "weir_worker_queued", &[]),
-                    queue_depth_max: gauge(newest, "weir_worker_queue_depth_max", &[]),
-                    abandoned,
-                }
-            });
+        let workers = newest.sum("weir_worker_calls_max", &[]).map(|calls_max| {
+            let abandoned = gauge(newest, "weir_worker_abandoned", &[]);
+            WorkerCounts {
+                calls_max,
+                busy: gauge(newest, "weir_worker_busy", &[]) - abandoned,
+                queued: gauge(newest, "weir_worker_queued", &[]),
+                queue_depth_max: gauge(newest, "weir_worker_queue_depth_max", &[]),
+                abandoned,
+            }
+        });
         Some(Self {
             version,
             restarts: window.restarts(),
@@ -642,7 +640,10 @@ mod tests {
         assert_eq!(figures.process.cpus, Some(0.5));
         // Threads that are there for calls which were given up run nothing that counts.
         let workers = figures.workers.unwrap();
-        assert_eq!((workers.calls_max, workers.busy, workers.abandoned), (3.0, 1.0, 1.0));
+        assert_eq!(
+            (workers.calls_max, workers.busy, workers.abandoned),
+            (3.0, 1.0, 1.0)
+        );
         assert_eq!(figures.tasks.by_status, [("working".to_owned(), 2.0)]);
     }
 
