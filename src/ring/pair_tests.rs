@@ -118,6 +118,18 @@ fn pipes_talk_both_ways() {
 }
 
 #[test]
+fn a_pipe_that_is_written_to_has_room_for_a_few_large_answers() {
+    let (_socket, _in, output) = pipes();
+    assert_eq!(rustix::pipe::fcntl_getpipe_size(&output).unwrap(), 256 << 10);
+    let (input, _to_input) = io::pipe().unwrap();
+    let (_from_output, output) = io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&output, 512 << 10).unwrap();
+    let larger = output.try_clone().unwrap();
+    let _socket = Socket::pair(input.into(), output.into()).unwrap();
+    assert_eq!(rustix::pipe::fcntl_getpipe_size(&larger).unwrap(), 512 << 10);
+}
+
+#[test]
 fn sockets_talk_both_ways() {
     let (socket, input, output) = sockets();
     talks_both_ways(socket, input, output);

@@ -70,6 +70,7 @@ impl Socket {
     pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
         let (input, input_kind) = waiting(input, OFlags::RDONLY)?;
         let (output, output_kind) = waiting(output, OFlags::WRONLY)?;
+        widen(&output);
         Ok(Socket {
             input,
             output: Some(output),
@@ -245,6 +246,16 @@ const POLL_FIRST: u16 = 1;
 
 /// An offset of -1 means the file's own position, as for `read(2)` and `write(2)`.
 const CURRENT_POSITION: u64 = u64::MAX;
+
+/// Makes room in a pipe for a few large answers, so that its reader and its writer take turns less often. What a user
+/// without privileges may have in all pipes (`pipe-user-pages-soft`, 64 MiB) is enough for 256 of this size; whoever has
+/// less keeps the pipe as it is, and so does what is no pipe.
+fn widen(output: &OwnedFd) {
+    const PIPE_BYTES: usize = 256 << 10;
+    if rustix::pipe::fcntl_getpipe_size(output).is_ok_and(|bytes| bytes < PIPE_BYTES) {
+        let _ = rustix::pipe::fcntl_setpipe_size(output, PIPE_BYTES);
+    }
+}
 
 /// A descriptor the ring waits for, and how it is used.
 fn waiting(descriptor: OwnedFd, access: OFlags) -> io::Result<(OwnedFd, Kind)> {

@@ -242,6 +242,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes room for a message of so many bytes and what frames it behind what is in an outbox. One that is too small
+    /// gives way to a larger one of the heap, which was most often used before, and whose pages are there.
+    pub(super) fn make_room(&mut self, buffer: &mut Vec<u8>, message_bytes: usize) {
+        /// A WebSocket's head is no longer, nor what is around an event or a line.
+        const FRAMING_BYTES_MAX: usize = 32;
+        let needed = buffer.len() + message_bytes + FRAMING_BYTES_MAX;
+        if needed <= buffer.capacity() {
+            return;
+        }
+        // Outboxes that outgrow one buffer go on to do so: there is room for as much again.
+        let mut larger = self.heap.take(needed.max(2 * buffer.capacity()));
+        larger.extend_from_slice(buffer);
+        self.buffers.put(std::mem::replace(buffer, larger));
+    }
+
     /// Takes a buffer back that `charged` heap bytes were charged for.
     pub(super) fn put_charged(&mut self, buffer: Vec<u8>, charged: usize) {
         if charged > 0 {
@@ -569,6 +584,33 @@ mod tests {
         assert!(!writer.has_room_for(&buffer));
         writer.put_charged(buffer, charged);
         assert_eq!(writer.heap.used(), 0);
+    }
+
+    #[test]
+    fn an_outbox_grows_into_a_buffer_that_was_used_before() {
+        let mut writer = Writer::new(1, BUFFER_BYTES, HeapBudget::new(1 << 20), UnixSeconds(0));
+        let (mut buffer, mut charged) = (writer.take_buffer(), 0);
+        let standard = buffer.as_ptr();
+        writer.make_room(&mut buffer, 100);
+        assert_eq!(buffer.as_ptr(), standard, "there is room for a small message");
+        buffer.extend_from_slice(b"a message");
+        let unsent = buffer.clone();
+        writer.make_room(&mut buffer, 50_000);
+        assert_eq!(buffer, unsent);
+        assert!(buffer.capacity() > buffer.len() + 50_000);
+        let free = writer.take_buffer();
+        assert_eq!(free.as_ptr(), standard, "it is free again");
+        writer.put_buffer(free);
+        writer.charge_growth(&buffer, &mut charged).unwrap();
+        assert_eq!(
+            (charged, writer.heap.used()),
+            (buffer.capacity(), buffer.capacity())
+        );
+        let large = buffer.as_ptr();
+        writer.put_charged(buffer, charged);
+        let mut again = writer.take_buffer();
+        writer.make_room(&mut again, 50_000);
+        assert_eq!(again.as_ptr(), large);
     }
 
     #[test]

@@ -15,7 +15,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(channel) = self.table.channel(key) else {
             return buffer;
         };
-        if channel.outbox.is_some() {
+        if let Some(outbox) = &mut channel.outbox {
+            let message_bytes = buffer.len().saturating_sub(HEAD_RESERVE);
+            self.writer.make_room(&mut outbox.buffer, message_bytes);
             self.append(key, |framing, out| {
                 framing.append(out, buffer.get(HEAD_RESERVE..).unwrap_or_default());
             });
