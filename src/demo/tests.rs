@@ -44,6 +44,7 @@ fn run(name: &str, arguments: &Value) -> Outcome {
             Some((outcome, _)) => outcome,
             None => panic!("{name} is pending"),
         },
+        Started::Readied(_) => panic!("no tool here is readied"),
     }
 }
 

@@ -4,11 +4,12 @@
 //! The toolset writes nothing, follows nothing out of its [`Root`], and never reads anything but regular files. Every
 //! answer is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O,
 //! and it may: its functions are blocking and run on the worker pool only, except for one thread of its own while files
-//! are watched.
+//! are watched, and for small files that are in memory, which a shard reads by `cached`.
 //!
 //! Each tool is a plain function of a root, its arguments, and a question "has the call been cancelled?".
 
 mod answer_bytes;
+mod cached;
 mod complete;
 mod directory;
 mod encoding;

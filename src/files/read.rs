@@ -5,6 +5,7 @@
 //! byte order mark says so; bytes that are neither are replaced, and the answer says so. A file with a NUL in its front
 //! or in the piece is binary.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -21,6 +22,9 @@ use super::root::Root;
 
 /// Enough to meet a NUL in practically every binary format; git and grep look at as much.
 const SNIFF_BYTES: usize = 8 << 10;
+/// A file of no more bytes is read as a whole at once. A shard does so if it is in memory: to copy and to look through
+/// that much takes it about as long as sending a piece of a large answer.
+const SMALL_FILE_BYTES_MAX: usize = 64 << 10;
 /// The size of one read; between two of them the call can be cancelled.
 const CHUNK_BYTES: usize = 64 << 10;
 /// As much memory is taken before the first read, if the file is so long; more comes as it is needed.
@@ -102,34 +106,55 @@ impl FileText {
 /// The file is outside the root, missing, unreadable, binary or no regular file; the arguments exclude each other
 /// or point past the end; the call was cancelled.
 pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<FileText, FileError> {
-    if args.offset.is_some() && args.start_byte.is_some() {
-        return Err(FileError::OffsetAndStartByte);
-    }
-    for (argument, value) in [("offset", args.offset), ("limit", args.limit)] {
-        if value == Some(0) {
-            return Err(FileError::BelowOne { argument });
-        }
-    }
+    args.check()?;
     let (file, metadata) = root.served()?.open_file(&args.path)?;
-    let mut reading = Reading {
+    let reading = Reading {
         limits: root.limits(),
         path: &args.path,
-        file,
+        source: Source::File(file),
         size_bytes: metadata.len(),
-        whole: None,
         encoding: Encoding::of(b""),
         cancel,
     };
-    let front = reading.read_at_most(0, SNIFF_BYTES)?;
-    reading.encoding = Encoding::of(&front);
-    reading.refuse_binary(&front)?;
-    reading.whole = (front.len() < SNIFF_BYTES).then_some(front);
-    let start_byte = match args.start_byte {
-        Some(byte) => reading.character_at(byte)?,
-        None => reading.byte_of_line(args.offset.unwrap_or(1))?,
+    let front_bytes = if reading.size_bytes > SMALL_FILE_BYTES_MAX as u64 {
+        SNIFF_BYTES
+    } else {
+        // One byte more shows that it ends there.
+        SMALL_FILE_BYTES_MAX + 1
     };
-    let first_line = args.start_byte.is_none().then(|| args.offset.unwrap_or(1));
-    reading.piece(start_byte, first_line, args.limit.unwrap_or(u64::MAX))
+    let front = reading.read_at_most(0, front_bytes)?.into_owned();
+    reading.read_on(front, front_bytes, args)
+}
+
+/// The same, if it can be done without waiting for anything: of a small file that is in memory.
+pub(super) fn read_file_at_once(root: &Root, args: &ReadFile) -> Option<Result<FileText, FileError>> {
+    args.check().ok()?;
+    let bytes = root
+        .served_at_once()?
+        .read_cached(&args.path, SMALL_FILE_BYTES_MAX)?;
+    let reading = Reading {
+        limits: root.limits(),
+        path: &args.path,
+        source: Source::Whole(Vec::new()),
+        size_bytes: bytes.len() as u64,
+        encoding: Encoding::of(b""),
+        cancel: &|| false,
+    };
+    Some(reading.read_on(bytes, usize::MAX, args))
+}
+
+impl ReadFile {
+    fn check(&self) -> Result<(), FileError> {
+        if self.offset.is_some() && self.start_byte.is_some() {
+            return Err(FileError::OffsetAndStartByte);
+        }
+        for (argument, value) in [("offset", self.offset), ("limit", self.limit)] {
+            if value == Some(0) {
+                return Err(FileError::BelowOne { argument });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads the whole of a file of bounded size, whatever its bytes.
@@ -150,19 +175,16 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
     let reading = Reading {
         limits: root.limits(),
         path,
-        file,
+        source: Source::File(file),
         size_bytes: metadata.len(),
-        whole: None,
         encoding: Encoding::of(b""),
         cancel,
     };
     // One byte more shows whether the file has grown since.
-    let bytes = reading.read_at_most(
-        0,
-        usize::try_from(bytes_max)
-            .unwrap_or(usize::MAX - 1)
-            .saturating_add(1),
-    )?;
+    let wanted = usize::try_from(bytes_max)
+        .unwrap_or(usize::MAX - 1)
+        .saturating_add(1);
+    let bytes = reading.read_at_most(0, wanted)?.into_owned();
     if bytes.len() as u64 > bytes_max {
         Err(too_large(bytes.len() as u64))
     } else {
@@ -173,17 +195,42 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
 struct Reading<'a> {
     limits: &'a FilesLimits,
     path: &'a str,
-    file: File,
+    source: Source,
     size_bytes: u64,
-    /// All bytes of a small file, once they are known.
-    whole: Option<Vec<u8>>,
     encoding: Encoding,
     cancel: Cancel<'a>,
 }
 
+/// Where a file's bytes are taken from.
+enum Source {
+    File(File),
+    /// All that a small file has.
+    Whole(Vec<u8>),
+}
+
 impl Reading<'_> {
+    /// The piece that is asked for, of a file whose first `front_bytes` are in `front`, or all that it has.
+    fn read_on(mut self, front: Vec<u8>, front_bytes: usize, args: &ReadFile) -> Result<FileText, FileError> {
+        self.encoding = Encoding::of(&front);
+        self.refuse_binary(&front[..front.len().min(SNIFF_BYTES)])?;
+        if front.len() < front_bytes {
+            self.source = Source::Whole(front);
+        }
+        let start_byte = match args.start_byte {
+            Some(byte) => self.character_at(byte)?,
+            None => self.byte_of_line(args.offset.unwrap_or(1))?,
+        };
+        let first_line = args.start_byte.is_none().then(|| args.offset.unwrap_or(1));
+        self.piece(start_byte, first_line, args.limit.unwrap_or(u64::MAX))
+    }
+
     /// The answer that begins at `start_byte`.
-    fn piece(&self, start_byte: u64, first_line: Option<u64>, lines_max: u64) -> Result<FileText, FileError> {
+    fn piece(
+        mut self,
+        start_byte: u64,
+        first_line: Option<u64>,
+        lines_max: u64,
+    ) -> Result<FileText, FileError> {
         let (decoded, is_truncated) = match self.encoding {
             Encoding::Utf8 { .. } => self.piece_of_utf8(start_byte, lines_max)?,
             Encoding::Utf16(_) => self.piece_of_utf16(start_byte, lines_max)?,
@@ -214,10 +261,10 @@ impl Reading<'_> {
     }
 
     /// The text from `start_byte` on that fits into an answer, and whether there is more.
-    fn piece_of_utf8(&self, start_byte: u64, lines_max: u64) -> Result<(Decoded, bool), FileError> {
+    fn piece_of_utf8(&mut self, start_byte: u64, lines_max: u64) -> Result<(Decoded, bool), FileError> {
         let bytes_max = self.limits.read_bytes_max;
         // One byte more shows whether the file goes on.
-        let mut bytes = self.read_at_most(start_byte, bytes_max.saturating_add(1))?;
+        let mut bytes = self.take_at_most(start_byte, bytes_max.saturating_add(1))?;
         let end = end_of_lines(&bytes, lines_max).unwrap_or(bytes.len());
         let end = if end > bytes_max {
             end_that_fits(&bytes, bytes_max)
@@ -338,13 +385,27 @@ impl Reading<'_> {
         })
     }
 
-    /// Up to `bytes_max` bytes from `at`; fewer only at the end of the file.
-    fn read_at_most(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
-        if let Some(whole) = &self.whole {
-            let rest = usize::try_from(at).ok().and_then(|at| whole.get(at..));
-            let rest = rest.unwrap_or_default();
-            return Ok(rest[..rest.len().min(bytes_max)].to_vec());
+    /// The same as [`read_at_most`](Self::read_at_most), when nothing more is read behind it.
+    fn take_at_most(&mut self, at: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+        match &mut self.source {
+            Source::Whole(whole) if at == 0 => {
+                whole.truncate(bytes_max);
+                Ok(std::mem::take(whole))
+            }
+            _ => Ok(self.read_at_most(at, bytes_max)?.into_owned()),
         }
+    }
+
+    /// Up to `bytes_max` bytes from `at`; fewer only at the end of the file.
+    fn read_at_most(&self, at: u64, bytes_max: usize) -> Result<Cow<'_, [u8]>, FileError> {
+        let file = match &self.source {
+            Source::File(file) => file,
+            Source::Whole(whole) => {
+                let rest = usize::try_from(at).ok().and_then(|at| whole.get(at..));
+                let rest = rest.unwrap_or_default();
+                return Ok(Cow::Borrowed(&rest[..rest.len().min(bytes_max)]));
+            }
+        };
         // One byte more than the file should have shows that it ends there.
         let expected = usize::try_from(self.size_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
         let expected = bytes_max.min(expected.saturating_add(1));
@@ -361,10 +422,7 @@ impl Reading<'_> {
             };
             let wanted = wanted.min(CHUNK_BYTES);
             bytes.resize(filled + wanted, 0);
-            let read = match self
-                .file
-                .read_at(&mut bytes[filled..], at.saturating_add(filled as u64))
-            {
+            let read = match file.read_at(&mut bytes[filled..], at.saturating_add(filled as u64)) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     bytes.truncate(filled);
@@ -383,7 +441,7 @@ impl Reading<'_> {
                 break;
             }
         }
-        Ok(bytes)
+        Ok(Cow::Owned(bytes))
     }
 
     fn refuse_binary(&self, bytes: &[u8]) -> Result<(), FileError> {

@@ -13,12 +13,13 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "no shard comes here but to read an atomic: workers share what is open, and opening it may block"
+    reason = "workers share what is open, and opening it may block; a shard waits neither for a lock nor for a disk"
 )]
 
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use thiserror::Error;
 
+use super::cached;
 use super::entry::Kind;
 use super::error::{FileError, ShownPath};
 use super::limits::FilesLimits;
@@ -62,6 +64,8 @@ struct Opened {
     identity: Identity,
     /// Absolute names of the directory: the operator's own, and the one without links.
     names: Vec<PathBuf>,
+    /// Whether files that are in memory can be read without waiting, as far as is known.
+    has_cached: AtomicBool,
 }
 
 /// The directory that a call sees.
@@ -157,6 +161,18 @@ impl Root {
         (served, self.inner.changes.load(Ordering::Acquire))
     }
 
+    /// The same directory as [`served`](Self::served), if that can be told without waiting and files in it may be read
+    /// by [`Served::read_cached`].
+    pub(super) fn served_at_once(&self) -> Option<Served> {
+        let opened = Arc::clone(self.inner.opened.try_lock().ok()?.as_ref()?);
+        let is_current = opened.has_cached.load(Ordering::Relaxed)
+            && Identity::of(&self.inner.path).is_ok_and(|found| found == opened.identity);
+        is_current.then(|| Served {
+            root: self.clone(),
+            opened,
+        })
+    }
+
     fn replace(&self, current: &mut Option<Arc<Opened>>, opened: Opened) {
         let before = current.as_ref().map(|before| before.identity);
         if before == Some(opened.identity) {
@@ -206,7 +222,13 @@ impl Opened {
                 names.push(other);
             }
         }
-        Ok(Opened { dir, identity, names })
+        let has_cached = cached::may_be_read(&dir, names.iter().map(PathBuf::as_path));
+        Ok(Opened {
+            dir,
+            identity,
+            names,
+            has_cached: AtomicBool::new(has_cached),
+        })
     }
 }
 
@@ -268,37 +290,34 @@ impl Served {
     /// An absolute path is taken if it begins with a name of the root, since people speak to agents in absolute
     /// paths; every other is outside. An empty path is the root. Nothing is decoded: `%2e` and `~` are names.
     pub(super) fn relative<'p>(&self, path: &'p str) -> Result<Cow<'p, Path>, FileError> {
-        let invalid = |reason| FileError::InvalidPath {
-            path: ShownPath::new(path),
-            reason,
+        let beneath = |path: &'p Path| {
+            // A directory above may have been renamed since, and this one with it.
+            self.beneath(path).or_else(|| {
+                let canonical = self.root.inner.path.canonicalize().ok()?;
+                path.strip_prefix(canonical).ok()
+            })
         };
-        if path.len() > PATH_BYTES_MAX {
-            return Err(invalid("it is too long"));
-        }
-        if path.contains('\0') {
-            return Err(invalid("it contains a NUL"));
-        }
-        let mut relative = Path::new(path);
-        if relative.is_absolute() {
-            relative = self.beneath(relative).ok_or_else(|| FileError::OutsideRoot {
-                path: ShownPath::new(path),
-            })?;
-        }
-        if relative.as_os_str().is_empty() {
-            relative = Path::new(".");
-        }
-        Ok(Cow::Borrowed(relative))
+        relative_by(path, beneath).map(Cow::Borrowed)
     }
 
     /// The part of a path behind a name of the root.
     fn beneath<'p>(&self, path: &'p Path) -> Option<&'p Path> {
         let known = self.opened.names.iter();
-        let beneath = known.filter_map(|name| path.strip_prefix(name).ok()).next();
-        // A directory above may have been renamed since, and this one with it.
-        beneath.or_else(|| {
-            let canonical = self.root.inner.path.canonicalize().ok()?;
-            path.strip_prefix(canonical).ok()
-        })
+        known.filter_map(|name| path.strip_prefix(name).ok()).next()
+    }
+
+    /// All bytes of a regular file with no more than `bytes_max`, if they are in memory; this waits for nothing. `None`
+    /// says nothing of the file.
+    pub(super) fn read_cached(&self, path: &str, bytes_max: usize) -> Option<Vec<u8>> {
+        let relative = relative_by(path, |path| self.beneath(path)).ok()?;
+        let Identity(device, _) = self.opened.identity;
+        let read = cached::read(self.dir().as_fd(), device, relative, bytes_max);
+        if let Err(error) = read
+            && cached::is_unsupported(error)
+        {
+            self.opened.has_cached.store(false, Ordering::Relaxed);
+        }
+        read.ok()
     }
 
     /// A client's glob relative to the root: a name of the root in front is removed, as it stands or with its special
@@ -347,6 +366,33 @@ impl Served {
                 _ => FileError::from_io(path, error),
             })
     }
+}
+
+/// A client's path as a relative one; `beneath` gives the part of an absolute path behind a name of the root.
+fn relative_by<'p>(
+    path: &'p str,
+    beneath: impl FnOnce(&'p Path) -> Option<&'p Path>,
+) -> Result<&'p Path, FileError> {
+    let invalid = |reason| FileError::InvalidPath {
+        path: ShownPath::new(path),
+        reason,
+    };
+    if path.len() > PATH_BYTES_MAX {
+        return Err(invalid("it is too long"));
+    }
+    if path.contains('\0') {
+        return Err(invalid("it contains a NUL"));
+    }
+    let mut relative = Path::new(path);
+    if relative.is_absolute() {
+        relative = beneath(relative).ok_or_else(|| FileError::OutsideRoot {
+            path: ShownPath::new(path),
+        })?;
+    }
+    if relative.as_os_str().is_empty() {
+        relative = Path::new(".");
+    }
+    Ok(relative)
 }
 
 /// Opens `path` beneath `dir` if it is a regular file; otherwise returns its kind.

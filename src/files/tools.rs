@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::FileError;
 use super::progress::{Progress, report_progress};
-use super::read::FileText;
+use super::read::{FileText, ReadFile, read_file_at_once};
 use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
 use crate::registry::{
-    BlockingContext, ContentBlock, IntoOutput, RegistryBuilder, RegistryError, Structured, Tool, ToolError,
-    ToolOutput, Toolset, UnknownArguments,
+    BlockingContext, ContentBlock, DerivedSchema, IntoOutput, RegistryBuilder, RegistryError, Structured,
+    Tool, ToolBuilder, ToolError, ToolOutput, Toolset, UnknownArguments,
 };
 
 /// The tools, the prompts, and the files as resources. Several directories have their place in one server under
@@ -34,7 +34,19 @@ impl Toolset for Root {
             description: "Reads a text file, or a piece of it: `limit` lines from line `offset`. The answer is the text as \
             it stands; if that is cut, a second block of text says with which `offset` or `start_byte` to go on.",
         };
-        registry.add(tool(words, read_file, as_text))?;
+        registry.add(words.tool().run_blocking_unless(
+            |root: &Root, args: &ReadFile| {
+                Some(
+                    read_file_at_once(root, args)?
+                        .map(as_text)
+                        .map_err(FileError::told),
+                )
+            },
+            |root: &Root, context: &BlockingContext, args: ReadFile| {
+                let read = read_file(root, &args, &|| context.is_cancelled());
+                read.map(as_text).map_err(FileError::told)
+            },
+        ))?;
         let words = Words {
             name: "list_directory",
             title: "List a directory",
@@ -73,6 +85,19 @@ struct Words {
     name: &'static str,
     title: &'static str,
     description: &'static str,
+}
+
+impl Words {
+    fn tool(self) -> ToolBuilder<DerivedSchema> {
+        Tool::new(self.name)
+            .title(self.title)
+            .description(self.description)
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            // The model that misspelt `limit` should learn of it.
+            .unknown_arguments(UnknownArguments::Report)
+    }
 }
 
 /// A file's text, and a note about it. There is no structured part: clients that get one show nothing else to their
@@ -127,14 +152,8 @@ where
     A: DeserializeOwned + JsonSchema + Send + 'static,
     O: IntoOutput + 'static,
 {
-    Tool::new(words.name)
-        .title(words.title)
-        .description(words.description)
-        .read_only()
-        .idempotent()
-        .open_world(false)
-        // The model that misspelt `limit` should learn of it.
-        .unknown_arguments(UnknownArguments::Report)
+    words
+        .tool()
         .run_blocking(move |root: &Root, context: &BlockingContext, args: A| {
             function(root, &args, context).map_err(FileError::told)
         })

@@ -338,14 +338,14 @@ impl std::fmt::Debug for ShardRegistry {
 /// A call that has no function here, because another program serves it: it fails when it is polled.
 #[cold]
 fn not_run_here() -> Started {
-    Started::Future(CallFuture::failed(ToolError::internal(
+    Started::Future(CallFuture::ended(Err(ToolError::internal(
         "another program serves this",
-    )))
+    ))))
 }
 
 /// A panic while the arguments or the future are made belongs to the operation: it has started, and fails when polled.
 fn guarded(start: impl FnOnce() -> Result<Started, StartError>) -> Result<Started, StartError> {
-    guard(start).unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::failed(panicked))))
+    guard(start).unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::ended(Err(panicked)))))
 }
 
 /// Starts with an object of these members.

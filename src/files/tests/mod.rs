@@ -1,5 +1,6 @@
 //! The tools against a real tree. The kernel's confinement is tried with every spelling, and under races.
 
+mod cached;
 mod confinement;
 mod describing;
 mod encodings;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::read::read_file_at_once;
 use super::*;
 use crate::registry::{
     BlockingContext, CallContext, Cancellation, Execution, Registry, Started, ToolError, ToolOutput,
@@ -86,15 +88,35 @@ impl Drop for Tree {
 const NOT_CANCELLED: Cancel<'static> = &|| false;
 const NOT_TOLD: Progress<'static> = &|_| ();
 
+/// Reads both ways, which must come to the same.
+fn read_with(root: &Root, args: &ReadFile) -> Result<FileText, FileError> {
+    let at_once = read_file_at_once(root, args);
+    let read = read_file(root, args, NOT_CANCELLED);
+    if let Some(at_once) = at_once {
+        assert_eq!(format!("{at_once:?}"), format!("{read:?}"), "{args:?}");
+    }
+    read
+}
+
+/// Reads both ways, of which one may do nothing, while the file may change between them.
+fn read_each_way(root: &Root, path: &str) -> Vec<Result<FileText, FileError>> {
+    let args = ReadFile {
+        path: path.into(),
+        ..ReadFile::default()
+    };
+    let at_once = read_file_at_once(root, &args);
+    at_once
+        .into_iter()
+        .chain([read_file(root, &args, NOT_CANCELLED)])
+        .collect()
+}
+
 fn read(root: &Root, path: &str) -> Result<FileText, FileError> {
-    read_file(
-        root,
-        &ReadFile {
-            path: path.into(),
-            ..ReadFile::default()
-        },
-        NOT_CANCELLED,
-    )
+    let args = ReadFile {
+        path: path.into(),
+        ..ReadFile::default()
+    };
+    read_with(root, &args)
 }
 
 fn read_lines(root: &Root, path: &str, offset: u64, limit: Option<u64>) -> Result<FileText, FileError> {
@@ -104,7 +126,7 @@ fn read_lines(root: &Root, path: &str, offset: u64, limit: Option<u64>) -> Resul
         limit,
         start_byte: None,
     };
-    read_file(root, &args, NOT_CANCELLED)
+    read_with(root, &args)
 }
 
 fn read_from(root: &Root, path: &str, start_byte: u64) -> Result<FileText, FileError> {
@@ -113,7 +135,7 @@ fn read_from(root: &Root, path: &str, start_byte: u64) -> Result<FileText, FileE
         start_byte: Some(start_byte),
         ..ReadFile::default()
     };
-    read_file(root, &args, NOT_CANCELLED)
+    read_with(root, &args)
 }
 
 fn list(root: &Root, path: &str) -> Result<Listing, FileError> {

@@ -44,7 +44,7 @@ impl Stream {
         Arc::get_mut(&mut link).unwrap().begin(work.client());
         let call = match work.start(tools, CallContext::with_link(Arc::clone(&link))) {
             Ok(Started::Future(call)) => call,
-            Ok(Started::Blocking(_)) => panic!("no tool here blocks"),
+            Ok(_) => panic!("no tool here blocks"),
             Err(error) => return protocol.answer_start_error(&ticket, &error, out),
         };
         if let Some(task) = task {

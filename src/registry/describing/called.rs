@@ -44,6 +44,7 @@ impl Called {
 
     fn run(&self, started: Result<Started, StartError>) -> Result<Output, ToolError> {
         match started.unwrap() {
+            Started::Readied(call) => self.run(Ok(call.begin())),
             Started::Blocking(call) => {
                 call.run(&BlockingContext::default().with_link(Arc::clone(&self.link)))
             }

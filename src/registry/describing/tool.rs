@@ -14,10 +14,14 @@ use crate::registry::icon::Icon;
 use crate::registry::info::tool_info::{Annotations, CallLimits, Execution, TaskSupport, TaskWord, ToolInfo};
 use crate::registry::meta::Meta;
 use crate::registry::running::async_function::AsyncFunction;
+#[cfg(feature = "files")]
+use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_function::BlockingFunction;
 use crate::registry::running::function_result::FunctionResult;
 use crate::registry::running::outcome::ToolKind;
 use crate::registry::running::output::IntoOutput;
+#[cfg(feature = "files")]
+use crate::registry::running::readied_handler;
 use crate::registry::running::states::Unbound;
 use crate::registry::schemas::listed;
 use crate::registry::schemas::schema;
@@ -262,6 +266,24 @@ impl ToolBuilder<DerivedSchema> {
             schema,
             is_derived: false,
         })
+    }
+
+    /// A function that may block and runs on the worker pool, unless `at_once` gives its result, on the shard and without
+    /// waiting for anything. Both must answer alike; both borrow the registry's [state](crate::RegistryBuilder::state).
+    #[cfg(feature = "files")]
+    pub(crate) fn run_blocking_unless<A, S, R>(
+        self,
+        at_once: impl Fn(&S, &A) -> Option<R> + Send + Sync + 'static,
+        function: impl Fn(&S, &BlockingContext, A) -> R + Send + Sync + 'static,
+    ) -> Tool
+    where
+        A: DeserializeOwned + JsonSchema + Send + 'static,
+        S: Send + Sync + 'static,
+        R: FunctionResult<Value: IntoOutput>,
+    {
+        let handler = readied_handler::unbound::<ToolKind, A, S, R>(at_once, function);
+        self.derived_input::<A>()
+            .finish::<R::Value>(Execution::Worker, handler)
     }
 
     pub(super) fn derived_input<A: JsonSchema>(self) -> ToolBuilder<ExplicitSchema> {

@@ -14,6 +14,7 @@ use super::function_result::FunctionResult;
 use super::handler::{Handler, OnShard, ShardHandler};
 use super::outcome::{Kind, typed};
 use super::started::Started;
+use crate::registry::caller::facts::CallerFacts;
 use crate::registry::owned::Owned;
 use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
@@ -61,21 +62,39 @@ where
     R: FunctionResult,
     H: Fn(&BlockingContext, A) -> R + Send + Sync + 'static,
 {
-    /// The context is dropped here: a worker has its own, with the call's link if there is one.
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
         let typed: A = typed::<K, _, A>(arguments)?;
-        let function = Arc::clone(&self.shared.function);
-        let output = self.output.clone();
-        let caller = context.unheard_caller();
+        let blocking = self
+            .shared
+            .begin(typed, context.unheard_caller(), self.output.clone());
+        Ok(Started::Blocking(blocking))
+    }
+}
+
+impl<K, A, R, H> BlockingHandler<K, A, R, H>
+where
+    K: Kind<R::Value>,
+    A: Send + 'static,
+    R: FunctionResult,
+    H: Fn(&BlockingContext, A) -> R + Send + Sync + 'static,
+{
+    /// A call with these arguments. It has no context: a worker has its own, with the call's link if there is one.
+    pub(super) fn begin(
+        &self,
+        arguments: A,
+        caller: Option<Arc<CallerFacts>>,
+        output: Option<Arc<OutputSchema>>,
+    ) -> BlockingCall {
+        let function = Arc::clone(&self.function);
         let run = move |context: &BlockingContext| {
             let unheard = caller.map(|caller| context.unheard(caller));
-            let value = function(unheard.as_ref().unwrap_or(context), typed).into_result()?;
+            let value = function(unheard.as_ref().unwrap_or(context), arguments).into_result()?;
             K::output(value, output.as_deref())
         };
-        Ok(Started::Blocking(BlockingCall {
+        BlockingCall {
             run: Box::new(run),
             ending: Ending::default(),
             guard: None,
-        }))
+        }
     }
 }

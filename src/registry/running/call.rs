@@ -20,7 +20,7 @@ pub struct CallFuture {
 
 enum State {
     Running(Pin<Box<dyn CallSlot>>),
-    Failed(Box<ToolError>),
+    Ended(Box<Outcome>),
     Finished,
 }
 
@@ -33,9 +33,9 @@ impl CallFuture {
     }
 
     /// A call that ended before it began.
-    pub(in crate::registry) fn failed(error: ToolError) -> Self {
+    pub(in crate::registry) fn ended(outcome: Outcome) -> Self {
         Self {
-            state: State::Failed(Box::new(error)),
+            state: State::Ended(Box::new(outcome)),
             ending: Ending::default(),
         }
     }
@@ -64,7 +64,7 @@ impl Future for CallFuture {
             return polled;
         }
         match std::mem::replace(&mut self.state, State::Finished) {
-            State::Failed(error) => Poll::Ready(Err(*error)),
+            State::Ended(outcome) => Poll::Ready(*outcome),
             _ => Poll::Ready(Err(ToolError::internal("a finished call was polled again"))),
         }
     }

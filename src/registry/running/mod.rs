@@ -22,6 +22,9 @@ pub(super) mod handler;
 pub(super) mod messages;
 pub(super) mod outcome;
 pub(super) mod output;
+pub(super) mod readied_call;
+#[cfg(feature = "files")]
+pub(super) mod readied_handler;
 pub(super) mod resource_page;
 #[cfg(feature = "tokio")]
 mod spawned_call;

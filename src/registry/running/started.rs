@@ -6,6 +6,7 @@ use super::blocking_call::BlockingCall;
 use super::call::CallFuture;
 use super::call_guard::CallGuard;
 use super::ending::{Ending, Note};
+use super::readied_call::ReadiedCall;
 use crate::registry::mount::Mount;
 
 /// A call that is ready to run.
@@ -15,6 +16,8 @@ pub enum Started {
     Future(CallFuture),
     /// A function to be run on a worker.
     Blocking(BlockingCall),
+    /// A function that may be over at once, on this shard.
+    Readied(ReadiedCall),
 }
 
 impl Started {
@@ -23,6 +26,7 @@ impl Started {
         match self {
             Self::Future(call) => call.keep(guard),
             Self::Blocking(call) => call.guard = Some(guard),
+            Self::Readied(call) => call.guard = Some(guard),
         }
     }
 
@@ -45,6 +49,7 @@ impl Started {
         match self {
             Self::Future(call) => &mut call.ending,
             Self::Blocking(call) => &mut call.ending,
+            Self::Readied(call) => &mut call.ending,
         }
     }
 }

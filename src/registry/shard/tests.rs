@@ -45,10 +45,18 @@ fn start(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Star
     )
 }
 
+/// The same, and it has begun.
+fn begin(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
+    start(tools, tool, arguments).map(|started| match started {
+        Started::Readied(call) => call.begin(),
+        started => started,
+    })
+}
+
 fn future(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> CallFuture {
-    match start(tools, tool, arguments) {
+    match begin(tools, tool, arguments) {
         Ok(Started::Future(call)) => call,
-        Ok(Started::Blocking(_)) => panic!("a blocking call"),
+        Ok(_) => panic!("a blocking call"),
         Err(error) => panic!("{error}"),
     }
 }
@@ -297,7 +305,7 @@ fn variables_become_what_the_function_takes() {
             CallContext::new(),
         ) {
             Ok(Started::Future(mut call)) => format!("{:?}", poll(&mut call)),
-            Ok(Started::Blocking(_)) => panic!("a blocking call"),
+            Ok(_) => panic!("a blocking call"),
             Err(error) => error.to_string(),
         }
     };
@@ -403,6 +411,53 @@ fn blocking_calls_run_elsewhere_fail_alone_and_see_cancellation() {
     let worker = std::thread::spawn(move || call.run(&context));
     cancellation.cancel();
     assert_eq!(worker.join().unwrap(), Err(ToolError::Cancelled));
+}
+
+/// Of numbers below ten the answer is there at once.
+#[cfg(feature = "files")]
+#[test]
+fn a_blocking_function_runs_only_if_its_result_is_not_there_at_once() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Sized {
+        number: u32,
+    }
+    let at_once = |unit: &String, sized: &Sized| match sized.number {
+        0 => panic!("nothing is there"),
+        1 => Some(Err(ToolError::message("one is too few"))),
+        number => (number < 10).then(|| Ok(format!("{number} {unit} at once"))),
+    };
+    let later =
+        |unit: &String, _: &BlockingContext, sized: Sized| Ok(format!("{} {unit} later", sized.number));
+    let tool = Tool::new("size")
+        .unknown_arguments(UnknownArguments::Report)
+        .run_blocking_unless(at_once, later);
+    let mut tools = Registry::builder().state(Arc::new("units".to_owned()));
+    tools.add(tool).unwrap();
+    let registry = tools.build();
+    let (index, tools) = (registry.find("size").unwrap(), registry.for_shard());
+    assert_eq!(
+        poll(&mut future(&tools, index, r#"{"number":2}"#)),
+        ready("2 units at once")
+    );
+    let Ok(Started::Blocking(call)) = begin(&tools, index, r#"{"number":10}"#) else {
+        panic!("not a blocking call");
+    };
+    let outcome = call.run(&BlockingContext::default());
+    assert_eq!(Poll::Ready(outcome), ready("10 units later"));
+    // Failures, panics and notes end as they do of other functions.
+    let failed = |arguments| match poll(&mut future(&tools, index, arguments)) {
+        Poll::Ready(Err(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(failed(r#"{"number":0}"#), ToolError::Panicked));
+    assert_eq!(failed(r#"{"number":1}"#), ToolError::message("one is too few"));
+    let ToolError::Message(text) = failed(r#"{"number":1,"limt":3}"#) else {
+        panic!("the note is missing");
+    };
+    assert!(
+        text.starts_with("one is too few\n") && text.contains("limt"),
+        "{text}"
+    );
 }
 
 #[test]

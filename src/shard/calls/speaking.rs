@@ -27,7 +27,7 @@ impl Calls {
         match started {
             Started::Future(_) => self.links.put_silent(link),
             // The function has not been given it yet.
-            Started::Blocking(_) => Some(link),
+            Started::Blocking(_) | Started::Readied(_) => Some(link),
         }
     }
 
