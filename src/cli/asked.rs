@@ -17,6 +17,13 @@ use crate::units::parse_duration;
 const ECHO: &str = "echo";
 const ECHO_ARGUMENTS: &str = r#"{"message":"hello"}"#;
 
+/// A call of a tool, and its name as the user wrote it, perhaps with a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    written: String,
+    call: Call,
+}
+
 /// Why nothing can be asked.
 pub(super) enum Unasked {
     /// The flags say what cannot be.
@@ -140,21 +147,20 @@ impl Asked {
     }
 
     /// The tools that were named, with the arguments and expectations behind each.
-    pub(super) fn named_calls(&self, matches: &ArgMatches) -> Result<Vec<Call>, String> {
+    pub(super) fn named_calls(&self, matches: &ArgMatches) -> Result<Vec<Named>, String> {
         let places = |name: &str| matches.indices_of(name).into_iter().flatten().collect::<Vec<_>>();
         let tools = places("tool");
         // What stands before the first tool belongs to the one that is called without any.
-        let mut calls = vec![call(ECHO, 1.0, ECHO_ARGUMENTS)?];
+        let mut calls = vec![named(ECHO, ECHO_ARGUMENTS)?];
         for tool in &self.tool {
-            let (name, weight) = weighted(tool)?;
-            calls.push(call(name, weight, "{}")?);
+            calls.push(named(tool, "{}")?);
         }
         let owner = |at: usize| tools.iter().filter(|tool| **tool < at).count();
         for (at, text) in places("args").into_iter().zip(&self.args) {
-            calls[owner(at)].arguments = text.parse().map_err(|error| format!("--args {error}"))?;
+            calls[owner(at)].call.arguments = text.parse().map_err(|error| format!("--args {error}"))?;
         }
         for (at, text) in places("expect").into_iter().zip(&self.expect) {
-            calls[owner(at)].expectation = expectation(text);
+            calls[owner(at)].call.expectation = expectation(text);
         }
         if tools.is_empty() {
             return Ok(calls);
@@ -168,27 +174,29 @@ impl Asked {
     }
 }
 
-fn call(tool: &str, weight: f64, arguments: &str) -> Result<Call, String> {
-    Ok(Call {
-        tool: tool.to_owned(),
-        weight,
-        arguments: arguments.parse::<Template>()?,
-        expectation: Expectation::Result,
-        output: None,
-        params: Vec::new(),
+fn named(tool: &str, arguments: &str) -> Result<Named, String> {
+    let (name, weight) = match weighted(tool) {
+        Some((name, weight)) => (name, weight),
+        None => (tool, 1.0),
+    };
+    Ok(Named {
+        written: tool.to_owned(),
+        call: Call {
+            tool: name.to_owned(),
+            weight,
+            arguments: arguments.parse::<Template>()?,
+            expectation: Expectation::Result,
+            output: None,
+            params: Vec::new(),
+        },
     })
 }
 
-fn weighted(tool: &str) -> Result<(&str, f64), String> {
-    let Some((name, weight)) = tool.rsplit_once('=') else {
-        return Ok((tool, 1.0));
-    };
-    match weight.parse::<f64>() {
-        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok((name, weight)),
-        _ => Err(format!(
-            "--tool {tool}: {weight:?} is no weight, which is a number above 0"
-        )),
-    }
+/// A name and a weight, if it ends with one.
+fn weighted(tool: &str) -> Option<(&str, f64)> {
+    let (name, weight) = tool.rsplit_once('=')?;
+    let weight = weight.parse::<f64>().ok()?;
+    (weight.is_finite() && weight > 0.0).then_some((name, weight))
 }
 
 fn expectation(text: &str) -> Expectation {
@@ -205,7 +213,7 @@ fn expectation(text: &str) -> Expectation {
 /// # Errors
 /// Says which tools it has.
 pub(super) fn calls(
-    mut named: Vec<Call>,
+    named: Vec<Named>,
     found: &Discovered,
     has_checks: bool,
     tell: fn(&str),
@@ -217,12 +225,17 @@ pub(super) fn calls(
                 "{} does not list its tools: {reason}; results are checked against no schema",
                 found.server
             ));
-            return Ok(named);
+            return Ok(named.into_iter().map(|named| named.call).collect());
         }
     };
-    for call in &mut named {
+    let mut calls = Vec::new();
+    for Named { written, mut call } in named {
+        // A name may have `=` in it, and even end as a weight does.
+        if tools.iter().any(|tool| tool.name == written) {
+            (call.tool, call.weight) = (written, 1.0);
+        }
         let Some(listed) = tools.iter().find(|tool| tool.name == call.tool) else {
-            return Err(unknown(found, call, tools));
+            return Err(unknown(found, &call, tools));
         };
         let revision = found.speaker.dialect.revision;
         // Output schemas came with this one.
@@ -241,8 +254,9 @@ pub(super) fn calls(
                 Vec::new()
             });
         }
+        calls.push(call);
     }
-    Ok(named)
+    Ok(calls)
 }
 
 fn unknown(found: &Discovered, call: &Call, tools: &[Listed]) -> String {
@@ -251,8 +265,12 @@ fn unknown(found: &Discovered, call: &Call, tools: &[Listed]) -> String {
         [] => "it has none".to_owned(),
         names => format!("it has {}", names.join(", ")),
     };
+    let weight = match call.tool.rsplit_once('=') {
+        Some((_, weight)) => format!("; {weight:?} is no weight either, which is a number above 0"),
+        None => String::new(),
+    };
     format!(
-        "{} has no tool `{}`; {tools}; say which to call: --tool NAME --args JSON",
+        "{} has no tool `{}`{weight}; {tools}; say which to call: --tool NAME --args JSON",
         found.server, call.tool
     )
 }
@@ -286,9 +304,44 @@ mod tests {
         (matches, asked)
     }
 
-    fn named(flags: &[&str]) -> Result<Vec<Call>, String> {
+    fn named(flags: &[&str]) -> Result<Vec<Named>, String> {
         let (matches, asked) = given(flags);
         asked.named_calls(&matches)
+    }
+
+    /// The calls, of a server that does not say what it has.
+    fn calls_of(flags: &[&str]) -> Vec<Call> {
+        let found = found(Err("no".to_owned()), Revision::V2026_07_28);
+        calls(named(flags).unwrap(), &found, true, |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_name_may_have_an_equals_sign_in_it() {
+        let tools = serde_json::json!([{"name": "a"}, {"name": "a=b"}, {"name": "a=3"}]);
+        let found = found(Ok(tools), Revision::V2026_07_28);
+        for (written, expected) in [
+            ("a", Some(("a", 1.0))),
+            ("a=2", Some(("a", 2.0))),
+            ("a=b", Some(("a=b", 1.0))),
+            ("a=b=2", Some(("a=b", 2.0))),
+            ("a=3", Some(("a=3", 1.0))),
+            ("a=3=0.5", Some(("a=3", 0.5))),
+            ("a=x", None),
+            ("a=-1", None),
+        ] {
+            let calls = calls(named(&["--tool", written]).unwrap(), &found, true, |_| {});
+            match (calls, expected) {
+                (Ok(calls), Some((tool, weight))) => {
+                    assert_eq!(
+                        (calls[0].tool.as_str(), calls[0].weight),
+                        (tool, weight),
+                        "{written}"
+                    );
+                }
+                (Err(error), None) => assert!(error.contains("is no weight"), "{error}"),
+                (other, _) => panic!("{written}: {other:?}"),
+            }
+        }
     }
 
     #[test]
@@ -307,7 +360,7 @@ mod tests {
             "--args",
             "{}",
         ];
-        let calls = named(&flags).unwrap();
+        let calls = calls_of(&flags);
         let facts: Vec<_> = calls
             .iter()
             .map(|call| (call.tool.as_str(), call.weight))
@@ -316,11 +369,10 @@ mod tests {
         assert_eq!(calls[0].arguments, r#"{"x":1}"#.parse().unwrap());
         assert_eq!(calls[1].arguments, "{}".parse().unwrap());
         assert_eq!(calls[2].expectation, Expectation::Text("hi".to_owned()));
-        let echo = named(&["--args", r#"{"message":"x"}"#]).unwrap();
+        let echo = calls_of(&["--args", r#"{"message":"x"}"#]);
         assert_eq!((echo.len(), echo[0].tool.as_str()), (1, ECHO));
         assert_eq!(echo[0].arguments, r#"{"message":"x"}"#.parse().unwrap());
         assert!(named(&["--args", "{}", "--tool", "a"]).is_err());
-        assert!(named(&["--tool", "a=x"]).is_err());
         assert!(named(&["--tool", "a", "--args", "[1]"]).is_err());
     }
 
@@ -367,7 +419,10 @@ mod tests {
         let error = calls(named(&["--tool", "c"]).unwrap(), &found_all, true, |_| {}).unwrap_err();
         assert!(error.contains("it has a, b;"), "{error}");
         let found = found(Err("no".to_owned()), Revision::V2026_07_28);
-        assert_eq!(calls(both(), &found, true, |_| {}).unwrap(), both());
+        assert_eq!(
+            calls(both(), &found, true, |_| {}).unwrap(),
+            calls_of(&["--tool", "a", "--tool", "b"])
+        );
     }
 
     #[test]
