@@ -22,6 +22,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// For all sessions that are open at the end.
 const END_PATIENCE: Duration = Duration::from_secs(5);
+/// A stream of events that is still open so long after its answer stays so.
+const OPEN_PATIENCE: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(50);
 const BUFFER_BYTES: usize = 64 << 10;
 /// Pages of a list that are read.
@@ -155,6 +157,8 @@ struct Talk {
     poll: Poll,
     session: Option<String>,
     next_id: u64,
+    /// Whether the connection carries no further question, because the server closes it or leaves a stream open on it.
+    is_spent: bool,
     /// How long an answer may take, and what is called when one takes long.
     patience: Duration,
     tell: fn(&str),
@@ -174,6 +178,7 @@ impl Talk {
             poll,
             session: None,
             next_id: 1,
+            is_spent: false,
             patience: PATIENCE,
             tell: |_| {},
         })
@@ -340,6 +345,13 @@ impl Talk {
         )
     }
 
+    /// Goes on over another connection.
+    fn renew(&mut self) -> io::Result<()> {
+        self.connection = Connection::open(&self.speaker.endpoint, Source::Any)?;
+        self.is_spent = false;
+        self.poll.watch(self.connection.socket(), 0)
+    }
+
     /// Sends a request, and waits for what comes back.
     fn exchange(&mut self, request: &[u8], id: Option<u64>) -> Result<Outcome, String> {
         let asked = Asked {
@@ -350,6 +362,10 @@ impl Talk {
         let mut buffer = vec![0; BUFFER_BYTES];
         let begun = Instant::now();
         let mut is_told = false;
+        if self.is_spent {
+            self.renew().map_err(|error| error.to_string())?;
+        }
+        let mut answered = None::<Instant>;
         let mut progress = self.connection.ask(request);
         loop {
             match progress {
@@ -358,11 +374,22 @@ impl Talk {
                     let again = self.poll.again(self.connection.socket(), 0);
                     again.map_err(|error| error.to_string())?;
                 }
-                Progress::Answered { outcome, .. } => return Ok(outcome),
+                Progress::Answered { outcome, is_last, .. } => {
+                    self.is_spent = is_last;
+                    return Ok(outcome);
+                }
                 Progress::Broken(Outcome::Status(status)) => {
                     return Err(format!("it does not open a WebSocket: status {status}"));
                 }
                 Progress::Broken(outcome) => return Err(self.unanswered(outcome)),
+            }
+            if self.connection.has_answer() {
+                answered.get_or_insert_with(Instant::now);
+            }
+            if answered.is_some_and(|answered| answered.elapsed() > OPEN_PATIENCE) {
+                progress = self.connection.take_answer(&mut judge, &asked);
+                answered = None;
+                continue;
             }
             let elapsed = begun.elapsed();
             if elapsed > self.patience {

@@ -33,7 +33,7 @@ mod tests;
 
 pub(crate) use discover::{Discovered, Listed, discover, discover_within};
 pub(crate) use engine::{Live, run};
-pub(crate) use figures::{Change, Hindrance, Measurement, Verdict, compare, write_histogram_log};
+pub(crate) use figures::{Change, Counts, Hindrance, Measurement, Verdict, compare, write_histogram_log};
 pub(crate) use peer::{Address, Endpoint, Expectation, Framing, Outcome, ResultSchema, RetryAfter};
 pub(crate) use plan::{OpenLoop, Pace, Plan};
 pub(crate) use schedule::{Arrivals, Phase};

@@ -40,6 +40,7 @@ pub(crate) enum Arrivals {
 }
 
 /// Offsets from the start at which requests are due.
+#[derive(Clone)]
 pub(crate) struct Schedule {
     phases: std::vec::IntoIter<Phase>,
     arrivals: Arrivals,

@@ -272,7 +272,7 @@ fn every_sin_is_counted_as_what_it_is() {
         open.clients_max = 1;
     }
     let measurement = run(&plan, |_, _| {}).unwrap();
-    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(100));
+    let report = measurement.report(&plan.open().unwrap().phases);
     let found: std::collections::BTreeMap<&str, u64> = report["others"]
         .as_object()
         .unwrap()
@@ -293,7 +293,7 @@ fn what_servers_may_do_is_good() {
     let rare = [Sin::ToTheEnd, Sin::Continue, Sin::Close].repeat(20);
     let sinner = Sinner::start(rare);
     let measurement = run(&plan(&sinner, 2, closed(1_500)), |_, _| {}).unwrap();
-    let report = measurement.report(&[], Duration::ZERO);
+    let report = measurement.report(&[]);
     assert_eq!(report["errors"], 0, "{report:?}");
     assert!(
         sinner.requests.load(Ordering::Relaxed) > 60 * (GOOD + 1),
@@ -306,7 +306,7 @@ fn a_request_that_crosses_with_the_end_of_its_connection_is_asked_again() {
     // Each connection ends behind its fourth answer.
     let sinner = Sinner::start([Sin::Close].repeat(100_000));
     let measurement = run(&plan(&sinner, 4, closed(2_000)), |_, _| {}).unwrap();
-    let report = measurement.report(&[], Duration::ZERO);
+    let report = measurement.report(&[]);
     assert_eq!(report["others"], serde_json::json!({}), "{report:?}");
     assert!(report["reconnects"].as_u64().unwrap() > 50, "{report:?}");
 }
@@ -317,7 +317,7 @@ fn an_answer_in_a_stream_that_stays_open_is_an_answer() {
     let mut plan = plan(&sinner, 2, closed(2_500));
     plan.timeout = Duration::from_secs(1);
     let measurement = run(&plan, |_, _| {}).unwrap();
-    let report = measurement.report(&[], Duration::ZERO);
+    let report = measurement.report(&[]);
     assert_eq!(report["others"], serde_json::json!({}), "{report:?}");
     assert_eq!(report["errors"], 0, "{report:?}");
     // Only the first of them are waited for, and that is no latency.
@@ -337,7 +337,7 @@ fn an_answer_without_end_is_given_up() {
         let begun = std::time::Instant::now();
         let measurement = run(&plan, |_, _| {}).unwrap();
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-        let report = measurement.report(&[], Duration::ZERO);
+        let report = measurement.report(&[]);
         let others = report["others"].as_object().unwrap();
         assert!(!others.is_empty(), "{report:?}");
         assert!(
@@ -360,7 +360,7 @@ fn an_interrupted_run_has_what_it_waited_for() {
         })
         .unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-        let report = measurement.report(&plan.phases(measurement.interrupted), Duration::from_millis(100));
+        let report = measurement.report(&plan.phases(measurement.interrupted));
         assert!(
             report["interrupted_after_seconds"].as_f64().unwrap() > 0.8,
             "{report:?}"
@@ -387,7 +387,7 @@ fn a_stall_shows_in_the_latencies_of_an_open_loop() {
         }
     })
     .unwrap();
-    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(100));
+    let report = measurement.report(&plan.open().unwrap().phases);
     assert_eq!(report["errors"], 0, "{report:?}");
     assert_eq!(report["requests"], 799, "constant gaps");
     // Half of the requests were due while nothing was answered: a quarter waited for more than half a second. A machine
@@ -404,10 +404,117 @@ fn a_server_that_dies_and_comes_back_is_counted_and_found_again() {
     plan.requests_per_connection = Some(100);
     plan.threads = 3;
     let measurement = run(&plan, |_, _| {}).unwrap();
-    let report = measurement.report(&[], Duration::ZERO);
+    let report = measurement.report(&[]);
     assert_eq!(report["others"], serde_json::json!({"reset": 10}));
     assert_eq!(report["reconnects"], 10);
     assert!(report["requests"].as_u64().unwrap() > 100, "{report:?}");
+}
+
+#[test]
+fn nobody_is_asked_again_at_once_while_nobody_is_there() {
+    for pace in [closed(1_500), open(400.0, 1_500)] {
+        let is_open = matches!(pace, Pace::Open(_));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sinner = Sinner {
+            address: listener.local_addr().unwrap(),
+            requests: Arc::default(),
+            open: Arc::new((Mutex::new(true), Condvar::new())),
+        };
+        // Each connection has a good answer, then the server is gone: the listener first.
+        let requests = Arc::clone(&sinner.requests);
+        thread::spawn(move || {
+            let streams: Vec<TcpStream> = (0..4).map(|_| listener.accept().unwrap().0).collect();
+            drop(listener);
+            thread::sleep(Duration::from_millis(100));
+            for stream in &streams {
+                let mut reader = BufReader::new(stream);
+                if request(&mut reader).is_some() {
+                    requests.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let mut plan = plan(&sinner, 4, pace);
+        if let Pace::Open(open) = &mut plan.pace {
+            (open.clients_max, open.patience) = (1_000, Duration::from_millis(100));
+        }
+        let measurement = run(&plan, |_, _| {}).unwrap();
+        let report = measurement.report(&plan.phases(None));
+        // Eight tries of each of four clients in one and a half seconds: 5 to 10 ms, 10 to 20, … 640 to 1,280.
+        let failed = report["others"]["no_connection"].as_u64().unwrap();
+        let clients = measurement.clients as u64;
+        assert!((4..=9 * clients).contains(&failed), "{report:?}");
+        assert!(report["reconnects"].as_u64().unwrap() <= 4, "{report:?}");
+        if is_open {
+            // Nothing that was due is missing, and no connections were made for all of it.
+            assert_eq!(report["phases"][0]["offered"], 599, "{report:?}");
+            assert!(report["unreached"].as_u64().unwrap() > 400, "{report:?}");
+            assert!(
+                report["others"]["unanswered"].as_u64().unwrap() > 400,
+                "{report:?}"
+            );
+            assert!(clients < 60, "{clients}");
+        }
+    }
+}
+
+#[test]
+fn what_waited_while_nobody_was_there_counts_from_when_it_was_due() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let sinner = Sinner::start(Vec::new());
+    let behind = sinner.address;
+    thread::spawn(move || {
+        // The first connection ends with the listener, once it is used; a second later there is a server again.
+        let (first, _) = listener.accept().unwrap();
+        drop(listener);
+        request(&mut BufReader::new(&first)).unwrap();
+        drop(first);
+        thread::sleep(Duration::from_secs(1));
+        let again = TcpListener::bind(address).unwrap();
+        for stream in again.incoming() {
+            let (mut near, mut far) = (stream.unwrap(), TcpStream::connect(behind).unwrap());
+            let (mut near_too, mut far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut near, &mut far));
+            thread::spawn(move || std::io::copy(&mut far_too, &mut near_too));
+        }
+    });
+    let front = Sinner {
+        address,
+        requests: Arc::default(),
+        open: Arc::new((Mutex::new(true), Condvar::new())),
+    };
+    let plan = plan(&front, 1, open(200.0, 2_000));
+    let measurement = run(&plan, |_, _| {}).unwrap();
+    let report = measurement.report(&plan.phases(None));
+    assert_eq!(report["phases"][0]["offered"], 399, "{report:?}");
+    assert!(report["requests"].as_u64().unwrap() > 350, "{report:?}");
+    // What was due at the beginning waited for at least half of the second in which nobody listened.
+    assert!(report["max_micros"].as_f64().unwrap() > 500_000.0, "{report:?}");
+}
+
+#[test]
+fn planned_closes_are_no_broken_connections() {
+    let sinner = Sinner::start(Vec::new());
+    let mut plan = plan(&sinner, 2, closed(500));
+    plan.requests_per_connection = Some(5);
+    let report = run(&plan, |_, _| {}).unwrap().report(&[]);
+    assert_eq!(report["reconnects"], 0, "{report:?}");
+    assert_eq!(report["server_closes"], 0, "{report:?}");
+    let (closes, requests) = (&report["planned_closes"], &report["requests"]);
+    let closes = closes.as_u64().unwrap();
+    assert!(
+        closes > 0 && closes.abs_diff(requests.as_u64().unwrap() / 5) <= 2,
+        "{report:?}"
+    );
+    // Those that the server ends with its answer are counted by themselves.
+    let sinner = Sinner::start([Sin::ToTheEnd].repeat(30));
+    let report = run(&self::plan(&sinner, 2, closed(1_000)), |_, _| {})
+        .unwrap()
+        .report(&[]);
+    assert_eq!(report["reconnects"], 0, "{report:?}");
+    assert_eq!(report["planned_closes"], 0, "{report:?}");
+    let closes = report["server_closes"].as_u64().unwrap();
+    assert!((1..=30).contains(&closes), "{report:?}");
 }
 
 #[test]
@@ -450,7 +557,7 @@ fn more_than_the_generator_can_do_is_said() {
     let measurement = run(&plan, |_, _| {}).unwrap();
     let own = measurement.own;
     assert!(measurement.hindrance(true).is_some(), "{own:?}");
-    let report = measurement.report(&plan.open().unwrap().phases, Duration::from_millis(10));
+    let report = measurement.report(&plan.open().unwrap().phases);
     assert_eq!(
         report["phases"][0]["offered"], 499_999,
         "what was not even tried counts"

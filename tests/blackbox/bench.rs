@@ -269,6 +269,30 @@ fn an_interrupted_run_says_what_it_has() {
 }
 
 #[test]
+fn a_run_that_saw_nothing_leaves_earlier_files_as_they_are() {
+    let server = Server::start(&[]);
+    let url = url(&server);
+    let scratch = Scratch::new("bench-early");
+    let (page, out) = (scratch.text("page.html"), scratch.text("out.json"));
+    let files = ["--html", &page, "--out", &out];
+    let run = ["bench", &url, "--clients", "2", "--warm-up", "0s", "--duration"];
+    let done = bench(&[&run[1..], &["400ms"], &files].concat());
+    assert!(done.status.success());
+    let earlier = [&page, &out].map(|file| fs::read(file).unwrap());
+    assert!(earlier[0].starts_with(b"<!doctype html>"));
+    // Nothing answers before the signal.
+    let slow = ["60s", "--tool", "sleep", "--args", r#"{"ms":20000}"#];
+    let mut bench = Process::start(&[&run[..], &slow, &files].concat());
+    eventually("load has begun", || {
+        server.metrics().sum("weir_pool_handlers", &[("state", "busy")]) >= 2.0
+    });
+    bench.signal(Signal::INT);
+    assert_eq!(bench.wait().code(), Some(130), "{}", bench.stderr());
+    assert!(bench.stderr().contains("left as it was"), "{}", bench.stderr());
+    assert_eq!([&page, &out].map(|file| fs::read(file).unwrap()), earlier);
+}
+
+#[test]
 fn idle_connections_and_streams_are_beside_the_load() {
     let server = Server::start(&[]);
     let url = url(&server);
@@ -307,7 +331,7 @@ fn what_it_cannot_do_is_said() {
     let url = url(&server);
     let wrong_path = format!("http://{}/mpc", server.address);
     let admin = format!("http://{}/mcp", server.admin.unwrap());
-    let cases: [(&[&str], i32, &str); 12] = [
+    let cases: [(&[&str], i32, &str); 14] = [
         (&[&url, "--tool", "ecko"], 1, "it has "),
         (&["http://127.0.0.1:1/mcp"], 1, "there is no server"),
         (&["https://127.0.0.1/mcp"], 2, "TLS"),
@@ -320,6 +344,12 @@ fn what_it_cannot_do_is_said() {
         (&[&wrong_path], 1, "nothing at /mpc"),
         (&[&admin], 1, "admin listener"),
         (&[&url, "--out", "/nowhere/out.json"], 2, "cannot be written"),
+        (
+            &[&url, "--out", "none", "--html", "./none"],
+            2,
+            "name the same file",
+        ),
+        (&[&url, "--tool", "echo=x"], 1, "is no weight"),
     ];
     for (arguments, status, word) in cases {
         let output = bench(arguments);

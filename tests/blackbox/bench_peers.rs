@@ -40,9 +40,14 @@ impl Peer {
 
     fn bench(&self, flags: &[&str]) -> Output {
         let url = format!("http://{}/mcp", self.address);
-        let usual = ["--duration", "400ms", "--warm-up", "0s", "--clients", "2"];
+        let length: &[&str] = if flags.contains(&"--duration") {
+            &[]
+        } else {
+            &["--duration", "400ms"]
+        };
         let mut command = Command::new(WEIR);
-        command.args(["bench", &url]).args(usual).args(flags);
+        command.args(["bench", &url, "--warm-up", "0s", "--clients", "2"]);
+        command.args(length).args(flags);
         command.output().unwrap()
     }
 
@@ -198,4 +203,131 @@ fn a_server_that_lists_no_tools_is_spoken_of_and_called() {
     assert_eq!(said.matches("does not list its tools").count(), 1, "{said}");
     assert!(said.contains("no such method"), "{said}");
     assert!(peer.requests.load(Ordering::Relaxed) > 2);
+}
+
+/// A good answer as the only event of a stream that stays open.
+fn left_open(request: &Value, fields: &str, result: &Value) -> String {
+    let message = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+    let event = format!("event: message\ndata: {message}\n\n");
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n{fields}\r\n{:x}\r\n{event}\r\n",
+        event.len()
+    )
+}
+
+#[test]
+fn streams_left_open_and_connections_closed_before_the_load_are_answers() {
+    const ONE: &[&str] = &[r#"[{"name": "echo", "inputSchema": {"type": "object"}}]"#];
+    let call = |request: &Value| (ok(request, &json!({"content": []})), false);
+    let is_asking = |request: &Value| request["method"] == "tools/call";
+    let plain = with_tools(ONE, |_| json!({}));
+    let modern = Peer::start(Box::new(move |head, request| {
+        if is_asking(request) {
+            return call(request);
+        }
+        let (text, _) = plain(head, request);
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        let message: Value = serde_json::from_str(body).unwrap();
+        (left_open(request, "", &message["result"]), false)
+    }));
+    let (report, said) = modern.figures(&[]);
+    assert!(
+        report["requests"].as_u64().unwrap() > 0 && said.is_empty(),
+        "{said} {report}"
+    );
+    assert_eq!(report["errors"], 0, "{report}");
+    // A legacy server that leaves the stream of `initialize` open, one that closes its connection, and one without
+    // sessions that does so.
+    for (is_left_open, session) in [
+        (true, "mcp-session-id: s\r\n"),
+        (false, "mcp-session-id: s\r\n"),
+        (false, ""),
+    ] {
+        let legacy = Peer::start(Box::new(move |_, request| match request["method"].as_str() {
+            Some("initialize") => {
+                let version = &request["params"]["protocolVersion"];
+                let result =
+                    json!({"protocolVersion": version, "serverInfo": {"name": "p"}, "capabilities": {}});
+                if is_left_open {
+                    return (left_open(request, session, &result), false);
+                }
+                let fields = format!("200 OK\r\nconnection: close\r\n{session}");
+                (ok(request, &result).replacen("200 OK\r\n", &fields, 1), true)
+            }
+            Some("tools/list") => (ok(request, &json!({"tools": [{"name": "echo"}]})), false),
+            Some("tools/call") => call(request),
+            Some("notifications/initialized") => (
+                "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                false,
+            ),
+            _ => (
+                "HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                false,
+            ),
+        }));
+        for flags in [
+            &["--revision", "2025-11-25"][..],
+            &["--life-cycle", "--expect", "{}"],
+        ] {
+            let (report, said) = legacy.figures(&[flags, &["--duration", "2s"]].concat());
+            assert!(
+                report["requests"].as_u64().unwrap() > 0,
+                "{flags:?} {said} {report}"
+            );
+            assert_eq!(report["errors"], 0, "{flags:?} {report}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_is_not_asked_again_at_once() {
+    let peer = Peer::start(with_tools(ADD, |_| json!({"content": []})));
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let front = gone.local_addr().unwrap();
+    let behind = peer.address;
+    thread::spawn(move || {
+        // What it takes in its first moments is served, and then nobody listens.
+        let mut all = Vec::new();
+        gone.set_nonblocking(true).unwrap();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < std::time::Duration::from_millis(1_500) {
+            if let Ok((near, _)) = gone.accept() {
+                near.set_nonblocking(false).unwrap();
+                let far = TcpStream::connect(behind).unwrap();
+                let ends = [near.try_clone().unwrap(), far.try_clone().unwrap()];
+                let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let (mut from, mut to) = (far, near);
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+                all.push(ends);
+            } else {
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        drop(gone);
+        for end in all.iter().flatten() {
+            let _ = end.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    let url = format!("http://{front}/mcp");
+    let output = Command::new(WEIR)
+        .args([
+            "bench",
+            &url,
+            "--tool",
+            "other",
+            "--clients",
+            "8",
+            "--duration",
+            "4s",
+            "--json",
+        ])
+        .args(["--warm-up", "0s"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["requests"].as_u64().unwrap() > 0, "{report}");
+    let failed = report["others"]["no_connection"].as_u64().unwrap();
+    // At least half of 10, 20, … 640 ms and then of a second: eleven tries in four seconds, of eight clients.
+    assert!((8..8 * 14).contains(&failed), "{report}");
 }

@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     /// Open loop: how long after the end answers still count
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     patience: Duration,
-    /// Open loop: the length of the windows in the JSON
+    /// Open loop: the length of the windows in the JSON; they are longer where there would be more than 2,000
     #[arg(long, default_value = "100ms", value_parser = parse_duration)]
     window: Duration,
     /// Closed loop: the time from an answer to the next request, on average

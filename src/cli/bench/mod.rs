@@ -11,13 +11,14 @@ mod text;
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 
-use super::files::try_files;
+use super::files::{try_files, write_whole};
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
@@ -66,11 +67,12 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = try_files([
-        &planned.arguments.out,
-        &planned.arguments.hdr_log,
-        &planned.arguments.html,
-    ]) {
+    let files = [
+        ("--out", &planned.arguments.out),
+        ("--hdr-log", &planned.arguments.hdr_log),
+        ("--html", &planned.arguments.html),
+    ];
+    if let Err(error) = try_files(&files) {
         print_error(&error);
         return ExitCode::from(EXIT_USAGE);
     }
@@ -92,27 +94,13 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let mut report = Value::Object(report(&planned, &measurement));
     let changes = earlier.map_or_else(Vec::new, |earlier| compare(&earlier, &report));
     report["compared"] = changes.iter().map(Change::report).collect();
-    if is_json {
-        // It is JSON, which nothing needs to escape; it is fine if nobody reads.
-        let _ = writeln!(io::stdout(), "{report}");
-    } else {
-        text::after(&planned, &measurement)
-            .iter()
-            .chain(&text::compared(&changes))
-            .for_each(|line| print_line(line));
-        if planned.arguments.plot {
-            plots::plots(&measurement, terminal_columns())
-                .iter()
-                .for_each(|line| print_line(line));
-        }
+    say(&planned, &measurement, &report, &changes);
+    if measurement.interrupted.is_some() && measurement.tally.answered() == 0 {
+        leave(&files);
+        return ExitCode::from(EXIT_INTERRUPTED);
     }
-    if let Some(file) = &planned.arguments.html
-        && let Err(error) = fs::write(file, page::page(&planned, &measurement, &changes, began))
-    {
-        print_error(&format!("{file} cannot be written: {error}"));
-        return ExitCode::FAILURE;
-    }
-    if let Err(error) = write_files(&planned, &report, &measurement, began) {
+    let page = || page::page(&planned, &measurement, &changes, began);
+    if let Err(error) = write_files(&planned, &report, &measurement, began, page) {
         print_error(&error);
         return ExitCode::FAILURE;
     }
@@ -124,6 +112,35 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Prints the figures.
+fn say(planned: &Planned, measurement: &Measurement, report: &Value, changes: &[Change]) {
+    if planned.arguments.json {
+        // It is JSON, which nothing needs to escape; it is fine if nobody reads.
+        let _ = writeln!(io::stdout(), "{report}");
+    } else {
+        text::after(planned, measurement)
+            .iter()
+            .chain(&text::compared(changes))
+            .for_each(|line| print_line(line));
+        if planned.arguments.plot {
+            plots::plots(measurement, terminal_columns())
+                .iter()
+                .for_each(|line| print_line(line));
+        }
+    }
+}
+
+/// Says that files stay as they are: what an earlier run wrote is worth more than nothing.
+fn leave(files: &[(&str, &Option<String>)]) {
+    for (flag, file) in files {
+        if let Some(file) = file {
+            print_error(&format!(
+                "interrupted before any good answer: {flag} {file} is left as it was"
+            ));
+        }
+    }
 }
 
 /// What an earlier run wrote.
@@ -140,15 +157,22 @@ fn write_files(
     report: &Value,
     measurement: &Measurement,
     began: SystemTime,
+    page: impl Fn() -> String,
 ) -> Result<(), String> {
     let failed = |file: &str, error: String| format!("{file} cannot be written: {error}");
+    let write = |file: &String, content: &[u8]| {
+        write_whole(Path::new(file), content).map_err(|error| failed(file, error.to_string()))
+    };
+    if let Some(file) = &planned.arguments.html {
+        write(file, page().as_bytes())?;
+    }
     if let Some(file) = &planned.arguments.out {
-        fs::write(file, format!("{report}\n")).map_err(|error| failed(file, error.to_string()))?;
+        write(file, format!("{report}\n").as_bytes())?;
     }
     if let Some(file) = &planned.arguments.hdr_log {
         let mut log = Vec::new();
         write_histogram_log(&measurement.timeline, began, &mut log).map_err(|error| failed(file, error))?;
-        fs::write(file, log).map_err(|error| failed(file, error.to_string()))?;
+        write(file, &log)?;
     }
     Ok(())
 }
@@ -156,9 +180,7 @@ fn write_files(
 /// All figures, and what they are of.
 fn report(planned: &Planned, measurement: &Measurement) -> Map<String, Value> {
     let Planned { plan, arguments, .. } = planned;
-    let (phases, window) = plan.open().map_or((Vec::new(), plan.warm_up), |open| {
-        (plan.phases(measurement.interrupted), open.window)
-    });
+    let phases = plan.phases(measurement.interrupted);
     let mut report = Map::new();
     report.insert("label".to_owned(), arguments.label.clone().into());
     report.insert("url".to_owned(), planned.place.clone().into());
@@ -172,6 +194,6 @@ fn report(planned: &Planned, measurement: &Measurement) -> Map<String, Value> {
         "requests_per_connection".to_owned(),
         plan.requests_per_connection.into(),
     );
-    report.append(&mut measurement.report(&phases, window));
+    report.append(&mut measurement.report(&phases));
     report
 }

@@ -137,7 +137,7 @@ fn time_line(measurement: &Measurement) -> Option<Html> {
     for (index, interval) in measurement.timeline.intervals.iter().enumerate() {
         table.row(vec![
             seconds(index as f64 * length),
-            rate(interval.latencies.len() as f64 / length),
+            rate(interval.latencies.len() as f64 / measurement.interval_seconds(index)),
             time(interval.latencies.value_at_quantile(0.99) as f64 / 1e6),
             interval.refused.to_string(),
             interval.failed.to_string(),

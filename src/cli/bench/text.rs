@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::arguments::Planned;
-use crate::load::{Change, Hindrance, Measurement, Outcome, Pace, Plan, RetryAfter, Verdict};
+use crate::load::{Change, Counts, Hindrance, Measurement, Outcome, Pace, Plan, RetryAfter, Verdict};
 use crate::units::display_duration;
 
 /// The percentiles that are shown.
@@ -114,9 +114,7 @@ pub(super) fn after(planned: &Planned, measurement: &Measurement) -> Vec<String>
     if let Some(open) = plan.open()
         && open.phases.len() > 1 + usize::from(!plan.warm_up.is_zero())
     {
-        lines.extend(phases(
-            &measurement.report(&plan.phases(measurement.interrupted), open.window),
-        ));
+        lines.extend(phases(&measurement.report(&plan.phases(measurement.interrupted))));
     }
     lines.extend(refusals(measurement));
     lines.extend(errors(measurement));
@@ -261,12 +259,7 @@ pub(super) fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
             beside.idle, beside.streams, beside.ended
         ));
     }
-    if measurement.counts.reconnects > 0 {
-        lines.push(format!(
-            "connections made again: {}",
-            measurement.counts.reconnects
-        ));
-    }
+    lines.extend(connections(&measurement.counts));
     if measurement.counts.held > 0 {
         lines.push(format!(
             "{} requests were due when all {} connections waited for answers; --clients-max allows more",
@@ -274,6 +267,36 @@ pub(super) fn generator(plan: &Plan, measurement: &Measurement) -> Vec<String> {
         ));
     }
     lines.extend(measurement.hindrance(plan.open().is_some()).map(hindrance));
+    lines
+}
+
+/// How connections ended, and how it was planned that they would.
+fn connections(counts: &Counts) -> Vec<String> {
+    let mut lines = Vec::new();
+    if counts.reconnects > 0 {
+        lines.push(format!(
+            "connections made again: {}, of which {} had ended between requests",
+            counts.reconnects, counts.idle_closes
+        ));
+    }
+    if counts.planned_closes > 0 {
+        let closes = counts.planned_closes;
+        lines.push(format!(
+            "connections closed after --requests-per-connection: {closes}"
+        ));
+    }
+    if counts.server_closes > 0 {
+        let closes = counts.server_closes;
+        lines.push(format!(
+            "connections that the server closed, or left a stream open on, with an answer: {closes}"
+        ));
+    }
+    if counts.unreached > 0 {
+        let count = counts.unreached;
+        lines.push(format!(
+            "{count} requests were due when no connection could be made"
+        ));
+    }
     lines
 }
 

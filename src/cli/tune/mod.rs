@@ -7,8 +7,8 @@ mod arguments;
 mod page;
 mod text;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use clap::{ArgMatches, Args, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::files::try_files;
+use super::files::{try_files, write_whole};
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
@@ -58,7 +58,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = &planned.arguments;
-    if let Err(error) = try_files([&arguments.out, &arguments.html]) {
+    if let Err(error) = try_files(&[("--out", &arguments.out), ("--html", &arguments.html)]) {
         print_error(&error);
         return ExitCode::from(EXIT_USAGE);
     }
@@ -150,13 +150,23 @@ fn ended(found: &Found, arguments: &Arguments, about: &About<'_>) -> ExitCode {
             .chain(&text::after(found))
             .for_each(|line| print_line(line));
     }
+    let is_empty = found.idle.is_none() && found.fills.is_empty() && found.steps.is_empty();
+    if found.ended == Ended::Interrupted && is_empty {
+        // What an earlier search wrote is worth more.
+        for file in [&arguments.out, &arguments.html].into_iter().flatten() {
+            print_error(&format!(
+                "interrupted before anything was seen: {file} is left as it was"
+            ));
+        }
+        return ExitCode::from(EXIT_INTERRUPTED);
+    }
     let written = [
         (&arguments.out, format!("{report}\n")),
         (&arguments.html, page::page(found, about)),
     ];
     for (file, text) in written {
         if let Some(file) = file
-            && let Err(error) = fs::write(file, text)
+            && let Err(error) = write_whole(Path::new(file), text)
         {
             print_error(&format!("{file} cannot be written: {error}"));
             return ExitCode::FAILURE;

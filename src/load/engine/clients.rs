@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::peer::{Connection, Judge, Outcome, Poll, Progress, RetryAfter, Source};
 use crate::load::plan::Plan;
-use crate::load::script::{Advance, Calls, Script, Work};
+use crate::load::script::{Advance, Calls, Script};
 
 /// Bytes that are read at one time.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -39,10 +39,23 @@ pub(super) struct Client {
     pub(super) sent: Instant,
     /// When its answer came, if that was before the end of the stream that it is in.
     pub(super) answered: Option<Instant>,
+    /// Connections in a row that brought no answer.
+    pub(super) failures: u32,
     /// Requests that its connection may still carry.
     left: u64,
     /// Whether this connection had an answer.
     has_answered: bool,
+}
+
+/// A client's connection behind what it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Usable,
+    /// It has had its number of requests.
+    Planned,
+    /// The server said with its answer that it closes it, or left the answer's stream open.
+    Closed,
+    Broken,
 }
 
 /// What an event did to a client.
@@ -50,11 +63,11 @@ pub(super) enum Happened {
     Nothing,
     /// It can ask now.
     Free,
-    /// What it asked for has ended; whether its connection is still there.
+    /// What it asked for has ended.
     Ended {
         outcome: Outcome,
         retry_after: Option<RetryAfter>,
-        is_connected: bool,
+        after: After,
     },
     /// Its session could not be opened, or its connection ended while it was free.
     Lost(Outcome),
@@ -72,6 +85,8 @@ pub(super) struct Clients<'p> {
     pub(super) waited: Duration,
     /// Connections made again because one had ended before its request reached the server.
     pub(super) renewed: u64,
+    /// Connections that the server closed behind a step before what counts.
+    pub(super) closed: u64,
     /// Whether the server leaves streams open behind their answers, so that nobody waits for their end.
     leaves_open: bool,
 }
@@ -96,6 +111,7 @@ impl<'p> Clients<'p> {
             opened: thread as u32,
             waited: Duration::ZERO,
             renewed: 0,
+            closed: 0,
             leaves_open: false,
         })
     }
@@ -110,6 +126,7 @@ impl<'p> Clients<'p> {
             due: now,
             sent: now,
             answered: None,
+            failures: 0,
             left: 0,
             has_answered: false,
         };
@@ -124,6 +141,7 @@ impl<'p> Clients<'p> {
         client.state = State::Away;
         // The old socket is closed first, so that its watch ends.
         client.connection = None;
+        client.answered = None;
         client.script.restart(&mut self.calls);
         let mut connection = Connection::open(&self.plan.speaker.endpoint, source)?;
         self.poll.watch(connection.socket(), index)?;
@@ -168,9 +186,9 @@ impl<'p> Clients<'p> {
             .map(|connection| connection.ask(client.script.request()))
         {
             Some(Progress::Broken(_)) if self.is_worth_another(index) => self.ask_again(index),
-            Some(Progress::Broken(outcome)) => self.end(index, outcome, None, false),
+            Some(Progress::Broken(outcome)) => self.end(index, outcome, None, After::Broken),
             Some(_) => Happened::Nothing,
-            None => self.end(index, Outcome::Reset, None, false),
+            None => self.end(index, Outcome::Reset, None, After::Broken),
         }
     }
 
@@ -185,22 +203,40 @@ impl<'p> Clients<'p> {
     /// Asks the same over another connection.
     fn ask_again(&mut self, index: usize) -> Happened {
         self.renewed += 1;
-        let source = self.next_source();
-        self.all[index].connection = None;
-        let Ok(mut connection) = Connection::open(&self.plan.speaker.endpoint, source) else {
-            return self.end(index, Outcome::Reset, None, false);
-        };
+        self.ask_anew(index)
+    }
+
+    /// Asks what is next over another connection.
+    fn ask_anew(&mut self, index: usize) -> Happened {
+        if self.renew(index).is_err() {
+            return self.lose(index, Outcome::NoConnection);
+        }
+        self.ask_next(index)
+    }
+
+    /// Asks what the script says is next.
+    fn ask_next(&mut self, index: usize) -> Happened {
         let client = &mut self.all[index];
-        client.has_answered = false;
-        client.left = self.plan.requests_per_connection.unwrap_or(u64::MAX);
-        let is_watched = self.poll.watch(connection.socket(), index).is_ok();
-        let asked = connection.ask(client.script.request());
-        client.connection = Some(connection);
-        match asked {
-            Progress::Broken(outcome) => self.end(index, outcome, None, false),
-            _ if !is_watched => self.end(index, Outcome::Reset, None, false),
+        client.answered = None;
+        let connection = client.connection.as_mut();
+        match connection.map(|connection| connection.ask(client.script.request())) {
+            Some(Progress::Broken(outcome)) => self.lose(index, outcome),
             _ => Happened::Nothing,
         }
+    }
+
+    /// Begins another connection; what the client says goes on where it is.
+    fn renew(&mut self, index: usize) -> io::Result<()> {
+        let source = self.next_source();
+        let client = &mut self.all[index];
+        // The old socket is closed first, so that its watch ends.
+        client.connection = None;
+        client.has_answered = false;
+        client.left = self.plan.requests_per_connection.unwrap_or(u64::MAX);
+        let connection = Connection::open(&self.plan.speaker.endpoint, source)?;
+        self.poll.watch(connection.socket(), index)?;
+        client.connection = Some(connection);
+        Ok(())
     }
 
     /// Waits until something happens, or not longer than this. Returns how many clients it happened to.
@@ -236,10 +272,8 @@ impl<'p> Clients<'p> {
             self.poll.again(connection.socket(), index)?;
         }
         Ok(match progress {
-            Progress::Waiting | Progress::GaveWay if client.state == State::Busy => {
-                // The next step of a life cycle needs the connection.
-                let is_needed = matches!(self.plan.work, Work::LifeCycles(_));
-                if !is_needed && client.answered.is_none() && connection.has_answer() {
+            Progress::Waiting | Progress::GaveWay if connection.is_asking() => {
+                if client.answered.is_none() && connection.has_answer() {
                     client.answered = Some(Instant::now());
                 }
                 if self.leaves_open && client.answered.is_some() {
@@ -249,8 +283,7 @@ impl<'p> Clients<'p> {
                 }
             }
             Progress::Waiting | Progress::GaveWay => {
-                let is_made =
-                    client.state == State::Opening && !connection.is_asking() && connection.is_connected();
+                let is_made = client.state == State::Opening && connection.is_connected();
                 if is_made && client.script.is_ready() {
                     client.state = State::Free;
                     Happened::Free
@@ -262,35 +295,54 @@ impl<'p> Clients<'p> {
                 outcome,
                 retry_after,
                 is_last,
-            } => {
-                client.has_answered = true;
-                match client.script.advance(outcome, connection, &mut self.calls) {
-                    Advance::More if is_last => self.lose(index, Outcome::Reset),
-                    Advance::More => match connection.ask(client.script.request()) {
-                        Progress::Broken(outcome) => self.lose(index, outcome),
-                        _ => Happened::Nothing,
-                    },
-                    Advance::Ready if is_last => self.lose(index, Outcome::Reset),
-                    Advance::Ready => {
-                        client.state = State::Free;
-                        Happened::Free
-                    }
-                    Advance::Done(outcome) if client.state == State::Opening => self.lose(index, outcome),
-                    Advance::Done(outcome) => self.end(index, outcome, retry_after, !is_last),
-                }
-            }
+            } => self.follow(index, outcome, retry_after, is_last),
             Progress::Broken(_) if self.is_worth_another(index) => self.ask_again(index),
-            Progress::Broken(outcome) if self.all[index].state == State::Busy => {
-                self.end(index, outcome, None, false)
-            }
             Progress::Broken(outcome) => self.lose(index, outcome),
         })
+    }
+
+    /// Goes on behind an answer: over the same connection, or over another one if that was its last.
+    fn follow(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        retry_after: Option<RetryAfter>,
+        is_last: bool,
+    ) -> Happened {
+        let client = &mut self.all[index];
+        (client.has_answered, client.failures) = (true, 0);
+        let Some(connection) = &client.connection else {
+            return Happened::Nothing;
+        };
+        match client.script.advance(outcome, connection, &mut self.calls) {
+            Advance::More if is_last => {
+                self.closed += 1;
+                self.ask_anew(index)
+            }
+            Advance::More => self.ask_next(index),
+            Advance::Ready => {
+                if is_last {
+                    self.closed += 1;
+                    if self.renew(index).is_err() {
+                        return self.lose(index, Outcome::NoConnection);
+                    }
+                }
+                self.all[index].state = State::Free;
+                Happened::Free
+            }
+            Advance::Done(outcome) if client.state == State::Opening => self.lose(index, outcome),
+            Advance::Done(outcome) => {
+                let after = if is_last { After::Closed } else { After::Usable };
+                self.end(index, outcome, retry_after, after)
+            }
+        }
     }
 
     /// Whether its answer has come and the end of the stream around it has not, for too long.
     pub(super) fn is_left_open(&self, index: usize, now: Instant) -> bool {
         let client = &self.all[index];
-        let answered = client.answered.filter(|_| client.state == State::Busy);
+        let is_asking = matches!(client.state, State::Busy | State::Opening);
+        let answered = client.answered.filter(|_| is_asking);
         answered.is_some_and(|answered| now.saturating_duration_since(answered) > OPEN_PATIENCE)
     }
 
@@ -308,14 +360,8 @@ impl<'p> Clients<'p> {
         match connection.take_answer(&mut self.judge, client.script.asked()) {
             Progress::Answered {
                 outcome, retry_after, ..
-            } => {
-                client.has_answered = true;
-                match client.script.advance(outcome, connection, &mut self.calls) {
-                    Advance::Done(outcome) => self.end(index, outcome, retry_after, false),
-                    Advance::More | Advance::Ready => self.lose(index, Outcome::Reset),
-                }
-            }
-            Progress::Broken(outcome) => self.end(index, outcome, None, false),
+            } => self.follow(index, outcome, retry_after, true),
+            Progress::Broken(outcome) => self.lose(index, outcome),
             Progress::Waiting | Progress::GaveWay => Happened::Nothing,
         }
     }
@@ -323,8 +369,7 @@ impl<'p> Clients<'p> {
     /// Gives up a request that has waited for too long.
     pub(super) fn give_up(&mut self, index: usize) -> Happened {
         match self.all[index].state {
-            State::Busy if self.all[index].answered.is_some() => self.leave(index),
-            State::Busy => self.end(index, Outcome::TimedOut, None, false),
+            State::Busy | State::Opening if self.all[index].answered.is_some() => self.leave(index),
             _ => self.lose(index, Outcome::TimedOut),
         }
     }
@@ -339,15 +384,17 @@ impl<'p> Clients<'p> {
         index: usize,
         outcome: Outcome,
         retry_after: Option<RetryAfter>,
-        is_usable: bool,
+        after: After,
     ) -> Happened {
         let client = &mut self.all[index];
         client.left = client.left.saturating_sub(1);
-        let is_connected = is_usable && client.left > 0;
+        let after = match after {
+            After::Usable if client.left == 0 => After::Planned,
+            after => after,
+        };
         client.state = State::Free;
-        if !is_connected {
-            client.state = State::Away;
-            client.connection = None;
+        if after != After::Usable {
+            client.leave_connection();
         } else if !client.script.is_ready() {
             // Its session is gone; the connection is not.
             client.state = State::Opening;
@@ -355,7 +402,7 @@ impl<'p> Clients<'p> {
         Happened::Ended {
             outcome,
             retry_after,
-            is_connected,
+            after,
         }
     }
 
@@ -363,24 +410,26 @@ impl<'p> Clients<'p> {
     pub(super) fn open_session(&mut self, index: usize) -> Happened {
         let client = &mut self.all[index];
         client.sent = Instant::now();
-        match client
-            .connection
-            .as_mut()
-            .map(|connection| connection.ask(client.script.request()))
-        {
-            Some(Progress::Broken(outcome)) => self.lose(index, outcome),
-            _ => Happened::Nothing,
-        }
+        self.ask_next(index)
     }
 
     fn lose(&mut self, index: usize, outcome: Outcome) -> Happened {
         let client = &mut self.all[index];
-        client.connection = None;
-        let happened = match client.state {
-            State::Busy => return self.end(index, outcome, None, false),
-            _ => Happened::Lost(outcome),
-        };
-        client.state = State::Away;
-        happened
+        if client.state == State::Busy {
+            return self.end(index, outcome, None, After::Broken);
+        }
+        client.leave_connection();
+        Happened::Lost(outcome)
+    }
+}
+
+impl Client {
+    /// Closes its connection. One that brought no answer is a failure.
+    fn leave_connection(&mut self) {
+        if !self.has_answered {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.connection = None;
+        self.state = State::Away;
     }
 }

@@ -199,7 +199,7 @@ fn merged(plan: &Plan, seen: SeenByAll) -> io::Result<Measurement> {
                 all.elapsed = all.elapsed.max(elapsed);
                 all.tally.add(&seen.tally);
                 all.timeline.add(&seen.timeline);
-                all.records.extend(seen.records);
+                all.records.add(seen.records);
                 all.counts.add(counts);
                 for (outcome, text) in firsts {
                     all.firsts.entry(outcome).or_insert(text);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::load::figures::{Record, Seen, Tally, Timeline};
+use crate::load::figures::{Record, Records, Seen, Tally, Timeline};
 use crate::load::peer::{Outcome, RetryAfter};
 use crate::load::plan::Plan;
 
@@ -34,7 +34,7 @@ pub(crate) struct Live {
 pub(super) struct Sights {
     pub(super) tally: Tally,
     pub(super) timeline: Timeline,
-    pub(super) records: Vec<Record>,
+    pub(super) records: Records,
 }
 
 pub(super) struct Observer {
@@ -57,11 +57,14 @@ impl Live {
 impl Observer {
     pub(super) fn new(plan: &Plan, kinds: usize, started: Instant) -> Observer {
         let measured = plan.measured();
+        let (phases, window) = plan
+            .open()
+            .map_or((&[][..], Duration::ZERO), |open| (&open.phases[..], open.window));
         Observer {
             sights: Sights {
                 tally: Tally::new(kinds),
                 timeline: Timeline::new(measured.end - measured.start),
-                records: Vec::new(),
+                records: Records::new(phases, window),
             },
             started,
             measured,
@@ -84,7 +87,7 @@ impl Observer {
             _ => self.live.failed += 1,
         }
         if self.is_open {
-            self.sights.records.push(Record {
+            self.sights.records.record(&Record {
                 due,
                 sent,
                 ended: end,

@@ -12,7 +12,7 @@ use std::io;
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
-use super::clients::{Clients, Happened, State};
+use super::clients::{After, Clients, Happened, State};
 use super::observer::{Ended, Live, Observer, Sights};
 use super::own::{Used, of_this_thread};
 use crate::load::figures::{Counts, Own};
@@ -25,8 +25,10 @@ const POLL: Duration = Duration::from_millis(5);
 /// The server takes connections and opens sessions meanwhile, and longer for many.
 const OPENING_PATIENCE: Duration = Duration::from_secs(10);
 const OPENING_PATIENCE_EACH: Duration = Duration::from_millis(5);
-/// Until a client tries again whose connection failed at once.
-const RETRY: Duration = Duration::from_millis(50);
+/// Until a client tries again whose connection brought no answer: so long, twice as long each time, and at most so
+/// long; of that a part between a half and all, so that they do not all come together.
+const RETRY_MIN: Duration = Duration::from_millis(10);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often old requests are looked for, and somebody is told what happened.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -49,12 +51,14 @@ pub(super) struct Worker<'p> {
     clients: Clients<'p>,
     /// Free clients of an open loop, for longest first; before the start those of either.
     free: VecDeque<usize>,
-    /// When requests were due that found no connection.
-    held: VecDeque<Instant>,
+    /// Requests that were due and found no connection.
+    held: Backlog,
     /// What clients do later: ask again, or connect again.
     later: BinaryHeap<Reverse<(Instant, usize)>>,
     schedule: Peekable<Share>,
     counts: Counts,
+    /// Whether nobody took the last connection that was tried. Then a request that is due makes no further one.
+    is_unreached: bool,
     observer: Option<Observer>,
     random: fastrand::Rng,
 }
@@ -66,7 +70,27 @@ struct Before {
     waited: Duration,
 }
 
+/// Requests that are due and found no connection: how many, and a schedule that lags behind and says when. So a server
+/// that stands still costs no memory, however long it does.
+struct Backlog {
+    count: u64,
+    lagging: Share,
+    started: Instant,
+}
+
+impl Backlog {
+    /// When the one that has waited for longest was due.
+    fn pop(&mut self) -> Option<Instant> {
+        if self.count == 0 {
+            return None;
+        }
+        self.count -= 1;
+        self.lagging.next().map(|due| self.started + due)
+    }
+}
+
 /// Every so many-th arrival of a schedule.
+#[derive(Clone)]
 struct Share {
     schedule: Schedule,
     skip: usize,
@@ -99,10 +123,15 @@ impl<'p> Worker<'p> {
             thread,
             clients: Clients::new(plan, thread)?,
             free: VecDeque::new(),
-            held: VecDeque::new(),
+            held: Backlog {
+                count: 0,
+                lagging: share.clone(),
+                started: Instant::now(),
+            },
             later: BinaryHeap::new(),
             schedule: share.peekable(),
             counts: Counts::default(),
+            is_unreached: false,
             observer: None,
             random: fastrand::Rng::with_seed(plan.seed ^ thread as u64),
         })
@@ -126,7 +155,7 @@ impl<'p> Worker<'p> {
             self.handle(index, happened)?;
         }
         let patience = OPENING_PATIENCE + OPENING_PATIENCE_EACH * count as u32;
-        let end = Instant::now() + patience;
+        let (end, mut look) = (Instant::now() + patience, Instant::now() + LOOK);
         while self.free.len() < count {
             if self.plan.is_interrupted() {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -140,6 +169,10 @@ impl<'p> Worker<'p> {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             self.turn(POLL)?;
+            if Instant::now() >= look {
+                look = Instant::now() + LOOK;
+                self.give_up_old(look)?;
+            }
         }
         Ok(())
     }
@@ -148,6 +181,7 @@ impl<'p> Worker<'p> {
     pub(super) fn run(&mut self, started: Instant, mut tell: impl FnMut(Live)) -> io::Result<Outcomes> {
         let measured = self.plan.measured();
         self.observer = Some(Observer::new(self.plan, self.plan.work.names().len(), started));
+        self.held.started = started;
         while Instant::now() < started {
             self.turn(started.saturating_duration_since(Instant::now()))?;
         }
@@ -181,7 +215,7 @@ impl<'p> Worker<'p> {
             let is_done = self.plan.open().is_some()
                 && self.schedule.peek().is_none()
                 && now >= started + measured.end
-                && self.held.is_empty()
+                && self.held.count == 0
                 && !self.clients.all.iter().any(|client| client.state == State::Busy);
             if is_done || now >= last || self.plan.is_interrupted() {
                 break;
@@ -190,13 +224,7 @@ impl<'p> Worker<'p> {
             // What was done took its time: a wait of less than that would be one of the timer's slack.
             self.turn(until.saturating_duration_since(Instant::now()).min(POLL))?;
         }
-        if self.plan.is_interrupted() {
-            // What was to come says nothing of the server.
-            self.held.clear();
-            return Ok(self.finish(before, true));
-        }
-        self.held.extend(self.schedule.by_ref().map(|due| started + due));
-        Ok(self.finish(before, false))
+        Ok(self.finish(before, self.plan.is_interrupted()))
     }
 
     /// Asks what is due by now.
@@ -212,8 +240,8 @@ impl<'p> Worker<'p> {
                 State::Opening | State::Busy => {}
             }
         }
-        while let Some(due) = self.schedule.next_if(|due| started + *due <= now) {
-            self.dispatch(started + due)?;
+        while self.schedule.next_if(|due| started + *due <= now).is_some() {
+            self.dispatch()?;
         }
         Ok(())
     }
@@ -241,20 +269,25 @@ impl<'p> Worker<'p> {
             Happened::Ended {
                 outcome,
                 retry_after,
-                is_connected,
+                after,
             } => {
                 self.record(index, outcome, retry_after, now);
-                if is_connected && self.clients.all[index].state == State::Free {
-                    return self.free_now(index, now);
+                self.is_unreached = outcome == Outcome::NoConnection;
+                match after {
+                    After::Usable if self.clients.all[index].state == State::Free => {
+                        return self.free_now(index, now);
+                    }
+                    After::Usable => {
+                        let happened = self.clients.open_session(index);
+                        return self.handle(index, happened);
+                    }
+                    After::Planned => self.counts.planned_closes += 1,
+                    After::Closed => self.counts.server_closes += 1,
+                    // One that was never made is not made again.
+                    After::Broken if self.is_unreached => {}
+                    After::Broken => self.counts.reconnects += 1,
                 }
-                if is_connected {
-                    let happened = self.clients.open_session(index);
-                    return self.handle(index, happened);
-                }
-                if outcome.is_end() {
-                    self.counts.reconnects += 1;
-                }
-                self.again(index, outcome.is_end(), now)
+                self.again(index, now)
             }
             Happened::Lost(outcome) => {
                 if self.observer.is_none() {
@@ -263,22 +296,25 @@ impl<'p> Worker<'p> {
                         outcome.meaning()
                     )));
                 }
-                self.counts.reconnects += 1;
+                self.is_unreached = outcome == Outcome::NoConnection;
+                self.counts.reconnects += u64::from(!self.is_unreached);
                 self.free.retain(|free| *free != index);
                 if outcome == Outcome::Reset && self.clients.had_answer(index) {
                     self.counts.idle_closes += 1;
                 } else if let Some(observer) = &mut self.observer {
                     observer.record_unasked(outcome, now);
                 }
-                self.again(index, true, now)
+                self.again(index, now)
             }
         }
     }
 
     /// Connects again: at once, or later if the connection before was of no use at all.
-    fn again(&mut self, index: usize, is_failure: bool, now: Instant) -> io::Result<()> {
-        if is_failure && !self.clients.had_answer(index) {
-            self.later.push(Reverse((now + RETRY, index)));
+    fn again(&mut self, index: usize, now: Instant) -> io::Result<()> {
+        let failures = self.clients.all[index].failures;
+        if failures > 0 {
+            let pause = pause(failures, self.random.f64());
+            self.later.push(Reverse((now + pause, index)));
             return Ok(());
         }
         self.connect(index, now)
@@ -292,11 +328,12 @@ impl<'p> Worker<'p> {
             Ok(happened) => self.handle(index, happened),
             Err(error) if is_local(&error) => Err(error),
             Err(_) => {
+                self.is_unreached = true;
                 if let Some(observer) = &mut self.observer {
-                    observer.record_unasked(Outcome::Reset, now);
+                    observer.record_unasked(Outcome::NoConnection, now);
                 }
-                self.later.push(Reverse((now + RETRY, index)));
-                Ok(())
+                self.clients.all[index].failures += 1;
+                self.again(index, now)
             }
         }
     }
@@ -313,7 +350,7 @@ impl<'p> Worker<'p> {
                 let pause = think.mul_f64(-(1.0 - self.random.f64()).ln());
                 self.later.push(Reverse((since + pause, index)));
             }
-            Pace::Open(_) if is_started => match self.held.pop_front() {
+            Pace::Open(_) if is_started => match self.held.pop() {
                 Some(due) => return self.ask(index, due, Instant::now()),
                 None => self.free.push_back(index),
             },
@@ -329,11 +366,18 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn dispatch(&mut self, due: Instant) -> io::Result<()> {
-        if let Some(index) = self.free.pop_front() {
+    /// Sends the request that is due now, or keeps it until there is a connection.
+    fn dispatch(&mut self) -> io::Result<()> {
+        self.held.count += 1;
+        if let Some(index) = self.free.pop_front()
+            && let Some(due) = self.held.pop()
+        {
             return self.ask(index, due, Instant::now());
         }
-        self.held.push_back(due);
+        if self.is_unreached {
+            self.counts.unreached += 1;
+            return Ok(());
+        }
         let most = self.plan.open().map_or(0, |open| self.share(open.clients_max));
         if self.clients.all.len() < most {
             let index = self.clients.add();
@@ -394,6 +438,7 @@ impl<'p> Worker<'p> {
         let now = Instant::now();
         self.counts.reconnects += self.clients.renewed;
         self.counts.idle_closes += self.clients.renewed;
+        self.counts.server_closes += self.clients.closed;
         let (elapsed, own) = before.map_or_else(Default::default, |before| self.own_since(&before, now));
         let busy: Vec<usize> = (0..self.clients.all.len())
             .filter(|index| self.clients.all[*index].state == State::Busy)
@@ -412,14 +457,14 @@ impl<'p> Worker<'p> {
                 _ => self.record(index, Outcome::Unanswered, None, now),
             }
         }
-        for due in std::mem::take(&mut self.held) {
-            if let Some(observer) = &mut self.observer {
-                let (kind, outcome, retry_after) = (0, Outcome::Unanswered, None);
+        // What was held, and what was not even due in time. After an interrupt that says nothing of the server.
+        if let Some(observer) = self.observer.as_mut().filter(|_| !is_interrupted) {
+            for due in self.held.lagging.by_ref() {
                 observer.record(&Ended {
-                    kind,
-                    outcome,
-                    retry_after,
-                    due,
+                    kind: 0,
+                    outcome: Outcome::Unanswered,
+                    retry_after: None,
+                    due: self.held.started + due,
                     sent: now,
                     ended: now,
                 });
@@ -449,10 +494,68 @@ impl<'p> Worker<'p> {
     }
 }
 
+/// How long a client waits after so many connections that brought no answer; `random` is from 0 to 1.
+fn pause(failures: u32, random: f64) -> Duration {
+    let doubled = RETRY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(RETRY_MAX).mul_f64(0.5 + 0.5 * random)
+}
+
 /// Whether it is this machine that has no more descriptors, ports or memory, and not the server that refuses.
 fn is_local(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOMEM | libc::EADDRINUSE)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::schedule::Arrivals;
+
+    #[test]
+    fn pauses_double_up_to_a_second_and_differ() {
+        let millis = |failures, random| pause(failures, random).as_secs_f64() * 1e3;
+        let whole: Vec<f64> = (1..10).map(|failures| millis(failures, 1.0)).collect();
+        assert_eq!(
+            whole,
+            [10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1_000.0, 1_000.0]
+        );
+        assert_eq!((millis(3, 0.0), millis(u32::MAX, 0.5)), (20.0, 750.0));
+    }
+
+    #[test]
+    fn a_backlog_says_when_each_was_due_and_keeps_none_of_it() {
+        for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+            let share = Share {
+                schedule: Schedule::new(
+                    vec!["500:1".parse().unwrap(), "50:1".parse().unwrap()],
+                    arrivals,
+                    9,
+                ),
+                skip: 1,
+                step: 3,
+            };
+            let started = Instant::now();
+            let (schedule, mut naive) = (share.clone(), VecDeque::new());
+            let mut backlog = Backlog {
+                count: 0,
+                lagging: share,
+                started,
+            };
+            let mut random = fastrand::Rng::with_seed(11);
+            for due in schedule {
+                backlog.count += 1;
+                naive.push_back(started + due);
+                for _ in 0..random.u32(..3) {
+                    assert_eq!(backlog.pop(), naive.pop_front());
+                }
+            }
+            assert_eq!(backlog.count, naive.len() as u64);
+            while let Some(due) = backlog.pop() {
+                assert_eq!(Some(due), naive.pop_front());
+            }
+            assert!(naive.is_empty());
+        }
+    }
 }

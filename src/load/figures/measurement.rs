@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::records::{self, Record};
+use super::records::Records;
 use super::tally::{Tally, micros};
 use super::timeline::Timeline;
 use crate::load::peer::Outcome;
@@ -21,10 +21,16 @@ const LATENESS_MAX: Duration = Duration::from_millis(1);
 pub(crate) struct Counts {
     /// Requests that were due when all connections were taken.
     pub(crate) held: u64,
-    /// Connections made anew because one had ended.
+    /// Connections made anew because one had ended, and nobody had said that it would.
     pub(crate) reconnects: u64,
     /// Connections that ended while nothing was asked.
     pub(crate) idle_closes: u64,
+    /// Connections that had their number of requests.
+    pub(crate) planned_closes: u64,
+    /// Connections that the server said it closes with an answer, or on which it left the stream of one open.
+    pub(crate) server_closes: u64,
+    /// Requests that were due when nobody took connections.
+    pub(crate) unreached: u64,
 }
 
 /// What the generator used itself: shares of the time of its busiest thread.
@@ -62,8 +68,8 @@ pub(crate) struct Measurement {
     pub(crate) elapsed: Duration,
     pub(crate) tally: Tally,
     pub(crate) timeline: Timeline,
-    /// Of an open loop, each request.
-    pub(crate) records: Vec<Record>,
+    /// Of an open loop, its phases and windows.
+    pub(crate) records: Records,
     pub(crate) counts: Counts,
     /// Of each outcome that an answer explains, the text of the first.
     pub(crate) firsts: BTreeMap<Outcome, String>,
@@ -81,6 +87,9 @@ impl Counts {
         self.held += other.held;
         self.reconnects += other.reconnects;
         self.idle_closes += other.idle_closes;
+        self.planned_closes += other.planned_closes;
+        self.server_closes += other.server_closes;
+        self.unreached += other.unreached;
     }
 }
 
@@ -135,12 +144,12 @@ impl Measurement {
     /// What kept the generator from its work; only an open loop has times at which requests are due. When no connection
     /// was free it was the server that kept requests back.
     pub(crate) fn hindrance(&self, is_open: bool) -> Option<Hindrance> {
-        let is_late = is_open && self.counts.held == 0;
+        let is_late = is_open && self.counts.held + self.counts.unreached == 0;
         self.own.hindrance(is_late.then(|| self.lateness()))
     }
 
     /// The figures, of an open loop with those of its phases and windows.
-    pub(crate) fn report(&self, phases: &[Phase], window: Duration) -> Map<String, Value> {
+    pub(crate) fn report(&self, phases: &[Phase]) -> Map<String, Value> {
         let mut report = self.tally.report(self.elapsed);
         let is_open = !phases.is_empty();
         let cpu_micros = |requests: u64| {
@@ -148,7 +157,7 @@ impl Measurement {
                 .map(|cpu| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64)
         };
         if is_open {
-            let Value::Object(mut of_phases) = records::report(&self.records, phases, window) else {
+            let Value::Object(mut of_phases) = self.records.report(phases) else {
                 unreachable!("made as an object")
             };
             let last = phases.len() - 1;
@@ -193,6 +202,9 @@ impl Measurement {
             ("reconnects", json!(self.counts.reconnects)),
             ("held", json!(self.counts.held)),
             ("idle_closes", json!(self.counts.idle_closes)),
+            ("planned_closes", json!(self.counts.planned_closes)),
+            ("server_closes", json!(self.counts.server_closes)),
+            ("unreached", json!(self.counts.unreached)),
             ("idle", json!(self.beside.idle)),
             ("streams", json!(self.beside.streams)),
             ("beside_ended", json!(self.beside.ended)),
@@ -204,12 +216,24 @@ impl Measurement {
         report
     }
 
+    /// How much of an interval of the timeline was measured: the last one is cut by the end. What comes behind the end
+    /// is answers to what was asked before.
+    pub(crate) fn interval_seconds(&self, index: usize) -> f64 {
+        let length = self.timeline.length;
+        let begin = length.saturating_mul(index as u32);
+        match self.elapsed.checked_sub(begin) {
+            Some(left) if !left.is_zero() => left.min(length).as_secs_f64(),
+            _ => length.as_secs_f64(),
+        }
+    }
+
     fn timeline_report(&self) -> Value {
         let length = self.timeline.length.as_secs_f64();
         let intervals = self.timeline.intervals.iter().enumerate();
         let intervals = intervals.map(|(index, interval)| {
             json!({
                 "begin_seconds": index as f64 * length,
+                "seconds": self.interval_seconds(index),
                 "good": interval.latencies.len(),
                 "refused": interval.refused,
                 "failed": interval.failed,

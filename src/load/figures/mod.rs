@@ -1,4 +1,4 @@
-//! What was seen: latencies and outcomes of all, second by second, and of an open loop request by request.
+//! What was seen: latencies and outcomes of all, second by second, and of an open loop phase by phase.
 
 mod compare;
 mod histogram_log;
@@ -10,6 +10,6 @@ mod timeline;
 pub(crate) use compare::{Change, Verdict, compare};
 pub(crate) use histogram_log::write_histogram_log;
 pub(crate) use measurement::{Beside, Counts, Hindrance, Measurement, Own};
-pub(crate) use records::Record;
+pub(crate) use records::{Record, Records};
 pub(crate) use tally::{Seen, Tally};
 pub(crate) use timeline::Timeline;

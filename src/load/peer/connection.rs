@@ -152,10 +152,16 @@ impl Connection {
 
     /// The last answer's status and message.
     pub(crate) fn message(&self) -> Option<(u16, Option<serde_json::Value>)> {
-        match self.framing.front(&mut Reading::default(), self.answer(), true) {
-            Front::Whole(reply) => Some((reply.status, answer_in(&reply.payload))),
-            _ => None,
+        let mut reading = Reading::default();
+        match self.framing.front(&mut reading, self.answer(), true) {
+            Front::Whole(reply) => return Some((reply.status, answer_in(&reply.payload))),
+            Front::Incomplete => {}
+            _ => return None,
         }
+        // It was taken from a stream that is still open.
+        reading.new_events(self.answer())?;
+        let reply = reading.open_reply(self.answer())?;
+        Some((reply.status, answer_in(&reply.payload)))
     }
 
     /// Whether the connection is made.
@@ -304,6 +310,15 @@ impl Connection {
 
     /// A server that closes a connection with a request in it resets it, or has done so before the request came.
     fn broken_by(&mut self, error: &io::Error) -> Progress {
+        let is_unreached = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        );
+        if is_unreached {
+            return Progress::Broken(Outcome::NoConnection);
+        }
         let outcome = self.end();
         let is_closed = matches!(
             error.kind(),

@@ -29,8 +29,10 @@ pub(crate) enum Outcome {
     TooLarge,
     /// The connection ended in the middle of an answer.
     Cut,
-    /// The connection ended, or was refused, before an answer began.
+    /// The connection ended before an answer began.
     Reset,
+    /// There was none: nobody listened, or nobody was reached.
+    NoConnection,
     /// The client's patience was over.
     TimedOut,
     /// Nothing came while the measurement lasted.
@@ -99,6 +101,7 @@ impl Outcome {
                 | Outcome::TooLarge
                 | Outcome::Cut
                 | Outcome::Reset
+                | Outcome::NoConnection
                 | Outcome::TimedOut
         )
     }
@@ -121,7 +124,8 @@ impl Outcome {
             Outcome::Malformed => "answers that are not HTTP or JSON-RPC".to_owned(),
             Outcome::TooLarge => "answers of more than 32 MiB".to_owned(),
             Outcome::Cut => "connections that ended in the middle of an answer".to_owned(),
-            Outcome::Reset => "connections that ended or failed before an answer".to_owned(),
+            Outcome::Reset => "connections that ended before an answer".to_owned(),
+            Outcome::NoConnection => "connections that could not be made".to_owned(),
             Outcome::TimedOut => "requests given up after --timeout".to_owned(),
             Outcome::Unanswered => "requests without an answer at the end".to_owned(),
         }
@@ -144,6 +148,7 @@ impl fmt::Display for Outcome {
             Outcome::TooLarge => f.write_str("too_large"),
             Outcome::Cut => f.write_str("cut"),
             Outcome::Reset => f.write_str("reset"),
+            Outcome::NoConnection => f.write_str("no_connection"),
             Outcome::TimedOut => f.write_str("timed_out"),
             Outcome::Unanswered => f.write_str("unanswered"),
         }
