@@ -51,7 +51,7 @@ pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Re
             let (start, started) = channel();
             starts.push(start);
             let said = said.clone();
-            workers.push(scope.spawn(move || work(plan, index, &said, &started)));
+            workers.push(scope.spawn(move || work(plan, index, said, &started)));
         }
         drop(said);
         pin(plan, 0);
@@ -82,7 +82,7 @@ pub(crate) fn run(plan: &Plan, mut watch: impl FnMut(Duration, &Live)) -> io::Re
     })
 }
 
-fn work(plan: &Plan, index: usize, said: &Sender<Said>, started: &Receiver<Instant>) -> io::Result<()> {
+fn work(plan: &Plan, index: usize, said: Sender<Said>, started: &Receiver<Instant>) -> io::Result<()> {
     pin(plan, index);
     let opened = Worker::new(plan, index).and_then(|mut worker| worker.open().map(|()| worker));
     // Either way, because the other threads wait for one another.
@@ -95,6 +95,12 @@ fn work(plan: &Plan, index: usize, said: &Sender<Said>, started: &Receiver<Insta
         let _ = said.send(Said::Live(live));
     })?;
     let _ = said.send(Said::Done(index, Box::new(outcomes)));
+    // Who looks on has all that counts.
+    drop(said);
+    // An open loop that came to its end has waited for its answers.
+    if plan.open().is_none() || plan.is_interrupted() {
+        worker.drain()?;
+    }
     Ok(())
 }
 

@@ -29,6 +29,8 @@ const OPENING_PATIENCE_EACH: Duration = Duration::from_millis(5);
 /// long; of that a part between a half and all, so that they do not all come together.
 const RETRY_MIN: Duration = Duration::from_millis(10);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// For how long answers may come after the end.
+const DRAIN: Duration = Duration::from_secs(2);
 /// How often old requests are looked for, and somebody is told what happened.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -225,6 +227,19 @@ impl<'p> Worker<'p> {
             self.turn(until.saturating_duration_since(Instant::now()).min(POLL))?;
         }
         Ok(self.finish(before, self.plan.is_interrupted()))
+    }
+
+    /// Waits a moment for the answers that are still to come, so that the end of the load is no crowd of clients that
+    /// hang up. They count no more.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        let end = Instant::now() + DRAIN;
+        while Instant::now() < end && self.clients.all.iter().any(|client| client.state == State::Busy) {
+            for number in 0..self.clients.wait(POLL)? {
+                let index = self.clients.index(number);
+                self.clients.advance(index)?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks what is due by now.
