@@ -44,6 +44,7 @@ async function expected(name) {
     const within = report.within;
     return {
       cards: { 'P99 there': time(within.p99) },
+      table: 'Latency at each rate that was offered',
       rows: report.steps.filter((step) => step.latency.count > 0).map((step) => time(step.latency.p99)),
       column: 4,
     };
@@ -51,6 +52,7 @@ async function expected(name) {
   if (name === 'bench') {
     return {
       cards: { P50: time(report.p50_micros / 1e6), P99: time(report.p99_micros / 1e6) },
+      table: 'Latency by percentile',
       rows: [time(report.p99_micros / 1e6)],
       column: 4,
     };
@@ -79,15 +81,44 @@ async function look(browser, name, viewport, colorScheme) {
       const [own, all] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
       return own.left < all.left - 2 || own.right > all.right + 2 || own.top < all.top - 2 || own.bottom > all.bottom + 2;
     });
+    // As large as it is on the screen: a picture is as wide as its page lets it be.
+    const small = [...document.querySelectorAll('svg text')].filter((text) => {
+      const svg = text.ownerSVGElement;
+      const width = svg.getBoundingClientRect().width;
+      return width > 0 && (parseFloat(getComputedStyle(text).fontSize) * width) / svg.viewBox.baseVal.width < 11;
+    });
+    const shown = [...document.querySelectorAll('figure')].map(
+      (figure) => [...figure.querySelectorAll('svg')].filter((svg) => svg.getBoundingClientRect().width > 0).length,
+    );
+    // Texts over each other are not read.
+    const touching = [...document.querySelectorAll('svg')].flatMap((svg) => {
+      const boxes = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()]);
+      return boxes.flatMap(([one, a], index) =>
+        boxes
+          .slice(index + 1)
+          .filter(([, b]) => {
+            const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            return across > 2 && down > 6;
+          })
+          .map(([other]) => `${one} / ${other}`),
+      );
+    });
     const color = getComputedStyle(document.body);
     return {
       width: document.scrollingElement.scrollWidth,
       outside: outside.map((element) => element.tagName),
       cut: cut.map((text) => text.textContent),
+      small: small.map((text) => text.textContent),
+      shown,
+      touching,
       nameless: [...document.querySelectorAll('svg')].filter((svg) => !name(svg)).length,
       pictures: document.querySelectorAll('svg').length,
-      tables: [...document.querySelectorAll('table')].map((table) =>
-        [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)),
+      tables: Object.fromEntries(
+        [...document.querySelectorAll('table')].map((table) => [
+          table.caption.textContent,
+          [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)),
+        ]),
       ),
       cards: Object.fromEntries(
         [...document.querySelectorAll('dt')].map((dt) => [dt.textContent, dt.nextElementSibling.textContent]),
@@ -100,20 +131,23 @@ async function look(browser, name, viewport, colorScheme) {
   if (seen.width > viewport.width) wrong(place, `is ${seen.width} wide`);
   if (seen.outside.length) wrong(place, `outside of the view: ${seen.outside}`);
   if (seen.cut.length) wrong(place, `text outside of its picture: ${seen.cut}`);
+  if (seen.small.length) wrong(place, `text of less than 11 px: ${seen.small}`);
+  if (seen.shown.some((count) => count !== 1)) wrong(place, `shows ${seen.shown} pictures of each`);
+  if (seen.touching.length) wrong(place, `texts over each other: ${seen.touching}`);
   if (seen.nameless) wrong(place, `${seen.nameless} pictures have no name or description`);
   if (seen.scripts) wrong(place, 'has scripts');
-  if (!seen.pictures || !seen.tables.length) wrong(place, 'has no picture, or no table');
+  if (!seen.pictures || !Object.keys(seen.tables).length) wrong(place, 'has no picture, or no table');
   if (/NaN|undefined|Infinity/.test(seen.text)) wrong(place, 'says NaN, undefined or Infinity');
   const isDark = (rgb) => rgb.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) < 384;
   if (isDark(seen.colors[1]) !== (colorScheme === 'dark') || isDark(seen.colors[0]) === isDark(seen.colors[1])) {
     wrong(place, `has the colours ${seen.colors}`);
   }
-  const { cards, rows, column } = await expected(name);
+  const { cards, table, rows, column } = await expected(name);
   for (const [card, value] of Object.entries(cards)) {
     if (!seen.cards[card] || !isClose(seen.cards[card], value)) wrong(place, `${card} is ${seen.cards[card]}, not ${value}`);
   }
   rows.forEach((value, index) => {
-    const cell = seen.tables[0][index]?.[column - 1];
+    const cell = seen.tables[table]?.[index]?.[column - 1];
     if (!cell || !isClose(cell, value)) wrong(place, `row ${index} says ${cell}, not ${value}`);
   });
   await page.screenshot({ path: join(folder, `${name}-${viewport.width}-${colorScheme}.png`), fullPage: true });

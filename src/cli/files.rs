@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::terminal::print_error;
+
 /// Whether all files that flags name could be written whole, and are different ones. It leaves them as they are: a file
 /// that cannot be written is no reason to find out after a minute of load.
 ///
@@ -43,6 +45,16 @@ fn place(file: &Path) -> PathBuf {
 
 fn is_device(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|found| !found.is_file())
+}
+
+/// Writes a page whole, and says so on stderr, where nothing is read by a program.
+///
+/// # Errors
+/// Names the file.
+pub(super) fn write_page(file: &str, page: &str) -> Result<(), String> {
+    write_whole(Path::new(file), page).map_err(|error| format!("{file} cannot be written: {error}"))?;
+    print_error(&format!("page written to {file}"));
+    Ok(())
 }
 
 /// Writes a file which is then whole, or what it was. A device, a pipe and what a link leads to are written in place:

@@ -27,6 +27,7 @@ mod terminal;
 mod toolsets;
 mod top;
 mod tune;
+mod typed;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

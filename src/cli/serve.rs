@@ -103,7 +103,9 @@ fn announce(settings: &Settings, server: &Server) {
 /// Writes a report where it belongs; a closed pipe is nobody's error.
 fn write(report: &Report, settings: &Settings) {
     let written = match (settings.output.report(), settings.report_stream) {
-        (ReportTarget::Page(file), _) => write_whole(&file, report.to_html()),
+        (ReportTarget::Page(file), _) => write_whole(&file, report.to_html()).inspect(|()| {
+            tracing::info!(file = %file.display(), "page written");
+        }),
         (ReportTarget::Stream(format), ReportStream::Stdout) => {
             report.write(format, &mut io::stdout().lock())
         }

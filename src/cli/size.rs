@@ -9,7 +9,7 @@ use super::command;
 use super::given::machine;
 use super::terminal::{print_error, print_line, refuse};
 use crate::config::{
-    Around, Host, Inputs, Linger, Queue, SizeError, SizeRequest, Sizing, Source, resolve, size,
+    Around, Host, Inputs, Linger, Queue, SizeError, SizeRequest, Sizing, Source, WHICH_ADVICE, resolve, size,
 };
 use crate::units::{ByteSize, display_duration};
 
@@ -75,6 +75,7 @@ fn lines(sizing: &Sizing, host: &Host) -> Vec<String> {
     let mut lines = arithmetic(sizing);
     lines.push(String::new());
     lines.push(command_line(sizing));
+    lines.push(format!("note: {WHICH_ADVICE}"));
     lines.extend(said_by_serve(sizing, host));
     lines
 }
@@ -265,6 +266,7 @@ mod tests {
                 "",
                 "weir serve --shards 2 --pool-size 50 --memory-max 34MiB --queue-depth 100 --linger 0s \
                  --connections-max 1000 --workers 2",
+                format!("note: {WHICH_ADVICE}").as_str(),
             ]
         );
     }

@@ -68,7 +68,7 @@ pub use children::{
 };
 pub use descriptors::DescriptorPlan;
 pub use error::{ConfigError, FilePlace};
-pub use headroom::with_headroom;
+pub use headroom::{WHICH_ADVICE, with_headroom};
 pub use host::{CpuQuota, Host, HostError, raise_soft_limits};
 pub use kind::Kind;
 pub use listen::{Account, ListenAddress, UnixMode, UnixName, UnixOwner, UnixUsers};

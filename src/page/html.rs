@@ -6,6 +6,9 @@ const STYLE: &str = include_str!("style.css");
 /// Longer text from elsewhere is cut: a name of ten thousand letters is nobody's name.
 const TEXT_MAX: usize = 300;
 
+/// A cell with more letters than these is broken into lines, so that a table stays as wide as its figures.
+const CELL_LINE: usize = 40;
+
 /// A piece of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Html(String);
@@ -110,24 +113,35 @@ impl Table {
             .markup("\"><table>");
         html.element("<caption>", &self.caption, "</caption>");
         html.markup("<thead><tr>");
-        for name in &self.head {
-            html.element("<th scope=\"col\">", name, "</th>");
+        for (index, name) in self.head.iter().enumerate() {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(index));
+            if cells.any(|cell| is_long(cell)) {
+                html.element("<th scope=\"col\" class=\"long\">", name, "</th>");
+            } else {
+                html.element("<th scope=\"col\">", name, "</th>");
+            }
         }
         html.markup("</tr></thead><tbody>\n");
         for row in &self.rows {
             html.markup("<tr>");
             for (index, cell) in row.iter().enumerate() {
-                if index == 0 {
-                    html.element("<th scope=\"row\">", cell, "</th>");
-                } else {
-                    html.element("<td>", cell, "</td>");
-                }
+                match (index, is_long(cell)) {
+                    (0, false) => html.element("<th scope=\"row\">", cell, "</th>"),
+                    (0, true) => html.element("<th scope=\"row\" class=\"long\">", cell, "</th>"),
+                    (_, false) => html.element("<td>", cell, "</td>"),
+                    (_, true) => html.element("<td class=\"long\">", cell, "</td>"),
+                };
             }
             html.markup("</tr>\n");
         }
         html.markup("</tbody></table></div>\n");
         html
     }
+}
+
+/// Whether a cell is text to be read rather than a figure.
+fn is_long(cell: &str) -> bool {
+    cell.chars().nth(CELL_LINE).is_some()
 }
 
 /// A whole page.
@@ -223,6 +237,22 @@ mod tests {
                 "{hostile:?}"
             );
         }
+    }
+
+    #[test]
+    fn long_cells_are_broken_into_lines() {
+        let mut table = Table::new("x", &["x", "y"]);
+        let long = "e".repeat(CELL_LINE + 1);
+        table.row(vec![long.clone(), "e".repeat(CELL_LINE)]);
+        table.row(vec!["x".to_owned(), "e".repeat(10_000)]);
+        let html = table.html();
+        assert_eq!(html.as_str().matches("<td class=\"long\"").count(), 1);
+        assert_eq!(
+            html.as_str().matches("<th scope=\"col\" class=\"long\"").count(),
+            2
+        );
+        assert!(html.as_str().contains(&format!("class=\"long\">{long}</th>")));
+        assert!(html.as_str().contains("e…</td>"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ const WRITTEN: [(&str, f64); 6] = [
     ("longest", 1.0),
 ];
 
+/// What is said where there are no answers, and so neither a curve nor a table.
+const UNANSWERED: &str = "No good answer came, so there are no latencies to show.";
+
 /// Some latencies and their name.
 pub(crate) struct Named<'a> {
     pub(crate) name: String,
@@ -42,6 +45,11 @@ impl Named<'_> {
 /// The chart of all of them, and the table of the first and all others.
 pub(crate) fn by_percentile(title: &str, all: &[Named<'_>]) -> Html {
     let all: Vec<&Named<'_>> = all.iter().filter(|named| named.count > 0).collect();
+    if all.is_empty() {
+        let mut html = Html::new();
+        html.paragraph(UNANSWERED);
+        return html;
+    }
     let chart = Chart {
         title: title.to_owned(),
         description: "Each step to the right is ten times as rare: at 99 % one of 100 took longer, at 99.9 % one of 1,000."
@@ -50,6 +58,7 @@ pub(crate) fn by_percentile(title: &str, all: &[Named<'_>]) -> Html {
         y: ("latency".to_owned(), Scale::Log, time),
         series: all.iter().map(|named| named.series()).collect(),
         marks: Vec::new(),
+        apart: None,
     };
     let head: Vec<&str> = [""]
         .into_iter()
@@ -99,6 +108,14 @@ pub(crate) fn time(seconds: f64) -> String {
     }
 }
 
+/// A time of which there may be none, because nothing was answered.
+pub(crate) fn time_of(answers: u64, seconds: f64) -> String {
+    match answers {
+        0 => "none answered".to_owned(),
+        _ => time(seconds),
+    }
+}
+
 /// A rate with three digits that matter.
 pub(crate) fn rate(rate: f64) -> String {
     match rate {
@@ -134,6 +151,14 @@ mod tests {
         let series = named.series();
         assert_eq!(series.points.last().unwrap().0, 0.999);
         assert!(series.points.is_sorted_by(|one, other| one.1 <= other.1));
+        let none = Named {
+            name: "x".to_owned(),
+            count: 0,
+            at: Box::new(|_| 0.0),
+        };
+        let html = by_percentile("all", &[none]);
+        assert!(!html.as_str().contains("<svg") && !html.as_str().contains("<table"));
+        assert!(html.as_str().contains(UNANSWERED));
         let html = by_percentile("all", &[named]);
         assert!(html.as_str().contains("<td>990 µs</td>"), "{}", html.as_str());
     }

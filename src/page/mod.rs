@@ -13,10 +13,10 @@ mod plot;
 mod scale;
 
 pub(crate) use html::{Html, Page, Table};
-pub(crate) use latencies::{Named, by_percentile, time};
+pub(crate) use latencies::{Named, by_percentile, time, time_of};
 #[cfg(feature = "cli")]
 pub(crate) use {
-    chart::{Chart, Mark, Series},
+    chart::{Chart, Mark, Series, cut},
     latencies::{rate, share},
     plot::plot,
     scale::Scale,

@@ -185,7 +185,7 @@ impl Found {
                 .zip(parts.limit.clone())
                 .map(|(rate, limit)| Saturation {
                     rate,
-                    because: limit.to_string(),
+                    because: because(&limit, parts.fills),
                     limit,
                 }),
             knee: parts.knee(),
@@ -287,6 +287,17 @@ impl Parts<'_> {
     }
 }
 
+/// The limit in words. Of a server whose metrics nobody read there is nothing to say.
+fn because(limit: &Limit, fills: &[Observation]) -> String {
+    let is_blind = fills.iter().all(|fill| fill.server.is_none());
+    match limit {
+        Limit::Unknown if is_blind => "not known, because the server's metrics were not read (--admin): it may be its \
+                                       handlers, its CPU, or that no more clients were allowed (--clients-max)"
+            .to_owned(),
+        limit => limit.to_string(),
+    }
+}
+
 fn little(inside: &Inside) -> Option<Little> {
     let computed = inside.calls? * inside.service?;
     let counted = inside.leased;
@@ -359,6 +370,27 @@ mod tests {
         assert_eq!(rule(92.0, true), Rule::Wastes);
         assert_eq!(rule(50.0, true), Rule::FallsShort);
         assert_eq!(rule(50.0, false), Rule::SaysNothing);
+    }
+
+    #[test]
+    fn a_limit_is_not_told_from_metrics_that_nobody_read() {
+        let fill = |server| Observation {
+            load: super::super::observation::Load::Clients(1),
+            seconds: 1.0,
+            spent: 1.0,
+            served: 1.0,
+            latency: super::super::observation::Latency::default(),
+            refused: 0,
+            failed: 0,
+            failure: None,
+            late: 0.0,
+            hindrance: None,
+            is_cut: false,
+            server,
+        };
+        let told = |server| because(&Limit::Unknown, &[fill(server)]);
+        assert!(told(None).contains("metrics were not read"));
+        assert!(told(Some(Inside::default())).contains("nothing that the metrics show"));
     }
 
     #[test]

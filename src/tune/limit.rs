@@ -35,7 +35,7 @@ pub(crate) enum Limit {
     RateMax { rate: f64 },
     /// The load generator had no time for more.
     Generator { why: String },
-    /// More clients got no more answers, though the server has handlers and CPU left.
+    /// More clients got no more answers, or there might be none, though nothing that is known of the server is used up.
     Unknown,
 }
 
@@ -133,7 +133,8 @@ impl fmt::Display for Limit {
                 "the load generator ({why}): the server can do more; give --cpus of its own, or run it on another machine"
             ),
             Limit::Unknown => f.write_str(
-                "something that this cannot see: more clients got no more answers, though handlers and CPU were left",
+                "not known: nothing that the metrics show was used up. Something behind the server may be slow, or more \
+                 clients would get more answers (--clients-max)",
             ),
         }
     }

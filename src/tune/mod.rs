@@ -33,5 +33,7 @@ mod tests;
 pub(crate) use driver::{Driver, Place};
 pub(crate) use found::{Ended, Found, Recommended, Rule, Saturation};
 pub(crate) use limit::Limit;
+#[cfg(test)]
+pub(crate) use observation::Latency;
 pub(crate) use observation::{Inside, Load, Observation, Step};
 pub(crate) use search::{Goal, Search};

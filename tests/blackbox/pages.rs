@@ -35,6 +35,8 @@ fn a_run_has_a_page_and_a_plot() {
         text.contains("latency by percentile") && text.contains("90 %"),
         "{text}"
     );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, format!("weir: page written to {page}\n"));
     let page = fs::read_to_string(page).unwrap();
     assert!(
         page.contains("Latency by percentile") && page.contains("<svg"),
@@ -46,6 +48,58 @@ fn a_run_has_a_page_and_a_plot() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "before any load");
+}
+
+#[test]
+fn a_run_without_a_good_answer_has_a_page_that_says_so() {
+    let server = Server::start(&[]);
+    let scratch = Scratch::new("pages-none");
+    let page = scratch.text("bench.html");
+    let url = format!("http://{}/mcp", server.address);
+    let output = Command::new(WEIR)
+        .args(["bench", &url, "--tool", "fail", "--args", r#"{"how":"error"}"#])
+        .args(["--duration", "300ms", "--warm-up", "0s", "--html", &page])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "nothing was answered well");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("<dt>P99</dt><dd>none answered</dd>"), "{page}");
+    assert!(
+        page.contains("What they had instead is in the table below"),
+        "{page}"
+    );
+    assert!(!page.contains("<svg"), "there is nothing to draw: {page}");
+}
+
+#[test]
+fn refusals_are_one_outcome_and_clients_do_not_hang_up_on_calls() {
+    let server = Server::start(&["--shards", "1", "--pool-size", "1", "--queue-depth", "1"]);
+    let scratch = Scratch::new("pages-refused");
+    let page = scratch.text("bench.html");
+    let url = format!("http://{}/mcp", server.address);
+    let output = Command::new(WEIR)
+        .args(["bench", &url, "--tool", "sleep", "--args", r#"{"ms":50}"#])
+        .args([
+            "--clients",
+            "4",
+            "--duration",
+            "300ms",
+            "--warm-up",
+            "0s",
+            "--html",
+            &page,
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let page = fs::read_to_string(page).unwrap();
+    assert_eq!(page.matches("Retry-After").count(), 1, "{page}");
+    assert!(page.contains("as refusals said (Retry-After): "), "{page}");
+    let cancelled = [("error_type", "cancelled")];
+    let series = server
+        .metrics()
+        .count("mcp_server_operation_duration_seconds_count", &cancelled);
+    assert_eq!(series, 0, "calls were left by their clients");
 }
 
 #[test]
@@ -71,6 +125,8 @@ fn the_report_is_a_page_at_a_signal_and_at_exit() {
     fs::remove_file(&page).unwrap();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
+    let said = server.stderr();
+    assert!(said.contains("page written") && said.contains(&page), "{said}");
     let text = fs::read_to_string(&page).unwrap();
     assert!(
         text.contains("What this server did") && text.contains("Balance between shards"),

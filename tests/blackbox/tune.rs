@@ -25,9 +25,9 @@ fn tune(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_pool_that_is_the_limit_is_found_and_what_follows_is_said() {
-    let (_server, url, admin) = served("4");
+    let (server, url, admin) = served("4");
     let scratch = Scratch::new("tune");
-    let out = scratch.text("out.json");
+    let (out, html) = (scratch.text("out.json"), scratch.text("page.html"));
     let flags = [
         "--admin",
         &admin,
@@ -37,11 +37,29 @@ fn a_pool_that_is_the_limit_is_found_and_what_follows_is_said() {
         "30s",
         "--out",
         &out,
+        "--html",
+        &html,
     ];
     let output = tune(&[&[url.as_str()], &flags[..], &SLEEP].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{text} {said}");
+    assert!(output.status.success(), "{text} {said}");
+    assert_eq!(said, format!("weir: page written to {html}\n"));
+    let page = fs::read_to_string(&html).unwrap();
+    // The table has the flags as they are, and the command can be typed again.
+    for part in [
+        "<th scope=\"row\">--pool-size</th><td>4</td>",
+        "<th scope=\"row\">--queue-depth</th><td>32</td>",
+        "--tool sleep --args &#39;{&quot;ms&quot;:20}&#39;</pre>",
+        "99 of 100 answers within 2.00 s, as --p99 says",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let cancelled = [("error_type", "cancelled")];
+    let series = server
+        .metrics()
+        .count("mcp_server_operation_duration_seconds_count", &cancelled);
+    assert_eq!(series, 0, "calls were left by their clients");
     for part in [
         "calls of sleep",
         "its pool: 4 handlers on 1 shard, 32 places to wait",

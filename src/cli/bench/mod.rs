@@ -18,7 +18,7 @@ use std::time::SystemTime;
 use clap::{ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 
-use super::files::{try_files, write_whole};
+use super::files::{try_files, write_page, write_whole};
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
@@ -164,7 +164,7 @@ fn write_files(
         write_whole(Path::new(file), content).map_err(|error| failed(file, error.to_string()))
     };
     if let Some(file) = &planned.arguments.html {
-        write(file, page().as_bytes())?;
+        write_page(file, &page())?;
     }
     if let Some(file) = &planned.arguments.out {
         write(file, format!("{report}\n").as_bytes())?;

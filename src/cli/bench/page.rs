@@ -4,10 +4,12 @@ use std::time::SystemTime;
 
 use hdrhistogram::Histogram;
 
+use super::super::typed::typed;
 use super::arguments::Planned;
-use super::text::{before, compared_cells, generator, outcomes};
+use super::text::{before, compared_cells, generator, outcomes, said_when};
+
 use crate::load::{Change, Measurement};
-use crate::page::{Chart, Html, Named, Page, Scale, Series, Table, by_percentile, rate, time};
+use crate::page::{Chart, Html, Named, Page, Scale, Series, Table, by_percentile, rate, time, time_of};
 
 /// The whole page.
 pub(super) fn page(
@@ -48,7 +50,7 @@ fn summary(planned: &Planned, measurement: &Measurement) -> Html {
     let seconds = measurement.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let answered = measurement.tally.answered();
     let latencies = measurement.tally.latencies();
-    let at = |share: f64| time(latencies.value_at_quantile(share) as f64 / 1e9);
+    let at = |share: f64| time_of(latencies.len(), latencies.value_at_quantile(share) as f64 / 1e9);
     html.markup("<dl class=\"figures\">");
     let errors: u64 = measurement.tally.others().values().sum();
     for (name, value) in [
@@ -61,6 +63,12 @@ fn summary(planned: &Planned, measurement: &Measurement) -> Html {
         html.element("<dd>", &value, "</dd>").markup("</div>");
     }
     html.markup("</dl>\n");
+    if answered == 0 {
+        html.paragraph(
+            "No request had a good answer. What they had instead is in the table below; mend that, or ask for something that \
+             the server has (--tool, --args), and run it again.",
+        );
+    }
     html.paragraph(
         "P50 is the time within which half of the answers came, P99 that within which 99 of 100 did; the hundredth took \
          longer.",
@@ -127,7 +135,10 @@ fn time_line(measurement: &Measurement) -> Option<Html> {
     }
     let mut html = Html::new();
     html.heading("Over time");
-    html.paragraph("A flat line is a server at rest in itself; a step is something that happened then.");
+    html.paragraph(
+        "A flat line is a server that fares the same all the time; a step is something that happened then. The last row of the \
+         table may be of less than a second.",
+    );
     let seconds: fn(f64) -> String = |seconds| format!("{seconds} s");
     let mut table = Table::new(
         "Second by second",
@@ -138,7 +149,11 @@ fn time_line(measurement: &Measurement) -> Option<Html> {
         table.row(vec![
             seconds(index as f64 * length),
             rate(interval.latencies.len() as f64 / measurement.interval_seconds(index)),
-            time(interval.latencies.value_at_quantile(0.99) as f64 / 1e6),
+            if interval.latencies.is_empty() {
+                "-".to_owned()
+            } else {
+                time(interval.latencies.value_at_quantile(0.99) as f64 / 1e6)
+            },
             interval.refused.to_string(),
             interval.failed.to_string(),
         ]);
@@ -147,6 +162,10 @@ fn time_line(measurement: &Measurement) -> Option<Html> {
         ("P99 over time", "P99", time as fn(f64) -> String, p99),
         ("Good answers per second over time", "answers/s", rate, rates),
     ] {
+        // Where nothing was answered there is nothing to draw.
+        if series.points.iter().all(|point| point.1 == 0.0) {
+            continue;
+        }
         let chart = Chart {
             title: title.to_owned(),
             description: format!("{title}, from the end of the warm-up."),
@@ -154,6 +173,7 @@ fn time_line(measurement: &Measurement) -> Option<Html> {
             y: (y.to_owned(), Scale::Linear, show),
             series: vec![series],
             marks: Vec::new(),
+            apart: None,
         };
         html.piece(&chart.html());
     }
@@ -165,7 +185,7 @@ fn answers(measurement: &Measurement) -> Html {
     let mut html = Html::new();
     html.heading("Answers of each kind");
     html.paragraph(
-        "A refusal is an honest \"not now\" of a server that has no room (503 or 429); everything else that is no good answer \
+        "A good answer is one that was expected, even if it is an error (--expect). A refusal is an honest \"not now\" of a server that has no room (503 or 429); everything else that is no good answer \
          is an error.",
     );
     let mut table = Table::new(
@@ -179,6 +199,11 @@ fn answers(measurement: &Measurement) -> Html {
     ]);
     outcomes(measurement).into_iter().for_each(|row| table.row(row));
     html.piece(&table.html());
+    if let Some(said) = said_when(measurement) {
+        html.paragraph(&format!(
+            "When to come again, as refusals said (Retry-After): {said}."
+        ));
+    }
     html
 }
 
@@ -199,6 +224,11 @@ fn comparison(changes: &[Change]) -> Option<Html> {
 
 fn own(planned: &Planned, measurement: &Measurement) -> Html {
     let mut html = Html::new();
+    html.heading("How it was measured");
+    html.paragraph(
+        "The command, to measure again after a change; --out and --compare put two runs beside each other:",
+    );
+    html.element("<pre>", &typed(), "</pre>\n");
     html.heading("The load generator itself");
     html.paragraph("If it has no time left, the figures are its own and not the server's.");
     for line in generator(&planned.plan, measurement) {

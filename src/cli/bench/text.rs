@@ -6,7 +6,11 @@ use hdrhistogram::Histogram;
 
 use super::arguments::Planned;
 use crate::load::{Change, Counts, Hindrance, Measurement, Outcome, Pace, Plan, RetryAfter, Verdict};
+use crate::page::cut;
 use crate::units::display_duration;
+
+/// So many letters of a server's first word about an error are enough.
+const FIRST_MAX: usize = 160;
 
 /// The percentiles that are shown.
 const QUANTILES: [(&str, f64); 5] = [
@@ -200,14 +204,8 @@ fn refusals(measurement: &Measurement) -> Vec<String> {
             .iter()
             .map(|(outcome, count)| format!("{count:>10}  {}", outcome.meaning())),
     );
-    let said: Vec<String> = measurement
-        .tally
-        .retry_after()
-        .iter()
-        .map(|(said, count)| format!("{} ({count})", retry_after(said)))
-        .collect();
-    if !said.is_empty() {
-        lines.push(format!("            Retry-After: {}", said.join(", ")));
+    if let Some(said) = said_when(measurement) {
+        lines.push(format!("            Retry-After: {said}"));
     }
     lines
 }
@@ -313,25 +311,26 @@ fn hindrance(hindrance: Hindrance) -> String {
     }
 }
 
-/// What became of requests that had no good answer: a row for each outcome, and for what refusals said.
+/// What became of requests that had no good answer: a row for each outcome.
 pub(super) fn outcomes(measurement: &Measurement) -> Vec<Vec<String>> {
-    let tally = &measurement.tally;
-    let others = tally.others().iter().map(|(outcome, count)| {
-        let first = measurement.firsts.get(outcome).cloned();
+    let others = measurement.tally.others().iter().map(|(outcome, count)| {
+        let first = measurement.firsts.get(outcome).map(|text| cut(text, FIRST_MAX));
         vec![
             outcome.meaning().to_string(),
             count.to_string(),
             first.unwrap_or_default(),
         ]
     });
-    let said = tally.retry_after().iter().map(|(said, count)| {
-        vec![
-            format!("Retry-After: {}", retry_after(said)),
-            count.to_string(),
-            String::new(),
-        ]
-    });
-    others.chain(said).collect()
+    others.collect()
+}
+
+/// When to come again, as refusals said, and how many did.
+pub(super) fn said_when(measurement: &Measurement) -> Option<String> {
+    let all = measurement.tally.retry_after().iter();
+    let said: Vec<String> = all
+        .map(|(said, count)| format!("{} ({count})", retry_after(said)))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn retry_after(said: &RetryAfter) -> String {

@@ -9,6 +9,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::super::asked::{Asked, Unasked, calls};
 use super::super::terminal::print_error;
+use super::super::typed::typed;
 use crate::load::{Address, Work, discover};
 use crate::scrape::AdminAddress;
 use crate::tune::{Goal, Place, Search};
@@ -57,6 +58,8 @@ pub(super) struct Planned {
     pub(super) server: String,
     /// The tools that are called.
     pub(super) called: String,
+    /// The flags that say so, to be typed again.
+    pub(super) command: String,
 }
 
 /// Reads the flags, and asks the server what they leave open.
@@ -75,6 +78,7 @@ pub(super) fn planned(matches: &ArgMatches, interrupt: &Arc<AtomicBool>) -> Resu
     let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
     Ok(Planned {
         called: names.join(", "),
+        command: typed(),
         search: Search::new(goal),
         place: Place {
             speaker: found.speaker,

@@ -18,7 +18,7 @@ use clap::{ArgMatches, Args, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::files::{try_files, write_whole};
+use super::files::{try_files, write_page, write_whole};
 use super::interrupt::{EXIT_INTERRUPTED, hear_interrupts};
 use super::terminal::{EXIT_USAGE, print_error, print_line, terminal_columns};
 use crate::config::raise_soft_limits;
@@ -88,6 +88,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             server: &planned.server,
             url: &planned.url,
             called: &planned.called,
+            command: &planned.command,
             when: &when,
         },
     )
@@ -160,17 +161,17 @@ fn ended(found: &Found, arguments: &Arguments, about: &About<'_>) -> ExitCode {
         }
         return ExitCode::from(EXIT_INTERRUPTED);
     }
-    let written = [
-        (&arguments.out, format!("{report}\n")),
-        (&arguments.html, page::page(found, about)),
-    ];
-    for (file, text) in written {
-        if let Some(file) = file
-            && let Err(error) = write_whole(Path::new(file), text)
-        {
-            print_error(&format!("{file} cannot be written: {error}"));
-            return ExitCode::FAILURE;
-        }
+    if let Some(file) = &arguments.out
+        && let Err(error) = write_whole(Path::new(file), format!("{report}\n"))
+    {
+        print_error(&format!("{file} cannot be written: {error}"));
+        return ExitCode::FAILURE;
+    }
+    if let Some(file) = &arguments.html
+        && let Err(error) = write_page(file, &page::page(found, about))
+    {
+        print_error(&error);
+        return ExitCode::FAILURE;
     }
     match &found.ended {
         Ended::Interrupted => ExitCode::from(EXIT_INTERRUPTED),

@@ -1,6 +1,7 @@
 //! What `weir tune` says.
 
-use crate::page::{Mark, Scale, Series, plot, rate, time};
+use crate::config::WHICH_ADVICE;
+use crate::page::{Mark, Scale, Series, cut, plot, rate, time};
 use crate::scrape::Figures;
 use crate::tune::{Ended, Found, Limit, Load, Observation, Recommended, Rule, Saturation, Step};
 
@@ -10,6 +11,9 @@ pub(super) const HEAD: &str =
 
 /// Requests that go out later than this share of P99 are worth a word.
 const LATE_SHARE: f64 = 0.1;
+
+/// So many letters of a failure are enough in a row.
+const FAILURE_MAX: usize = 120;
 
 /// Which server is looked at.
 pub(super) fn before(server: &str, url: &str, called: &str) -> Vec<String> {
@@ -50,10 +54,10 @@ pub(super) fn row(seen: &Observation) -> String {
         seen.refused,
     );
     if seen.failed > 0 {
-        let failure = seen.failure.as_deref().unwrap_or("no answer");
+        let failure = cut(seen.failure.as_deref().unwrap_or("no answer"), FAILURE_MAX);
         row.push_str(&format!("   {} failed: {failure}", seen.failed));
     } else if seen.is_cut {
-        row.push_str("   ended early: the queue was full");
+        row.push_str("   cut short: overload");
     } else if seen.late > LATE_SHARE * seen.latency.p99 {
         row.push_str("   the generator was late");
     }
@@ -62,7 +66,11 @@ pub(super) fn row(seen: &Observation) -> String {
 
 /// P99 against the rate, for those who have a terminal.
 pub(super) fn curve(found: &Found, columns: usize) -> Vec<String> {
-    let steps = found.steps.iter().filter(|step| step.latency.count > 0);
+    // A step that was cut short has no rate to be drawn at.
+    let steps = found
+        .steps
+        .iter()
+        .filter(|step| step.latency.count > 0 && !step.is_cut);
     let points: Vec<(f64, f64)> = steps.map(|step| (step.offered(), step.latency.p99)).collect();
     if points.len() < 3 {
         return Vec::new();
@@ -231,13 +239,15 @@ pub(super) fn laws(found: &Found) -> Vec<String> {
     }
     if let Some(classic) = &found.classic {
         let verdict = match classic.rule {
-            Rule::Fits => "it fits",
-            Rule::Wastes => "it wastes: fewer handlers hold the objective",
-            Rule::FallsShort => "it falls short: the objective needs more",
-            Rule::SaysNothing => "handlers are not what limits this server",
+            Rule::Fits => "within a tenth of it, so the rule fits",
+            Rule::Wastes => "the rule wants more than the objective needs",
+            Rule::FallsShort => "the rule wants fewer, with which calls would wait too long",
+            Rule::SaysNothing => {
+                "handlers are not what limits this server, so the rule only says how many are enough"
+            }
         };
         lines.push(format!(
-            "The classic rule (busy / 0.75): {:.1} / 0.75 = {:.0} handlers, where {:.0} carried it; {verdict}.",
+            "The classic rule (busy / 0.75): {:.1} / 0.75 = {:.0} handlers, where {:.0} carried it: {verdict}.",
             classic.in_flight, classic.handlers_by_rule, classic.handlers
         ));
     }
@@ -247,11 +257,12 @@ pub(super) fn laws(found: &Found) -> Vec<String> {
 fn flags(recommended: &Recommended) -> Vec<String> {
     let mut lines = vec![
         String::new(),
-        "For that rate:".to_owned(),
+        "For that rate, beside the flags that it has for other things:".to_owned(),
         format!("  {}", flag_line(recommended)),
         "  A full queue of that depth is worked off in about half of the timeout.".to_owned(),
     ];
     lines.extend(larger(recommended).map(|line| format!("  {line}")));
+    lines.push(format!("  {WHICH_ADVICE}"));
     lines
 }
 
@@ -288,7 +299,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 }
 
 /// As flags take it.
-fn flag_time(seconds: f64) -> String {
+pub(super) fn flag_time(seconds: f64) -> String {
     let millis = (seconds * 1e3).round().max(1.0);
     if millis >= 1e3 && millis % 1e3 == 0.0 {
         format!("{:.0}s", millis / 1e3)

@@ -73,6 +73,12 @@ pub(super) struct Facts {
     pub refused_workers: u64,
     /// Calls refused because memory was short.
     pub refused_memory: u64,
+    /// Calls refused because so many of their tool were in flight as may be.
+    pub refused_tool: u64,
+    /// Calls refused because no child of their program took them.
+    pub refused_children: u64,
+    /// The longest mean time of a program's calls outside of its children; most of it is waiting for one.
+    pub children_wait: Duration,
     /// Whether shards served each other's waiting requests.
     pub is_balanced: bool,
     /// Share of the shards' cores that the process used, or would have used, while something was short; `None` if
@@ -99,6 +105,14 @@ impl Facts {
             refused_late: all.refusals.of(OverloadReason::QueueTimeout),
             refused_workers: all.refusals.of(OverloadReason::Workers),
             refused_memory: all.refusals.of(OverloadReason::Memory),
+            refused_tool: all.refusals.of(OverloadReason::Tool),
+            refused_children: all.refusals.of(OverloadReason::Children),
+            children_wait: report
+                .children
+                .iter()
+                .map(|server| server.elsewhere.mean())
+                .max()
+                .unwrap_or_default(),
             is_balanced: all.steals_in > 0,
         }
     }
@@ -107,11 +121,21 @@ impl Facts {
         refused > 0 && refused.saturating_mul(ONE_REFUSED_OF) >= self.work
     }
 
+    /// Whether so many calls waited for a handler that somebody notices.
+    fn is_queueing(&self) -> bool {
+        self.waited > 0 && self.waited.saturating_mul(ONE_WAITED_OF) >= self.work
+    }
+
+    /// Whether calls were refused, or waited, for a child. Where many waited for a handler, too, nobody knows what the
+    /// time outside of children was for.
+    fn is_short_of_children(&self) -> bool {
+        self.is_worth_mentioning(self.refused_children)
+            || (self.children_wait >= WAIT_P99_MIN && !self.is_queueing())
+    }
+
     /// Whether requests suffered because there were too few handlers.
     fn is_short_of_handlers(&self) -> bool {
-        let is_waiting_long = self.waited > 0
-            && self.waited.saturating_mul(ONE_WAITED_OF) >= self.work
-            && self.wait_p99 >= WAIT_P99_MIN;
+        let is_waiting_long = self.is_queueing() && self.wait_p99 >= WAIT_P99_MIN;
         let is_exhausted = self.shards.iter().any(|shard| shard.is_exhausted());
         is_exhausted && (is_waiting_long || self.is_worth_mentioning(self.refused_full + self.refused_late))
     }
@@ -150,6 +174,10 @@ pub(super) enum Advice {
     MoreCores,
     /// Worker threads were the limit; more handlers would only wait for them.
     MoreWorkers,
+    /// The processes of a program were the limit; more handlers would only wait for them.
+    MoreChildren,
+    /// The limit of a tool was; it may be meant.
+    ToolLimit,
     /// Memory was the limit.
     MoreMemory,
 }
@@ -163,6 +191,8 @@ pub(super) fn advise(facts: &Facts) -> Advice {
         Advice::MoreCores
     } else if is_short_of_workers {
         Advice::MoreWorkers
+    } else if facts.is_short_of_children() {
+        Advice::MoreChildren
     } else if is_short_of_handlers {
         Advice::RaisePoolSize {
             handlers: facts.handlers_needed(),
@@ -170,6 +200,8 @@ pub(super) fn advise(facts: &Facts) -> Advice {
         }
     } else if facts.is_worth_mentioning(facts.refused_memory) {
         Advice::MoreMemory
+    } else if facts.is_worth_mentioning(facts.refused_tool) {
+        Advice::ToolLimit
     } else if facts.work == 0 {
         Advice::NoWork
     } else {
@@ -186,6 +218,8 @@ impl Advice {
             Self::RaisePoolSize { .. } => "raise_pool_size",
             Self::MoreCores => "more_cores",
             Self::MoreWorkers => "more_workers",
+            Self::MoreChildren => "more_children",
+            Self::ToolLimit => "tool_limit",
             Self::MoreMemory => "more_memory",
         }
     }
@@ -196,6 +230,11 @@ impl Advice {
             Self::RaisePoolSize { handlers, .. } => Some(handlers),
             _ => None,
         }
+    }
+
+    /// Whether it is about the size of the pool, of which others speak, too.
+    pub(super) const fn is_about_the_pool(self) -> bool {
+        matches!(self, Self::SizedWell | Self::RaisePoolSize { .. })
     }
 
     /// The advice and its evidence, on one line.
@@ -221,6 +260,10 @@ impl fmt::Display for Advice {
             }
             Self::MoreCores => f.write_str("more cores, not more handlers"),
             Self::MoreWorkers => f.write_str("raise --workers or --worker-queue, not --pool-size"),
+            Self::MoreChildren => f.write_str(
+                "more processes of the programs that are served (max or max_in_flight in --pool), not more handlers",
+            ),
+            Self::ToolLimit => f.write_str("a tool's limit refused calls (--tool); nothing else was short"),
             Self::MoreMemory => f.write_str("raise --memory-max"),
         }
     }
@@ -240,7 +283,18 @@ impl fmt::Display for Facts {
             write!(f, ", P99 {}", brief(self.wait_p99))?;
         }
         let refused = self.refused_full + self.refused_late + self.refused_workers + self.refused_memory;
-        write!(f, "; {refused} refused")?;
+        write!(
+            f,
+            "; {} refused",
+            refused + self.refused_tool + self.refused_children
+        )?;
+        if self.children_wait >= WAIT_P99_MIN {
+            write!(
+                f,
+                "; {} outside of their program's processes",
+                brief(self.children_wait)
+            )?;
+        }
         match self.cpu_share {
             Some(share) => write!(
                 f,
@@ -280,6 +334,9 @@ mod tests {
             refused_late: 0,
             refused_workers: 0,
             refused_memory: 0,
+            refused_tool: 0,
+            refused_children: 0,
+            children_wait: Duration::ZERO,
             is_balanced: false,
             cpu_share: Some(0.1),
         }
@@ -457,6 +514,39 @@ mod tests {
             ..facts(&[CALM])
         };
         assert_eq!(advise(&calm), Advice::MoreWorkers);
+    }
+
+    #[test]
+    fn children_are_named_before_the_handlers_that_wait_for_them() {
+        let refusing = |refused_children, base: Facts| {
+            advise(&Facts {
+                refused_children,
+                ..base
+            })
+        };
+        assert_eq!(refusing(9, facts(&[CALM])), Advice::SizedWell);
+        assert_eq!(refusing(10, facts(&[CALM])), Advice::MoreChildren);
+        assert_eq!(refusing(10, waiting()), Advice::MoreChildren);
+        let slow = |millis, base: Facts| {
+            advise(&Facts {
+                children_wait: Duration::from_millis(millis),
+                ..base
+            })
+        };
+        assert_eq!(slow(9, facts(&[CALM])), Advice::SizedWell);
+        assert_eq!(slow(10, facts(&[CALM])), Advice::MoreChildren);
+        // They may have waited for a handler.
+        assert_eq!(slow(10, waiting()), raise(64));
+        let limited = Facts {
+            refused_tool: 10,
+            ..facts(&[CALM])
+        };
+        assert_eq!(advise(&limited), Advice::ToolLimit);
+        let line = Advice::ToolLimit.line(&limited);
+        assert!(
+            line.contains("a tool's limit") && line.contains("; 10 refused"),
+            "{line}"
+        );
     }
 
     #[test]

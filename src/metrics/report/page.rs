@@ -2,10 +2,11 @@
 
 use super::advice::{Facts, advise};
 use super::merged::{Report, ShardReport};
+use crate::config::WHICH_ADVICE;
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::Latency;
 use crate::metrics::labels::{Label, RequestClass, Stage};
-use crate::page::{Html, Named, Page, Table, by_percentile, time};
+use crate::page::{Html, Named, Page, Table, by_percentile, time, time_of};
 
 /// Tools whose curves are drawn: more lines nobody could tell apart. The table has all.
 const TOOLS_MAX: usize = 4;
@@ -48,11 +49,11 @@ fn summary(report: &Report) -> Html {
         ("Requests served", report.all.requests_total().to_string()),
         (
             "P50, first byte to answer",
-            time(total.quantile(0.5).as_secs_f64()),
+            time_of(total.count(), total.quantile(0.5).as_secs_f64()),
         ),
         (
             "P99, first byte to answer",
-            time(total.quantile(0.99).as_secs_f64()),
+            time_of(total.count(), total.quantile(0.99).as_secs_f64()),
         ),
         ("Refused", report.all.refusals.total().to_string()),
     ] {
@@ -61,7 +62,14 @@ fn summary(report: &Report) -> Html {
     }
     html.markup("</dl>\n");
     let facts = Facts::of(report);
-    html.paragraph(&advise(&facts).line(&facts));
+    let advice = advise(&facts);
+    html.paragraph(&format!(
+        "Is the pool of handlers right? {}.",
+        advice.line(&facts)
+    ));
+    if advice.is_about_the_pool() {
+        html.paragraph(WHICH_ADVICE);
+    }
     html.paragraph(
         "P99 is the time within which 99 of 100 requests were answered; the hundredth took longer. A handler serves one call \
          at a time; when all are busy, calls wait in the queue, and are refused when that is full.",
@@ -86,7 +94,9 @@ fn stages(report: &Report) -> Html {
     all.sort_by(|one, other| (other.at)(0.99).total_cmp(&(one.at)(0.99)));
     if all.iter().any(|stage| stage.count > 0) {
         html.paragraph(
-            "The parts of that time, stage by stage, the longest first; the four longest have curves.",
+            "The parts of that time, stage by stage, the longest first; the four longest have curves. Queue is waiting for a \
+             handler, a worker or other calls of the tool; execute is the tool's own time; decode and encode are reading the \
+             request and writing the answer, route is finding the tool, read and write are waiting for the client's network.",
         );
         html.piece(&by_percentile("Latency of each stage", &all));
     }
@@ -114,8 +124,9 @@ fn shards(report: &Report) -> Html {
     let mut html = Html::new();
     html.heading("Balance between shards");
     html.paragraph(
-        "Each shard has a pool of handlers of its own. Requests should be about alike; a shard whose handlers were all busy at \
-         one time gives waiting calls to others that have some free.",
+        "A shard is a thread with a pool of handlers of its own. Work is requests that need a handler, such as calls of tools. \
+         Requests should be about alike; a shard whose handlers were all busy at one time gives waiting calls to others \
+         that have some free.",
     );
     let head = [
         "shard",
@@ -144,7 +155,8 @@ fn shard_row(shard: &ShardReport) -> Vec<String> {
         numbers.requests_of(RequestClass::Work).to_string(),
         format!("{} of {}", numbers.pool_high_water, numbers.pool_size),
         numbers.queue_high_water.to_string(),
-        p99.map_or("-".to_owned(), |p99| time(p99.as_secs_f64())),
+        p99.filter(|p99| !p99.is_zero())
+            .map_or("-".to_owned(), |p99| time(p99.as_secs_f64())),
         numbers.refusals.total().to_string(),
     ]
 }
@@ -152,8 +164,20 @@ fn shard_row(shard: &ShardReport) -> Vec<String> {
 fn endings(report: &Report) -> Html {
     let mut html = Html::new();
     html.heading("How requests ended, and what was refused");
+    html.paragraph(
+        "Ended is what became of calls and other operations, errors with their JSON-RPC code; refused is an answer that says \
+         \"not now\"; closed counts connections that the server gave up, with the reason.",
+    );
     let mut table = Table::new("Counts of the whole server", &["what", "which", "count"]);
-    counted(&mut table, "ended", &report.all.outcomes);
+    for (outcome, count) in report.all.outcomes.iter().filter(|(_, count)| *count > 0) {
+        let (name, code) = (outcome.name(), outcome.as_str());
+        let which = if code.starts_with('-') {
+            format!("{name} ({code})")
+        } else {
+            name.to_owned()
+        };
+        table.row(vec!["ended".to_owned(), which, count.to_string()]);
+    }
     counted(&mut table, "refused", &report.all.refusals);
     counted(&mut table, "closed", &report.all.evictions);
     html.piece(&table.html());
@@ -164,7 +188,7 @@ fn counted<E: Label, const N: usize>(table: &mut Table, what: &str, counts: &Cou
     for (member, count) in counts.iter().filter(|(_, count)| *count > 0) {
         table.row(vec![
             what.to_owned(),
-            member.as_str().to_owned(),
+            member.as_str().replace('_', " "),
             count.to_string(),
         ]);
     }
@@ -211,6 +235,7 @@ mod tests {
         );
         let page = render(&report);
         assert!(!page.contains("<script"), "{page}");
-        assert!(page.contains("<dd>0</dd>"));
+        assert!(page.contains("<dd>0</dd>") && page.contains("<dd>none answered</dd>"));
+        assert!(!page.contains("<svg"), "there is nothing to draw: {page}");
     }
 }

@@ -18,6 +18,7 @@ use numbers::{queue_table, shard_table};
 use super::advice::{Facts, advise};
 use super::merged::Report;
 use super::table::{COLUMNS, line, wrap};
+use crate::config::WHICH_ADVICE;
 use crate::metrics::children::ChildServerFigures;
 use crate::metrics::counter::Counts;
 use crate::metrics::duration::DurationCounts;
@@ -58,7 +59,12 @@ pub(super) fn render(report: &Report) -> String {
         write_children(&mut text, server);
     }
     let facts = Facts::of(report);
-    wrap(&mut text, "Sizing: ", &advise(&facts).line(&facts), COLUMNS);
+    let advice = advise(&facts);
+    let mut said = advice.line(&facts);
+    if advice.is_about_the_pool() {
+        said = format!("{said}. {WHICH_ADVICE}");
+    }
+    wrap(&mut text, "Sizing: ", &said, COLUMNS);
     text
 }
 
