@@ -26,8 +26,8 @@ pub(super) fn may_be_read<'a>(dir: impl AsFd, mut names: impl Iterator<Item = &'
     is_local && names.all(|name| name.ancestors().skip(1).all(is_passable))
 }
 
-/// All bytes of the regular file at `path` beneath `dir`, if it has no more than `bytes_max` and lies on `device`, which
-/// is `dir`'s.
+/// All bytes of the regular file at `path` beneath `dir`, if it has no more than `bytes_max` and lies on `device`,
+/// which is `dir`'s.
 ///
 /// # Errors
 /// It cannot be read without waiting, or is no such file, or the kernel does not know how ([`is_unsupported`]).

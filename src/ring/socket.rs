@@ -248,8 +248,8 @@ const POLL_FIRST: u16 = 1;
 const CURRENT_POSITION: u64 = u64::MAX;
 
 /// Makes room in a pipe for a few large answers, so that its reader and its writer take turns less often. What a user
-/// without privileges may have in all pipes (`pipe-user-pages-soft`, 64 MiB) is enough for 256 of this size; whoever has
-/// less keeps the pipe as it is, and so does what is no pipe.
+/// without privileges may have in all pipes (`pipe-user-pages-soft`, 64 MiB) is enough for 256 of this size; whoever
+/// has less keeps the pipe as it is, and so does what is no pipe.
 fn widen(output: &OwnedFd) {
     const PIPE_BYTES: usize = 256 << 10;
     if rustix::pipe::fcntl_getpipe_size(output).is_ok_and(|bytes| bytes < PIPE_BYTES) {

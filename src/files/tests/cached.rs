@@ -3,8 +3,8 @@
 use super::*;
 use crate::files::cached::may_be_read;
 
-/// What is read at once, if anything is. The kernel refuses while something on the path changes, or anything is renamed,
-/// as other tests do; a file that it has in memory is read before long.
+/// What is read at once, if anything is. The kernel refuses while something on the path changes, or anything is
+/// renamed, as other tests do; a file that it has in memory is read before long.
 fn at_once(root: &Root, path: &str) -> Option<FileText> {
     const TRIES: usize = 10_000;
     let args = ReadFile {

@@ -29,7 +29,7 @@ fn call(registry: &Registry, tool: &str, arguments: &str) -> Result<ToolOutput, 
         )
         .unwrap();
     let begun = match started {
-        Started::Readied(call) => call.begin(),
+        Started::Readied(call) => call.begin().map_or_else(Started::Blocking, Started::Future),
         started => started,
     };
     match begun {

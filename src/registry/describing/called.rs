@@ -44,7 +44,10 @@ impl Called {
 
     fn run(&self, started: Result<Started, StartError>) -> Result<Output, ToolError> {
         match started.unwrap() {
-            Started::Readied(call) => self.run(Ok(call.begin())),
+            Started::Readied(call) => {
+                let begun = call.begin().map_or_else(Started::Blocking, Started::Future);
+                self.run(Ok(begun))
+            }
             Started::Blocking(call) => {
                 call.run(&BlockingContext::default().with_link(Arc::clone(&self.link)))
             }

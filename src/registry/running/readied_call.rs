@@ -6,7 +6,6 @@ use super::call_guard::CallGuard;
 use super::ending::Ending;
 use super::guard::guard;
 use super::outcome::Outcome;
-use super::started::Started;
 
 /// A call that has not begun.
 #[must_use = "a call does nothing until it has begun"]
@@ -28,25 +27,21 @@ impl ReadiedCall {
         }
     }
 
-    /// What it is now: a future that is ready, or a blocking call. A panic becomes
+    /// A future that is ready; otherwise a blocking call. A panic becomes
     /// [`ToolError::Panicked`](crate::ToolError::Panicked).
-    pub fn begin(self) -> Started {
-        let Self {
-            begin,
-            ending,
-            guard: kept,
-        } = self;
-        let outcome = match guard(begin) {
-            Ok(Err(blocking)) => {
-                return Started::Blocking(BlockingCall {
-                    ending,
-                    guard: kept,
-                    ..blocking
-                });
-            }
+    ///
+    /// # Errors
+    /// What it waits for is not there: the call is to be run on a worker.
+    pub fn begin(self) -> Result<CallFuture, BlockingCall> {
+        let outcome = match guard(self.begin) {
             Ok(Ok(outcome)) => outcome,
+            Ok(Err(mut blocking)) => {
+                blocking.ending = self.ending;
+                blocking.guard = self.guard;
+                return Err(blocking);
+            }
             Err(panicked) => Err(panicked),
         };
-        Started::Future(CallFuture::ended(ending.of(outcome)))
+        Ok(CallFuture::ended(self.ending.of(outcome)))
     }
 }

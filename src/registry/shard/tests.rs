@@ -48,7 +48,7 @@ fn start(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Star
 /// The same, and it has begun.
 fn begin(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
     start(tools, tool, arguments).map(|started| match started {
-        Started::Readied(call) => call.begin(),
+        Started::Readied(call) => call.begin().map_or_else(Started::Blocking, Started::Future),
         started => started,
     })
 }

@@ -86,8 +86,10 @@ impl<R: ShardRing> Shard<R> {
         match started {
             Started::Future(future) => self.calls.start(handler, future),
             Started::Blocking(blocking) => self.submit(handler, blocking),
-            // It is one of the two now.
-            Started::Readied(readied) => self.begin_run(handler, readied.begin()),
+            Started::Readied(readied) => match readied.begin() {
+                Ok(future) => self.calls.start(handler, future),
+                Err(blocking) => self.submit(handler, blocking),
+            },
         }
     }
 
