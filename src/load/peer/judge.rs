@@ -226,8 +226,8 @@ impl Judge {
         kind.is_some_and(|kind| kind.is_suspect)
     }
 
-    /// Checks a good answer against the schema of its kind, where there is one and it is time for that. `None` says that
-    /// it was not checked.
+    /// Checks a good answer against the schema of its kind, where there is one and it is time for that. `None` is for
+    /// one that was not checked.
     fn misfit(&mut self, payload: &Payload<'_>, asked: &Asked) -> Option<Fit> {
         let kind = asked.kind.and_then(|kind| self.kinds.get_mut(kind));
         let Some(kind) = kind else {
