@@ -109,6 +109,7 @@ async function look(browser, name, viewport, colorScheme) {
       width: document.scrollingElement.scrollWidth,
       outside: outside.map((element) => element.tagName),
       cut: cut.map((text) => text.textContent),
+      ends: [...document.querySelectorAll('p')].filter((p) => p.textContent.endsWith('…')).map((p) => p.textContent),
       small: small.map((text) => text.textContent),
       shown,
       touching,
@@ -131,6 +132,7 @@ async function look(browser, name, viewport, colorScheme) {
   if (seen.width > viewport.width) wrong(place, `is ${seen.width} wide`);
   if (seen.outside.length) wrong(place, `outside of the view: ${seen.outside}`);
   if (seen.cut.length) wrong(place, `text outside of its picture: ${seen.cut}`);
+  if (seen.ends.length) wrong(place, `sentences that are cut: ${seen.ends}`);
   if (seen.small.length) wrong(place, `text of less than 11 px: ${seen.small}`);
   if (seen.shown.some((count) => count !== 1)) wrong(place, `shows ${seen.shown} pictures of each`);
   if (seen.touching.length) wrong(place, `texts over each other: ${seen.touching}`);

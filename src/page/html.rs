@@ -4,7 +4,7 @@
 const STYLE: &str = include_str!("style.css");
 
 /// Longer text from elsewhere is cut: a name of ten thousand letters is nobody's name.
-const TEXT_MAX: usize = 300;
+const TEXT_MAX: usize = 1_000;
 
 /// A cell with more letters than these is broken into lines, so that a table stays as wide as its figures.
 const CELL_LINE: usize = 40;

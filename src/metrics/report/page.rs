@@ -221,6 +221,7 @@ mod tests {
             assert!(page.contains(part), "{part}: {page}");
         }
         assert!(!page.contains("NaN"));
+        assert!(!page.contains("…</p>"), "a sentence is cut: {page}");
     }
 
     #[test]
