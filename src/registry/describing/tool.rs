@@ -269,7 +269,8 @@ impl ToolBuilder<DerivedSchema> {
     }
 
     /// A function that may block and runs on the worker pool, unless `at_once` gives its result, on the shard and
-    /// without waiting for anything. Both must answer alike; both borrow the registry's [state](crate::RegistryBuilder::state).
+    /// without waiting for anything. Both must answer alike; both borrow the registry's
+    /// [state](crate::RegistryBuilder::state).
     #[cfg(feature = "files")]
     pub(crate) fn run_blocking_unless<A, S, R>(
         self,
