@@ -61,9 +61,19 @@ impl Html {
         self.markup(open).text(text).markup(close)
     }
 
-    /// Adds a paragraph.
+    /// Adds a paragraph. What stands between backquotes is code, as in a terminal's text.
     pub(crate) fn paragraph(&mut self, text: &str) -> &mut Html {
-        self.element("<p>", text, "</p>\n")
+        if text.matches('`').count() % 2 == 1 {
+            return self.element("<p>", text, "</p>\n");
+        }
+        self.markup("<p>");
+        for (index, part) in text.split('`').enumerate() {
+            match index % 2 {
+                0 => self.text(part),
+                _ => self.element("<code>", part, "</code>"),
+            };
+        }
+        self.markup("</p>\n")
     }
 
     /// Adds a heading of a section.
@@ -192,6 +202,16 @@ impl Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_between_backquotes_are_code() {
+        let of = |text| Html::new().paragraph(text).as_str().to_owned();
+        assert_eq!(
+            of("ask `weir <tune>` first"),
+            "<p>ask <code>weir &lt;tune&gt;</code> first</p>\n"
+        );
+        assert_eq!(of("a ` alone"), "<p>a ` alone</p>\n");
+    }
 
     /// What somebody could call a tool.
     const HOSTILE: [&str; 7] = [
