@@ -291,12 +291,3 @@ fn a_race_on_the_kind_does_not_block() {
         }
     });
 }
-
-/// Ends the thread that swaps, also when the test fails; the scope would wait for it for ever.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}

@@ -185,3 +185,12 @@ fn places(result: &SearchResult) -> Vec<(&str, u64)> {
         .map(|found| (found.path.as_str(), found.line))
         .collect()
 }
+
+/// Ends the thread that swaps, also when the test fails; the scope would wait for it for ever.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -209,6 +209,7 @@ fn nothing_leads_out_while_the_link_is_switched() {
     }
     let is_over = AtomicBool::new(false);
     let ended = std::thread::scope(|scope| {
+        let over = SetOnDrop(&is_over);
         let switching = scope.spawn(|| {
             let names = ["two", "one"].into_iter().cycle();
             let mut switched = 0;
@@ -241,7 +242,7 @@ fn nothing_leads_out_while_the_link_is_switched() {
                 );
             }
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert_eq!(texts.into_iter().collect::<Vec<_>>(), ["first", "second"]);
         switching.join().unwrap()
     });
