@@ -463,6 +463,10 @@ impl Reading<'_> {
 /// Behind the `lines_max`-th newline, if there are that many.
 fn end_of_lines(bytes: &[u8], lines_max: u64) -> Option<usize> {
     let nth = usize::try_from(lines_max).ok()?.checked_sub(1)?;
+    if bytes.len() <= nth {
+        // Not even if all were newlines, as when no limit is given.
+        return None;
+    }
     memchr::memchr_iter(b'\n', bytes)
         .nth(nth)
         .map(|newline| newline + 1)
