@@ -224,9 +224,11 @@ pub use running::started::Started;
 pub use running::streamed::{AnswerSource, Collected, Step, StreamedBytes, StreamedText};
 #[cfg(feature = "tokio")]
 pub use running::tokio_function::TokioFunction;
+#[cfg(feature = "cli")]
 pub(crate) use schemas::param_header::of_schema as param_headers;
 pub use schemas::param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use schemas::portable::{unportable_input, unportable_output};
+#[cfg(feature = "cli")]
 pub(crate) use schemas::schema::OutputSchema;
 pub use schemas::schema_error::SchemaError;
 pub use schemas::text_type::TextTypeError;
